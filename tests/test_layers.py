@@ -1,4 +1,4 @@
-"""The layers point one way: every import statement of the four packages is held against the rules."""
+"""Layers point one way: every import of the four packages is held against the rules."""
 
 import ast
 import os
