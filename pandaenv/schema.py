@@ -1,0 +1,173 @@
+"""The record table: nine columns, each with its unit, range and meaning, and the check every table passes.
+
+In: any frame that claims to be job records. Out: the nine columns in order with exact dtypes, or a
+`SchemaError` that states the rule, the column, the count and one example row.
+Source: Park et al. (2024), arXiv 2410.07940, section III (columns), section IV (numerical or not).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+import pandas as pd
+
+STATUSES = ("finished", "failed", "closed", "cancelled")
+"""The four final states of a PanDA job; the position is the state's code."""
+
+
+class SchemaError(ValueError):
+    """A table is not a record table; the message names the rule, the column, the count and a row."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the record table.
+
+    Attributes:
+        dtype: "float64", "int64" or "category" (of strings).
+        low, high: inclusive range of a numerical column, in `unit`.
+        levels: the only values a categorical column may hold; empty = any non-empty text.
+    """
+
+    name: str
+    dtype: str
+    unit: str
+    meaning: str
+    low: float = 0.0
+    high: float = inf
+    levels: tuple[str, ...] = ()
+
+    @property
+    def is_numerical(self) -> bool:
+        return self.dtype != "category"
+
+
+N_CENTURY_DAYS = 36_525  # seconds mistaken for days lie beyond it
+N_EXACT_INTEGERS = 2**53  # integers up to here survive a trip through float64
+
+SCHEMA = (
+    Column(
+        "creationtime", "float64", "days",
+        "when the job was submitted, counted from the Monday 00:00 UTC on or before the first "
+        "record, so that hour and weekday follow from the value",
+        high=N_CENTURY_DAYS,
+    ),
+    Column("ninputdatafiles", "int64", "files", "input files of the job", high=N_EXACT_INTEGERS),
+    Column("inputfilebytes", "int64", "bytes", "size of these files", high=N_EXACT_INTEGERS),
+    Column(
+        "workload", "float64", "GFLOP",
+        "cores x GFLOP/s per core of the site x CPU seconds; known only after the job has run",
+    ),
+    Column("computingsite", "category", "", "site or queue the job was sent to"),
+    Column("project", "category", "", "first field of the input's name, e.g. mc20_13TeV"),
+    Column("prodstep", "category", "", "production step of the input, e.g. deriv"),
+    Column("datatype", "category", "", "format of the input, e.g. DAOD_PHYS"),
+    Column("jobstatus", "category", "", "final state; known only at the end", levels=STATUSES),
+)  # fmt: skip
+
+NUMERICAL = tuple(c.name for c in SCHEMA if c.is_numerical)
+CATEGORICAL = tuple(c.name for c in SCHEMA if not c.is_numerical)
+COLUMNS = NUMERICAL + CATEGORICAL
+
+
+def check(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the nine record columns of `frame` in order and with exact dtypes.
+
+    Whole numbers stored as floats become int64 and text becomes `category` (levels sorted); nothing
+    else is changed, the input is not touched, columns beyond the nine are left out. An empty table,
+    missing or duplicate columns, wrong dtypes and values outside the schema raise `SchemaError`.
+
+    >>> check(pd.DataFrame({"creationtime": [0.5]}))
+    Traceback (most recent call last):
+    ...
+    pandaenv.schema.SchemaError: a record table needs the columns creationtime, ninputdatafiles, \
+inputfilebytes, workload, computingsite, project, prodstep, datatype, jobstatus; missing: \
+ninputdatafiles, inputfilebytes, workload, computingsite, project, prodstep, datatype, jobstatus
+    """
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"a record table must be a pandas.DataFrame, got {type(frame).__name__}")
+    _check_names(frame)
+    if not len(frame):
+        raise SchemaError("a record table needs at least one row, got 0")
+    columns = {c.name: _CHECKS[c.dtype](c, frame[c.name]) for c in SCHEMA}
+    return pd.DataFrame(columns, index=frame.index)
+
+
+def _check_names(frame: pd.DataFrame) -> None:
+    duplicate = frame.columns[frame.columns.duplicated()].unique()
+    if len(duplicate):
+        raise SchemaError(f"column names must be unique; duplicate: {', '.join(map(str, duplicate))}")
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        needed = ", ".join(COLUMNS)
+        raise SchemaError(
+            f"a record table needs the columns {needed}; missing: {', '.join(missing)}"
+        )
+
+
+def _check_float(column: Column, values: pd.Series) -> np.ndarray:
+    """Finite float64 inside the column's range. Shape: (n,)."""
+    if not _is_real(values.dtype):
+        raise SchemaError(f"{column.name} must be numbers in {column.unit}, got dtype {values.dtype}")
+    numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    _refuse(column, values, np.isnan(numbers), "are missing (NaN)")
+    _refuse(column, values, np.isinf(numbers), "are infinite")
+    _refuse(column, values, numbers < column.low, f"are below {column.low:g} {column.unit}")
+    _refuse(column, values, numbers > column.high, f"are above {column.high:g} {column.unit}")
+    return numbers
+
+
+def _check_int(column: Column, values: pd.Series) -> np.ndarray:
+    numbers = _check_float(column, values)
+    _refuse(column, values, numbers != np.floor(numbers), "are not whole numbers")
+    return numbers.astype(np.int64)
+
+
+def _check_category(column: Column, values: pd.Series) -> pd.Categorical:
+    """Non-empty text of the allowed levels, as a categorical whose levels are those in use."""
+    if not _is_text(values.dtype):
+        raise SchemaError(f"{column.name} must be text, got dtype {values.dtype}")
+    _refuse(column, values, values.isna().to_numpy(), "are missing")
+    levels = pd.Index(pd.unique(values).astype(object))
+    is_text = np.array([isinstance(level, str) for level in levels])
+    _refuse_levels(column, values, levels[~is_text], "are not text")
+    _refuse_levels(column, values, levels[levels == ""], "are empty")
+    if column.levels:
+        rule = f"are not one of {', '.join(column.levels)}"
+        _refuse_levels(column, values, levels.difference(column.levels), rule)
+    text = values.to_numpy(dtype=object) if not _is_categorical(values.dtype) else values
+    return pd.Categorical(text, categories=pd.Index(sorted(levels), dtype="str"))
+
+
+_CHECKS = {"float64": _check_float, "int64": _check_int, "category": _check_category}
+
+
+def _refuse_levels(column: Column, values: pd.Series, levels: pd.Index, rule: str) -> None:
+    if len(levels):
+        _refuse(column, values, values.isin(levels).to_numpy(), rule)
+
+
+def _refuse(column: Column, values: pd.Series, is_bad: np.ndarray, rule: str) -> None:
+    if is_bad.any():
+        row = int(is_bad.argmax())
+        example = repr(values.iloc[row])[:60]
+        raise SchemaError(
+            f"{column.name}: {int(is_bad.sum())} of {len(values)} rows {rule}, "
+            f"e.g. row {row} = {example}"
+        )
+
+
+def _is_real(dtype) -> bool:
+    is_number = pd.api.types.is_numeric_dtype(dtype)
+    is_other = pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_complex_dtype(dtype)
+    return is_number and not is_other
+
+
+def _is_text(dtype) -> bool:
+    return _is_categorical(dtype) or pd.api.types.is_string_dtype(dtype) or dtype == object
+
+
+def _is_categorical(dtype) -> bool:
+    return isinstance(dtype, pd.CategoricalDtype)
