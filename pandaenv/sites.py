@@ -3,12 +3,11 @@
 In: the embedded catalogue `data/sites.csv`, or a user's CSV of the same columns. Out: a
 `Catalogue`, arrays of length S (sites, largest first) and S x S (links).
 
-The names are public WLCG site names; names ending in `_SHORT` or `_HIMEM` are queue
-names made from them, since PanDA knows about 150 queues at about 104 sites. Everything else is ILLUSTRATIVE: sizes, speeds, disks
-and failure rates are drawn once, by `draw` below, from published distributions (quantiles
-of HS06 per core, relative queue sizes, DATADISK volumes and failure shares over the sites of
-ATLAS) and say nothing about any one real site. `python -m pandaenv.sites` makes the file again,
-byte for byte.
+The names are public WLCG site names; names ending in `_SHORT` or `_HIMEM` are queue names made from
+them, since PanDA knows about 150 queues at about 104 sites. Everything else is ILLUSTRATIVE: sizes,
+speeds, disks and failure rates are drawn once, by `draw` below, from published distributions over
+the sites of ATLAS (HS06 per core, relative queue sizes, DATADISK volumes, failed shares) and say
+nothing about any one real site. `python -m pandaenv.sites` makes the file again, byte for byte.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 PATH = Path(__file__).parent / "data" / "sites.csv"
 COLUMNS = ("name", "tier", "cloud", "cores", "power", "disk", "ingress", "failure_rate")
@@ -290,7 +289,7 @@ def _column(frame: pd.DataFrame, name: str) -> np.ndarray:
     if bad.size:
         row = frame.iloc[bad[0]]
         raise ValueError(
-            f"{name} must be a finite number, got {row[name]!r} at site {row['name']!r}"
+            f"{name} must be a finite number, got {str(row[name])!r} at site {row['name']!r}"
         )
     return numbers
 
@@ -395,9 +394,9 @@ def _some(names: tuple[str, ...]) -> str:
 QUEUE_SUFFIXES = ("_SHORT", "_HIMEM")
 N_SECOND_QUEUES = 19
 """Tier-2 sites with a second queue: 105 sites + 2 x 13 (Tier-0 and Tier-1) + 19 make 150 queues."""
-CORES_MEDIAN, CORES_SIGMA, CORES_MAX = 1600.0, 1.5, 24_000.0
-"""Queue sizes: lognormal, median about 1,600 and largest about 24 k at 600 k cores in all; the
-width is fitted to that."""
+CORES_MEDIAN, CORES_SIGMA, CORES_MAX = 1900.0, 1.8, 24_000.0
+"""Queue sizes: a lognormal cut off at the largest, fitted to a median of about 1,600 and a largest
+queue of about 24 k at 600 k cores in all."""
 POWER = (
     [0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1],
     [2.4, 2.4, 8.2, 10.0, 11.1, 14.1, 19.3, 21.3, 24.5],
@@ -570,9 +569,9 @@ def _strata(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _lognormal(u: np.ndarray) -> np.ndarray:
-    return np.minimum(
-        CORES_MEDIAN * np.exp(CORES_SIGMA * ndtri(u)), CORES_MAX * (0.8 + 0.2 * u)
-    ).astype(np.int64)
+    """Cores at the levels u of the lognormal cut off at CORES_MAX."""
+    top = ndtr(np.log(CORES_MAX / CORES_MEDIAN) / CORES_SIGMA)
+    return (CORES_MEDIAN * np.exp(CORES_SIGMA * ndtri(u * top))).astype(np.int64)
 
 
 def _interp(u: np.ndarray, quantiles: tuple[list[float], list[float]]) -> np.ndarray:
