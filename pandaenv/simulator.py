@@ -1,0 +1,727 @@
+"""The grid in motion: jobs placed on sites, moved, queued, run, failed and finished, event by event.
+
+In: a `Catalogue` of sites, `JobArrays` in order of arrival, the site chosen for each job.
+Out: the time of every stage of every job.
+
+A placed job whose data are not at its site fetches them from the closest replica through one of
+the site's 8 ingress channels: first in, first out, each channel min(link, ingress / 8) fast. It then
+waits, first come first served by the time it became ready (no backfill), for its cores, and runs for
+work / (cores x power) seconds. A site failure ends an attempt early; the job queues again at its
+site, at most 3 attempts in all, then it is lost. A payload failure ends the job wherever it runs.
+An outage fails what runs and stops starts; transfers go on and storage stays readable. A job that
+can never run where it was put is rejected. Events of one instant are handled in the order they were
+scheduled, and before an arrival of that instant. A site cannot tell what happens at another, so a
+placement changes the future of its own site only (`pandaenv.reward` relies on this).
+
+Whether an attempt fails is u(seed, job, attempt) < p(site), a counter hash without the site in it:
+all policies meet the same world, and a job that fails somewhere fails at every worse site too.
+
+State is one record array a noun, a leading axis over worlds, a kernel works on world `w` of n;
+the last world of a set may serve as scratch to look ahead. Copied input caches are not modelled:
+each job moves its own bytes unless a replica is at its site.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numba import njit
+
+from .jobs import JobArrays
+from .schema import STATUSES
+from .sites import Catalogue
+
+N_CHANNELS = 8
+"""Transfers into a site that run at once."""
+MAX_ATTEMPTS = 3
+PAYLOAD_SHARE = 0.5
+"""Share of recorded `failed` jobs whose own payload failed; ASSUMED. The rest failed by their site."""
+MEMORY_S = 6 * 3600.0
+"""Counts of recent ends halve at every multiple of this time; ASSUMED."""
+
+FUTURE, MOVING, QUEUED, RUNNING, FINISHED, FAILED, LOST, REJECTED = range(8)
+"""States of a job. FAILED: its payload failed. LOST: its site failed it MAX_ATTEMPTS times."""
+STATES = ("future", "moving", "queued", "running", "finished", "failed", "lost", "rejected")
+NONE = -1
+
+SITE = np.dtype([("cores", "i8"), ("power", "f8"), ("failure_rate", "f8"), ("channel", "f8")])
+"""A site: slots, GFLOP/s per core, failure probability of an attempt, bytes/s per channel."""
+JOB = np.dtype(
+    [
+        ("time", "f8"),  # arrival, s
+        ("work", "f8"),  # GFLOP over all cores
+        ("nbytes", "f8"),
+        ("cores", "i8"),
+        ("dataset", "i8"),  # row of replicas
+        ("status", "i8"),  # recorded, code into STATUSES
+        ("estimate", "i8"),  # MFLOP a broker would expect from what is known at submission
+    ]
+)
+WORLD = np.dtype(
+    [
+        ("now", "f8"),  # s
+        ("integral", "f8"),  # job-seconds the agent's jobs have spent in the system
+        ("seed", "u8"),
+        ("counter", "i8"),  # events scheduled so far
+        ("n_events", "i8"),  # entries of the heap
+        ("n_rows", "i8"),  # jobs of this world
+        ("next", "i8"),  # row of the next arrival
+        ("first_own", "i8"),  # rows from here on are the agent's
+        ("in_system", "i8"),
+        ("own_in_system", "i8"),
+        ("age", "i8"),  # multiples of MEMORY_S passed
+    ]
+)
+SITE_STATE = np.dtype(
+    [
+        ("finished", "f8"),  # recent ends of attempts, see MEMORY_S
+        ("failed", "f8"),
+        ("estimate", "i8"),  # MFLOP queued, by the broker's estimate
+        ("switch_count", "i8"),  # tie-break of the site's scheduled switch
+        ("n_switches", "i8"),  # outage ends passed; odd while down
+        ("free", "i8"),  # cores
+        ("moving", "i8"),
+        ("queued", "i8"),
+        ("running", "i8"),  # jobs
+        ("head", "i8"),  # queue, by row
+        ("tail", "i8"),
+        ("first", "i8"),  # all jobs here in order of placement, by row
+        ("last", "i8"),
+    ]
+)
+JOB_STATE = np.dtype(
+    [
+        ("submit", "f8"),  # s, all stages
+        ("ready", "f8"),  # data there, joined the queue for the first time
+        ("first_start", "f8"),
+        ("start", "f8"),  # of the last attempt
+        ("end", "f8"),  # of what it does now (moving, running), at last of all
+        ("value", "f8"),  # projected measure, see pandaenv.reward
+        ("index", "i8"),  # row of the stream
+        ("count", "i8"),  # tie-break of its scheduled event
+        ("site", "i4"),
+        ("source", "i4"),  # site the input came from
+        ("state", "i4"),
+        ("outcome", "i4"),  # state in which this attempt will end; QUEUED: it fails by its site
+        ("attempts", "i4"),  # starts so far
+        ("behind", "i4"),  # next in the queue
+        ("previous", "i4"),  # neighbours in order of placement at the site
+        ("following", "i4"),
+    ]
+)
+EVENT = np.dtype([("time", "f8"), ("count", "i8"), ("what", "i8")])
+"""A row of jobs whose transfer or run ends, or -1 - site for the begin or end of an outage."""
+
+
+class Grid(NamedTuple):
+    """What no world changes; shared by all of them."""
+
+    sites: np.ndarray  # (S,) SITE
+    link: np.ndarray  # (S, S) float64 bytes/s, from row to column
+    stream: np.ndarray  # (J,) JOB
+    replicas: np.ndarray  # (D, S) bool
+
+
+class Worlds(NamedTuple):
+    """The state of n worlds of S sites and N jobs."""
+
+    world: np.ndarray  # (n,) WORLD
+    site: np.ndarray  # (n, S) SITE_STATE
+    channel: np.ndarray  # (n, S, N_CHANNELS) float64 s, when each is free again
+    job: np.ndarray  # (n, N) JOB_STATE
+    heap: np.ndarray  # (n, N + S) EVENT
+    switch: np.ndarray  # (n, S, M) float64 s, begin and end of outages in turn, then infinity
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """How a grid is disturbed, beyond the failures that every site has by its rate.
+
+    Outages come to each site as a renewal process: exponential gaps and lengths. Both defaults are
+    ASSUMED (98 % availability).
+    """
+
+    outage_every_s: float = 14 * 86_400.0
+    """Mean time from the end of one outage to the next, s; infinity for none."""
+    outage_length_s: float = 6 * 3_600.0
+    """Mean length of an outage, s."""
+    n_outages: int = 4
+    """Outages drawn for each site; after them there are none."""
+
+    def __post_init__(self):
+        for name in ("outage_every_s", "outage_length_s"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.n_outages < 0:
+            raise ValueError(f"n_outages must be at least 0, got {self.n_outages}")
+
+    def outages(self, n_sites: int, start: float, rng: np.random.Generator) -> np.ndarray:
+        """Draw begin and end of outages after `start`, float64 (S, 2 n_outages), increasing."""
+        shape = (n_sites, self.n_outages)
+        gap = rng.standard_exponential(shape) * self.outage_every_s
+        length = rng.standard_exponential(shape) * self.outage_length_s
+        return start + np.cumsum(np.stack([gap, length], axis=2).reshape(n_sites, -1), axis=1)
+
+
+class Simulator:
+    """One world, from its first job to its last.
+
+    Example:
+        >>> simulator = Simulator(catalogue, jobs)  # doctest: +SKIP
+        >>> for _ in range(len(jobs)):
+        ...     simulator.place(site=0)
+        >>> simulator.drain().log()
+
+    Args:
+        catalogue: S sites.
+        jobs: stream over the same sites.
+        seed: of the failures, at least 0.
+        outages: float64 (S, M) s, begin and end of each outage in turn, increasing; None for none.
+
+    Raises:
+        ValueError: the stream was made for another number of sites, or outages of a wrong shape.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        jobs: JobArrays,
+        *,
+        seed: int = 0,
+        outages: np.ndarray | None = None,
+    ):
+        self.catalogue, self.jobs = catalogue, jobs
+        self.grid = grid_of(catalogue, jobs)
+        switches = _checked_outages(outages, catalogue.n_sites)
+        self.worlds = worlds_of(1, catalogue.n_sites, len(jobs), switches.shape[1])
+        clear(self.grid, self.worlds, 0, 0, len(jobs), 0, np.uint64(seed))
+        schedule_outages(self.worlds, 0, switches)
+
+    @property
+    def now(self) -> float:
+        """Time of the last placement or event handled, s."""
+        return float(self.worlds.world[0]["now"])
+
+    @property
+    def n_left(self) -> int:
+        """Jobs still to be placed."""
+        return int(self.worlds.world[0]["n_rows"] - self.worlds.world[0]["next"])
+
+    def place(self, site: int) -> None:
+        """Go on to the next arrival and put that job on `site`; -1 rejects it."""
+        if self.n_left == 0:
+            raise ValueError(f"a job must be left to place, got site {site} after the last job")
+        if not -1 <= site < self.catalogue.n_sites:
+            raise ValueError(f"site must be in [-1, {self.catalogue.n_sites}), got {site}")
+        arrive(self.grid, self.worlds, 0)
+        place(self.grid, self.worlds, 0, int(site))
+
+    def drain(self) -> "Simulator":
+        """Handle all that is left; jobs not yet placed stay so."""
+        advance(self.grid, self.worlds, 0, np.inf)
+        return self
+
+    def log(self) -> pd.DataFrame:
+        """Stages of each job so far, see `stages`."""
+        return stages(self.worlds.job[0], self.catalogue.names)
+
+
+def stages(job: np.ndarray, names: tuple[str, ...]) -> pd.DataFrame:
+    """The stage log of JOB_STATE rows (N,): one row a job, times in seconds, NaN where not reached.
+
+    Columns: index (row of the stream), site, source (of the input, else None), state, attempts, submit,
+    ready, first_start, start, end.
+    """
+    labels = np.array([None, *names], dtype=object)
+    columns = {"index": job["index"], "site": labels[job["site"] + 1]}
+    columns |= {"source": labels[job["source"] + 1], "state": np.array(STATES)[job["state"]]}
+    columns |= {"attempts": job["attempts"].astype(np.int64)}
+    for name in ("submit", "ready", "first_start", "start", "end"):
+        columns[name] = job[name].copy()
+    return pd.DataFrame(columns)
+
+
+# --- building worlds ------------------------------------------------------------------------------
+
+
+def grid_of(catalogue: Catalogue, jobs: JobArrays, estimate: np.ndarray | None = None) -> Grid:
+    """Pack sites and stream for the kernels.
+
+    Args:
+        estimate: GFLOP a broker would expect of each job, float64 (J,); None: the stream's mean.
+    """
+    if jobs.n_sites != catalogue.n_sites:
+        raise ValueError(
+            f"stream and catalogue must have the same sites, got {jobs.n_sites} and "
+            f"{catalogue.n_sites}"
+        )
+    sites = np.zeros(catalogue.n_sites, SITE)
+    for name in ("cores", "power", "failure_rate"):
+        sites[name] = getattr(catalogue, name)
+    sites["channel"] = catalogue.ingress / N_CHANNELS
+    stream = np.zeros(len(jobs), JOB)
+    for name in ("time", "work", "nbytes", "cores", "dataset", "status"):
+        stream[name] = getattr(jobs, name)
+    estimate = np.full(len(jobs), jobs.work.mean()) if estimate is None else estimate
+    stream["estimate"] = np.rint(estimate * 1e3)
+    link = np.ascontiguousarray(catalogue.link, dtype=np.float64)
+    return Grid(sites, link, stream, np.array(jobs.replicas))
+
+
+def worlds_of(n: int, n_sites: int, n_jobs: int, n_switches: int) -> Worlds:
+    """Room for n worlds; `clear` makes one ready."""
+    return Worlds(
+        np.zeros(n, WORLD),
+        np.zeros((n, n_sites), SITE_STATE),
+        np.zeros((n, n_sites, N_CHANNELS)),
+        np.zeros((n, n_jobs), JOB_STATE),
+        np.zeros((n, n_jobs + n_sites), EVENT),
+        np.full((n, n_sites, n_switches), np.inf),
+    )
+
+
+def carry(source: Worlds, w: int, target: Worlds, v: int, n_new: int) -> int:
+    """Copy world w as it stands into world v, its jobs in the system first, then n_new to come.
+
+    Jobs that have ended are left behind, so rows are renumbered (in order). Scheduled outages must
+    fit the target.
+
+    Returns:
+        The number of jobs carried over; v's agent owns the rows after them.
+    """
+    world, job = source.world[w], source.job[w]
+    alive = np.flatnonzero((job["state"] >= MOVING) & (job["state"] <= RUNNING))
+    coming = np.arange(world["next"], world["next"] + n_new)
+    renumber = np.full(len(job) + 1, NONE)  # the last entry keeps NONE
+    renumber[alive] = np.arange(len(alive))
+    n_rows = len(alive) + n_new
+    target.job[v, :n_rows] = job[np.concatenate([alive, coming])]
+    target.job[v, n_rows:] = np.zeros((), JOB_STATE)
+    for name in ("behind", "previous", "following"):
+        target.job[v, :n_rows][name] = renumber[target.job[v, :n_rows][name]]
+    target.site[v], target.channel[v] = source.site[w], source.channel[w]
+    for name in ("head", "tail", "first", "last"):
+        target.site[v][name] = renumber[source.site[w][name]]
+    n_events = int(world["n_events"])
+    target.heap[v, :n_events] = source.heap[w, :n_events]
+    what = target.heap[v, :n_events]["what"]
+    target.heap[v, :n_events]["what"] = np.where(what < 0, what, renumber[what])
+    target.switch[v] = np.inf
+    target.switch[v, :, : source.switch.shape[2]] = source.switch[w]
+    target.world[v] = world
+    target.world[v]["n_rows"] = n_rows
+    target.world[v]["next"] = target.world[v]["first_own"] = len(alive)
+    return len(alive)
+
+
+def _checked_outages(outages: np.ndarray | None, n_sites: int) -> np.ndarray:
+    if outages is None:
+        return np.full((n_sites, 0), np.inf)
+    outages = np.asarray(outages, dtype=np.float64)
+    if outages.ndim != 2 or len(outages) != n_sites:
+        raise ValueError(f"outages must have one row a site ({n_sites}), got {outages.shape}")
+    if np.isnan(outages).any() or not (outages[:, 1:] >= outages[:, :-1]).all():
+        raise ValueError("outages must begin and end in turn, got times that run back or NaN")
+    return outages
+
+
+@njit(cache=True)
+def clear(grid, worlds, w, begin, n_rows, first_own, seed):
+    """Empty world w and give it the jobs begin, begin + 1, ... of the stream."""
+    world = worlds.world[w]
+    world.now = grid.stream[begin].time
+    world.integral = 0.0
+    world.seed = seed
+    world.counter = world.n_events = world.next = world.in_system = world.own_in_system = 0
+    world.n_rows = n_rows
+    world.first_own = first_own
+    world.age = np.int64(world.now // MEMORY_S)
+    worlds.channel[w] = 0.0
+    for s in range(len(grid.sites)):
+        site = worlds.site[w, s]
+        site.finished = site.failed = 0.0
+        site.estimate = site.switch_count = site.n_switches = 0
+        site.moving = site.queued = site.running = 0
+        site.head = site.tail = site.first = site.last = NONE
+        site.free = grid.sites[s].cores
+    for row in range(n_rows):
+        job = worlds.job[w, row]
+        job.index = begin + row
+        job.state = FUTURE
+        job.site = job.source = NONE
+        job.behind = job.previous = job.following = NONE
+        job.count = job.attempts = job.outcome = 0
+        job.value = 0.0
+        job.submit = job.ready = job.first_start = job.start = job.end = np.nan
+
+
+@njit(cache=True)
+def schedule_outages(worlds, w, switches):
+    """Give each site of world w its outages, float64 (S, M) s, which lie in the future."""
+    for s in range(switches.shape[0]):
+        worlds.site[w, s].n_switches = 0
+        worlds.switch[w, s, : switches.shape[1]] = switches[s]
+        schedule_switch(worlds, w, s)
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+@njit(cache=True)
+def arrive(grid, worlds, w):
+    """Go on to the time of the next arrival."""
+    world = worlds.world[w]
+    advance(grid, worlds, w, grid.stream[worlds.job[w, world.next].index].time)
+    forget(worlds, w)
+
+
+@njit(cache=True)
+def place(grid, worlds, w, s):
+    """Put the next job on site s at the present time; returns its row. NONE rejects it."""
+    world = worlds.world[w]
+    row = world.next
+    world.next += 1
+    job = worlds.job[w, row]
+    traits = grid.stream[job.index]
+    job.submit = world.now
+    job.site = s
+    if s == NONE or traits.cores > grid.sites[s].cores:
+        job.state = REJECTED
+        job.end = world.now
+        return row
+    enter(worlds, w, row)
+    source = closest(grid, traits.dataset, s)
+    if source == s or traits.nbytes == 0:
+        enqueue(grid, worlds, w, row)
+        start_waiting(grid, worlds, w, s)
+    else:
+        fetch(grid, worlds, w, row, source)
+    return row
+
+
+@njit(cache=True)
+def advance(grid, worlds, w, until):
+    """Handle every event up to and including `until`, in seconds; infinity drains the world."""
+    world = worlds.world[w]
+    heap = worlds.heap[w]
+    while world.n_events > 0 and heap[0].time <= until:
+        time, what = heap[0].time, heap[0].what
+        pop(heap, world)
+        pass_time(world, time)
+        if what < 0:
+            switch(grid, worlds, w, -1 - what)
+        else:
+            proceed(grid, worlds, w, what)
+    if until < np.inf:
+        pass_time(world, until)
+
+
+@njit(cache=True)
+def pass_time(world, time):
+    world.integral += world.own_in_system * (time - world.now)
+    world.now = time
+
+
+@njit(cache=True)
+def proceed(grid, worlds, w, row):
+    """What the job did has ended: its transfer or its attempt."""
+    job = worlds.job[w, row]
+    s = job.site
+    if job.state == MOVING:
+        worlds.site[w, s].moving -= 1
+        enqueue(grid, worlds, w, row)
+    else:
+        end_attempt(grid, worlds, w, row, job.outcome)
+    start_waiting(grid, worlds, w, s)
+
+
+@njit(cache=True)
+def fetch(grid, worlds, w, row, source):
+    """Move the input from `source` through the channel that is free first."""
+    job = worlds.job[w, row]
+    channels = worlds.channel[w, job.site]
+    k = np.argmin(channels)
+    rate = min(grid.link[source, job.site], grid.sites[job.site].channel)
+    begin = max(worlds.world[w].now, channels[k])
+    job.end = channels[k] = begin + grid.stream[job.index].nbytes / rate
+    job.source = source
+    job.state = MOVING
+    worlds.site[w, job.site].moving += 1
+    job.count = push(worlds.heap[w], worlds.world[w], job.end, row)
+
+
+@njit(cache=True)
+def closest(grid, dataset, s):
+    """Site to read a data set from: s itself if it is there, else that of the fastest link."""
+    if grid.replicas[dataset, s]:
+        return s
+    best = NONE
+    for source in range(len(grid.sites)):
+        if grid.replicas[dataset, source]:
+            if best == NONE or grid.link[source, s] > grid.link[best, s]:
+                best = source
+    return best
+
+
+@njit(cache=True)
+def enqueue(grid, worlds, w, row):
+    """Join the queue of the site at its end."""
+    job = worlds.job[w, row]
+    site = worlds.site[w, job.site]
+    if job.attempts == 0:
+        job.ready = worlds.world[w].now
+    job.state = QUEUED
+    job.behind = NONE
+    if site.tail == NONE:
+        site.head = row
+    else:
+        worlds.job[w, site.tail].behind = row
+    site.tail = row
+    site.queued += 1
+    site.estimate += grid.stream[job.index].estimate
+
+
+@njit(cache=True)
+def start_waiting(grid, worlds, w, s):
+    """Start jobs from the head of the queue while the head fits."""
+    site = worlds.site[w, s]
+    while site.head != NONE and site.n_switches % 2 == 0:
+        row = site.head
+        job = worlds.job[w, row]
+        traits = grid.stream[job.index]
+        if traits.cores > site.free:
+            return
+        site.head = job.behind
+        if site.head == NONE:
+            site.tail = NONE
+        site.queued -= 1
+        site.estimate -= traits.estimate
+        start(grid, worlds, w, row)
+
+
+@njit(cache=True)
+def start(grid, worlds, w, row):
+    """Begin an attempt; how and when it will end is settled here."""
+    job, world = worlds.job[w, row], worlds.world[w]
+    site = worlds.site[w, job.site]
+    traits = grid.stream[job.index]
+    site.free -= traits.cores
+    site.running += 1
+    length = traits.work / (traits.cores * grid.sites[job.site].power)
+    if uniform(world.seed, job.index, job.attempts, SITE_FAILS) < grid.sites[job.site].failure_rate:
+        job.outcome = QUEUED
+        length *= uniform(world.seed, job.index, job.attempts, FAILS_AT) ** 2
+    else:
+        job.outcome = FAILED if payload_fails(world.seed, job.index, traits.status) else FINISHED
+    if job.attempts == 0:
+        job.first_start = world.now
+    job.state = RUNNING
+    job.attempts += 1
+    job.start = world.now
+    job.end = world.now + length
+    job.count = push(worlds.heap[w], world, job.end, row)
+
+
+@njit(cache=True)
+def end_attempt(grid, worlds, w, row, outcome):
+    """Free the cores; the job leaves, or queues again where attempts are left."""
+    job = worlds.job[w, row]
+    site = worlds.site[w, job.site]
+    site.free += grid.stream[job.index].cores
+    site.running -= 1
+    if outcome == FINISHED:
+        site.finished += 1.0
+    else:
+        site.failed += 1.0
+    if outcome != QUEUED:
+        leave(worlds, w, row, outcome)
+    elif job.attempts == MAX_ATTEMPTS:
+        leave(worlds, w, row, LOST)
+    else:
+        enqueue(grid, worlds, w, row)
+
+
+@njit(cache=True)
+def switch(grid, worlds, w, s):
+    """An outage begins (what runs fails, in order of placement) or ends."""
+    site = worlds.site[w, s]
+    site.n_switches += 1
+    schedule_switch(worlds, w, s)
+    if site.n_switches % 2 == 0:
+        start_waiting(grid, worlds, w, s)
+        return
+    drop_runs(worlds, w, s)
+    row = site.first
+    while row != NONE:
+        following = worlds.job[w, row].following
+        if worlds.job[w, row].state == RUNNING:
+            end_attempt(grid, worlds, w, row, QUEUED)
+        row = following
+
+
+@njit(cache=True)
+def schedule_switch(worlds, w, s):
+    site = worlds.site[w, s]
+    if site.n_switches < worlds.switch.shape[2]:
+        time = worlds.switch[w, s, site.n_switches]
+        if time < np.inf:
+            site.switch_count = push(worlds.heap[w], worlds.world[w], time, -1 - s)
+
+
+@njit(cache=True)
+def drop_runs(worlds, w, s):
+    """Take the ends of runs at site s off the heap."""
+    heap, world = worlds.heap[w], worlds.world[w]
+    n = world.n_events
+    world.n_events = 0
+    for i in range(n):
+        time, count, what = heap[i].time, heap[i].count, heap[i].what
+        ours = what >= 0 and worlds.job[w, what].site == s
+        if not (ours and worlds.job[w, what].state == RUNNING):
+            insert(heap, world, time, count, what)
+
+
+@njit(cache=True)
+def enter(worlds, w, row):
+    """List the job last among those at its site."""
+    job, world = worlds.job[w, row], worlds.world[w]
+    site = worlds.site[w, job.site]
+    job.previous = site.last
+    job.following = NONE
+    if site.last == NONE:
+        site.first = row
+    else:
+        worlds.job[w, site.last].following = row
+    site.last = row
+    world.in_system += 1
+    if row >= world.first_own:
+        world.own_in_system += 1
+
+
+@njit(cache=True)
+def leave(worlds, w, row, state):
+    """Strike the job off its site's list."""
+    job, world = worlds.job[w, row], worlds.world[w]
+    site = worlds.site[w, job.site]
+    if job.previous == NONE:
+        site.first = job.following
+    else:
+        worlds.job[w, job.previous].following = job.following
+    if job.following == NONE:
+        site.last = job.previous
+    else:
+        worlds.job[w, job.following].previous = job.previous
+    job.state = state
+    job.end = world.now
+    world.in_system -= 1
+    if row >= world.first_own:
+        world.own_in_system -= 1
+
+
+@njit(cache=True)
+def forget(worlds, w):
+    """Halve the counts of recent ends once for each multiple of MEMORY_S passed."""
+    world = worlds.world[w]
+    age = np.int64(world.now // MEMORY_S)
+    if age > world.age:
+        fade = 0.5 ** np.float64(age - world.age)
+        for s in range(worlds.site.shape[1]):
+            worlds.site[w, s].finished *= fade
+            worlds.site[w, s].failed *= fade
+        world.age = age
+
+
+# --- the heap: earliest time first, ties by the counter -------------------------------------------
+
+
+@njit(cache=True)
+def push(heap, world, time, what):
+    """Schedule an event; returns its tie-break."""
+    count = world.counter
+    world.counter += 1
+    insert(heap, world, time, count, what)
+    return count
+
+
+@njit(cache=True)
+def insert(heap, world, time, count, what):
+    i = world.n_events
+    world.n_events += 1
+    while i > 0:
+        parent = (i - 1) // 2
+        if not earlier(time, count, heap[parent].time, heap[parent].count):
+            break
+        heap[i] = heap[parent]
+        i = parent
+    heap[i].time = time
+    heap[i].count = count
+    heap[i].what = what
+
+
+@njit(cache=True)
+def pop(heap, world):
+    """Take the first event off."""
+    world.n_events -= 1
+    n = world.n_events
+    time, count, what = heap[n].time, heap[n].count, heap[n].what
+    i = 0
+    while 2 * i + 1 < n:
+        child = 2 * i + 1
+        if child + 1 < n and precedes(heap, child + 1, child):
+            child += 1
+        if not earlier(heap[child].time, heap[child].count, time, count):
+            break
+        heap[i] = heap[child]
+        i = child
+    heap[i].time = time
+    heap[i].count = count
+    heap[i].what = what
+
+
+@njit(cache=True)
+def precedes(heap, i, j):
+    return earlier(heap[i].time, heap[i].count, heap[j].time, heap[j].count)
+
+
+@njit(cache=True)
+def earlier(time, count, other_time, other_count):
+    return time < other_time or (time == other_time and count < other_count)
+
+
+# --- chance ---------------------------------------------------------------------------------------
+
+SITE_FAILS, FAILS_AT, PAYLOAD_FAILS = range(3)
+"""Independent questions one may ask of the hash."""
+STATUS_FAILED = STATUSES.index("failed")
+STATUS_FINISHED = STATUSES.index("finished")
+
+
+@njit(cache=True)
+def payload_fails(seed, index, status):
+    """Whether the job's own payload fails it, anywhere.
+
+    Its recorded work is what it had used when it stopped, so such a job is early without a cut.
+    """
+    if status == STATUS_FAILED:
+        return uniform(seed, index, 0, PAYLOAD_FAILS) < PAYLOAD_SHARE
+    return status != STATUS_FINISHED
+
+
+@njit(cache=True)
+def uniform(seed, index, attempt, question):
+    """A number in [0, 1) by job, attempt and question; splitmix64 chained over the four."""
+    z = mix(np.uint64(seed))
+    z = mix(z ^ np.uint64(index))
+    z = mix(z ^ np.uint64(attempt))
+    z = mix(z ^ np.uint64(question))
+    return np.float64(z >> np.uint64(11)) * 2.0**-53
+
+
+@njit(cache=True)
+def mix(z):
+    """Splitmix64's step and finaliser (Steele, Lea and Flood, OOPSLA 2014)."""
+    z = z + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))

@@ -1,0 +1,191 @@
+"""A slow plain-Python grid, written from the rules alone, to hold the simulator against.
+
+It imports nothing of the simulator. In: a catalogue, a stream of jobs, a seed, outages. Out: one
+dict of stages a job. Each site keeps Python lists; the queue is searched, not linked; every event is
+an object on one `heapq`.
+"""
+
+import heapq
+import math
+from dataclasses import dataclass, field
+
+N_CHANNELS, MAX_ATTEMPTS, PAYLOAD_SHARE = 8, 3, 0.5
+STATUSES = ("finished", "failed", "closed", "cancelled")
+M64 = (1 << 64) - 1
+
+
+def mix(z):
+    z = (z + 0x9E3779B97F4A7C15) & M64
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & M64
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & M64
+    return z ^ (z >> 31)
+
+
+def uniform(*keys):
+    z = 0
+    for key in keys:
+        z = mix(z ^ key)
+    return (z >> 11) / 2**53
+
+
+@dataclass
+class Job:
+    index: int
+    cores: int
+    work: float
+    nbytes: float
+    dataset: int
+    status: str
+    site: int = -1
+    source: int = -1
+    state: str = "future"
+    attempts: int = 0
+    submit: float = math.nan
+    ready: float = math.nan
+    first_start: float = math.nan
+    start: float = math.nan
+    end: float = math.nan
+
+
+@dataclass
+class Site:
+    cores: int
+    power: float
+    failure_rate: float
+    ingress: float
+    placed: list = field(default_factory=list)
+    queue: list = field(default_factory=list)
+    running: dict = field(default_factory=dict)  # job index -> token of its end event
+    free_at: list = field(default_factory=lambda: [0.0] * N_CHANNELS)
+    up: bool = True
+
+
+class Twin:
+    def __init__(self, catalogue, jobs, seed=0, outages=()):
+        columns = zip(jobs.cores, jobs.work, jobs.nbytes, jobs.dataset, jobs.status, strict=True)
+        self.jobs = [
+            Job(i, int(c), float(w), float(b), int(d), STATUSES[s])
+            for i, (c, w, b, d, s) in enumerate(columns)
+        ]
+        self.arrivals = [float(t) for t in jobs.time]
+        rows = (catalogue.cores, catalogue.power, catalogue.failure_rate, catalogue.ingress)
+        self.sites = [
+            Site(int(c), float(p), float(f), float(i)) for c, p, f, i in zip(*rows, strict=True)
+        ]
+        self.link, self.replicas, self.seed = catalogue.link, jobs.replicas, seed
+        self.now, self.events, self.tokens, self.n_placed = self.arrivals[0], [], 0, 0
+        self.trace = []
+        for s, times in enumerate(outages):
+            for i, time in enumerate(times):
+                if time < math.inf:
+                    self.schedule(float(time), "down" if i % 2 == 0 else "up", s)
+
+    def schedule(self, time, kind, subject):
+        self.tokens += 1
+        heapq.heappush(self.events, (time, self.tokens, kind, subject))
+        return self.tokens
+
+    def place(self, s):
+        job = self.jobs[self.n_placed]
+        self.run(self.arrivals[self.n_placed])
+        self.now = self.arrivals[self.n_placed]
+        self.n_placed += 1
+        job.submit, job.site = self.now, s
+        if s < 0 or job.cores > self.sites[s].cores:
+            job.state, job.end = "rejected", self.now
+            return
+        self.sites[s].placed.append(job)
+        holders = [h for h in range(len(self.sites)) if self.replicas[job.dataset][h]]
+        if s in holders or job.nbytes == 0:
+            self.join(job)
+            self.fill(s)
+            return
+        job.source = max(holders, key=lambda h: (self.link[h][s], -h))
+        channels = self.sites[s].free_at
+        first = channels.index(min(channels))
+        rate = min(float(self.link[job.source][s]), self.sites[s].ingress / N_CHANNELS)
+        channels[first] = max(self.now, channels[first]) + job.nbytes / rate
+        job.state, job.end = "moving", channels[first]
+        self.schedule(job.end, "moved", job)
+
+    def run(self, until):
+        while self.events and self.events[0][0] <= until:
+            self.now, token, kind, subject = heapq.heappop(self.events)
+            getattr(self, kind)(subject, token)
+
+    def drain(self):
+        self.run(math.inf)
+
+    def moved(self, job, _):
+        self.join(job)
+        self.fill(job.site)
+
+    def join(self, job):
+        if math.isnan(job.ready):
+            job.ready = self.now
+        job.state = "queued"
+        self.sites[job.site].queue.append(job)
+
+    def fill(self, s):
+        site = self.sites[s]
+        while site.up and site.queue and site.queue[0].cores <= self.free(s):
+            self.begin(site.queue.pop(0), site)
+
+    def free(self, s):
+        return self.sites[s].cores - sum(self.jobs[i].cores for i in self.sites[s].running)
+
+    def begin(self, job, site):
+        seconds = job.work / (job.cores * site.power)
+        fate = "finished"
+        if uniform(self.seed, job.index, job.attempts, 0) < site.failure_rate:
+            fate = "retry"
+            seconds = seconds * uniform(self.seed, job.index, job.attempts, 1) ** 2
+        elif job.status in ("closed", "cancelled"):
+            fate = "failed"
+        elif job.status == "failed" and uniform(self.seed, job.index, 0, 2) < PAYLOAD_SHARE:
+            fate = "failed"
+        job.attempts += 1
+        job.state, job.start, job.end = "running", self.now, self.now + seconds
+        if job.attempts == 1:
+            job.first_start = self.now
+        site.running[job.index] = self.schedule(job.end, "ended", (job, fate))
+        self.trace.append((self.now, job.index, job.attempts))
+
+    def ended(self, subject, token):
+        job, fate = subject
+        site = self.sites[job.site]
+        if site.running.get(job.index) != token:
+            return  # an outage had stopped it
+        del site.running[job.index]
+        self.after(job, fate)
+        self.fill(job.site)
+
+    def after(self, job, fate):
+        if fate == "retry" and job.attempts < MAX_ATTEMPTS:
+            self.join(job)
+            return
+        job.state, job.end = ("lost" if fate == "retry" else fate), self.now
+
+    def down(self, s, _):
+        site = self.sites[s]
+        site.up = False
+        stopped = [job for job in site.placed if job.index in site.running]
+        site.running.clear()
+        for job in stopped:
+            self.after(job, "retry")
+
+    def up(self, s, _):
+        self.sites[s].up = True
+        self.fill(s)
+
+    def census(self):
+        """(moving, queued, running, free cores) of each site."""
+        return [
+            (
+                sum(job.state == "moving" for job in site.placed),
+                len(site.queue),
+                len(site.running),
+                self.free(s),
+            )
+            for s, site in enumerate(self.sites)
+        ]
