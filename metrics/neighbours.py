@@ -1,18 +1,19 @@
 """Exact nearest records in a table of numbers and categories, at a million rows.
 
-In: numbers already scaled and categories as integer codes. Out: the k nearest rows of the index, with
-d(x, y) = (sum_i |x_i - y_i|^p + sum_j w_j [x_j != y_j])^(1/p), i over numbers, j over categories.
+In: numbers already scaled and categories as integer codes. Out: the k nearest rows of the index,
+with d(x, y) = (sum_i |x_i - y_i|^p + sum_j w_j [x_j != y_j])^(1/p), i over numbers, j over
+categories.
 
-A row that mismatches the query in exactly the columns S costs at least w(S), the sum of their weights.
-So the sets S are visited in increasing w(S): rows are grouped by their categories outside S, each group
-holds a k-d tree over its numbers (Friedman, Bentley & Finkel 1977), and a query leaves as soon as its
-k-th best cost is not above w(S). With many categorical columns there are too many sets: after
-`MAX_SUBSETS` of them, or when few queries are left, the rest is finished in one tree over all rows that
-counts mismatches row by row, which is exact too and at worst a brute-force scan (`NeighbourIndex.work`
-says how many queries took that road).
+A row that mismatches the query in exactly the columns S costs at least w(S), the sum of their
+weights. So the sets S are visited in increasing w(S): rows are grouped by their categories outside
+S, each group holds a k-d tree over its numbers (Friedman, Bentley & Finkel 1977), and a query
+leaves as soon as its k-th best cost is not above w(S). With many categorical columns there are too
+many sets: after `MAX_SUBSETS` of them, or when few queries are left, the rest is finished in one
+tree over all rows that counts mismatches row by row, which is exact too and at worst a brute-force
+scan (`NeighbourIndex.work` says how many queries took that road).
 
-Every bound is a float64 sum of the same terms in the same order as the cost it bounds, and rounding is
-monotone, so the distances are those of brute force to the last bit.
+Every bound is a float64 sum of the same terms in the same order as the cost it bounds, and rounding
+is monotone, so the distances are those of brute force to the last bit.
 """
 
 import heapq
@@ -33,7 +34,7 @@ MAX_KEY = 2**62  # products of cardinalities above this are compressed on the wa
 
 @dataclass(frozen=True)
 class Work:
-    """What the last query cost: sets of columns grouped, and queries finished in the single tree."""
+    """What the last query cost: sets of columns tried, queries finished in the single tree."""
 
     subsets: int
     fallback: int
@@ -42,8 +43,8 @@ class Work:
 class Forest(NamedTuple):
     """k-d trees over groups of rows: rows starts[g]:starts[g + 1] form the tree of group g.
 
-    Shapes: points (n, d), rows (n,) numbers in the index, axis (n,) of the split at a node's middle row
-    (-1: all points of the node are equal), starts (groups + 1,).
+    Shapes: points (n, d); rows (n,) numbers in the index; axis (n,) split at the middle row of
+    a node (-1: all points of the node are equal); starts (groups + 1,).
     """
 
     points: np.ndarray
@@ -88,9 +89,9 @@ class NeighbourIndex:
     def query(self, numbers, codes, k: int = 1, exclude_self: bool = False):
         """Return (distance (m, k) float64, row (m, k) int64), nearest first.
 
-        With `exclude_self` query row i is index row i and is not its own neighbour (leave-one-out). Rows
-        at equal distance come in an order that is fixed for given tables but otherwise unspecified.
-        Where the index holds fewer than k candidates the distance is inf and the row -1.
+        With `exclude_self` query row i is index row i and is not its own neighbour (leave-one-out).
+        Rows at equal distance come in an order that is fixed for given tables but otherwise
+        unspecified. Where the index holds fewer than k candidates the distance is inf, the row -1.
         """
         numbers, codes = _checked(numbers, codes, "query")
         self._check_query(numbers, codes, k, exclude_self)
@@ -103,8 +104,8 @@ class NeighbourIndex:
     def _check_query(self, numbers, codes, k, exclude_self) -> None:
         if numbers.shape[1] != self.numbers.shape[1] or codes.shape[1] != self.codes.shape[1]:
             raise ValueError(
-                f"query must have {self.numbers.shape[1]} numbers and {self.codes.shape[1]} codes a row "
-                f"as the index has, got {numbers.shape[1]} and {codes.shape[1]}"
+                f"query must have {self.numbers.shape[1]} numbers and {self.codes.shape[1]} codes "
+                f"a row as the index has, got {numbers.shape[1]} and {codes.shape[1]}"
             )
         if k < 1:
             raise ValueError(f"k must be positive, got k={k}")
@@ -156,7 +157,7 @@ class NeighbourIndex:
         )  # fmt: skip
 
     def _groups(self, codes, kept):
-        """Dense group numbers of the rows (-1: no query there) and of the queries, by columns `kept`."""
+        """Group numbers by the columns `kept` of the rows (-1: no query there) and the queries."""
         row_key = np.zeros(len(self), np.int64)
         query_key = np.zeros(len(codes), np.int64)
         size = 1
@@ -203,7 +204,8 @@ def _checked(numbers, codes, what: str) -> tuple[np.ndarray, np.ndarray]:
     if not np.isfinite(numbers).all():
         row, column = np.argwhere(~np.isfinite(numbers))[0]
         raise ValueError(
-            f"{what}: numbers must be finite, got {numbers[row, column]} in row {row}, column {column}"
+            f"{what}: numbers must be finite, "
+            f"got {numbers[row, column]} in row {row}, column {column}"
         )
     return numbers, codes
 
@@ -226,8 +228,8 @@ def _unseen_cost(codes, weights) -> np.ndarray:
 def _subsets_by_weight(weights: np.ndarray) -> Iterator[frozenset[int]]:
     """Sets of columns in increasing total weight, drawn lazily: there are 2^c of them.
 
-    Columns are taken in increasing weight; the sets after one that ends in column j replace j by the
-    next column or add the next one, so each is reached once and never costs less than its parent.
+    Columns are taken in increasing weight; the sets after one that ends in column j replace j by
+    the next column or add the next one, so each is reached once and never before a cheaper one.
     """
     order = np.argsort(weights, kind="stable")
     heap = [(0.0, ())]
@@ -297,7 +299,7 @@ def _build(points, rows, axis, starts, groups):
 
 @njit(cache=True)
 def _build_tree(points, rows, axis, lo, hi):
-    """Arrange rows lo:hi so that the middle row of every node splits it at the median of its widest axis."""
+    """Arrange rows lo:hi so that the middle row of a node is the median of its widest axis."""
     stack = np.empty((130, 2), np.int64)
     stack[0, 0], stack[0, 1], depth = lo, hi, 1
     while depth > 0:
@@ -374,7 +376,7 @@ def _cost(point, x, start, p1):
 
 @njit(inline="always")
 def _bound(gap, start):
-    """The same sum over the distances to the cell of a node: never above the cost of a row in it."""
+    """The same sum over the distances to a node's cell: never above the cost of a row in it."""
     bound = start
     for d in range(gap.size):
         bound += gap[d]
@@ -392,7 +394,7 @@ def _start(row_codes, query_code, weights, w, r):
 
 @njit(cache=True)
 def _offer(cost, row, best_cost, best_row):
-    """Insert a candidate below the k-th best, unless its row is held already (at no higher cost)."""
+    """Insert a candidate below the k-th best, unless its row is held (at no higher cost)."""
     for i in range(best_row.size):
         if best_row[i] == row:
             return

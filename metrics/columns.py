@@ -1,0 +1,132 @@
+"""What a metric sees of a table: its numbers as float64, its categories as codes.
+
+In: DataFrames whose dtypes are the schema: number columns are numerical; category, string, object
+and bool columns categorical. Out: arrays, with codes over the union of the categories of all tables
+given, so that a category unseen in training is scored rather than refused.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+
+class Coded(NamedTuple):
+    """A table as arrays: numbers (n, d) float64 and codes (n, c) int64."""
+
+    numbers: np.ndarray
+    codes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+def is_numerical(column: pd.Series) -> bool:
+    """Whether a column is scored as a number (bool is a category)."""
+    return types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype)
+
+
+def split(table: pd.DataFrame) -> tuple[list, list]:
+    """Names of the numerical and of the categorical columns, in the table's order."""
+    numerical = [name for name in table.columns if is_numerical(table[name])]
+    return numerical, [name for name in table.columns if name not in numerical]
+
+
+def check(table: pd.DataFrame, what: str) -> pd.DataFrame:
+    """Return the table, or raise a ValueError that names the first thing no metric can score."""
+    if not isinstance(table, pd.DataFrame):
+        raise ValueError(f"{what} must be a pandas DataFrame, got {type(table).__name__}")
+    if len(table.columns) == 0 or len(table) == 0:
+        raise ValueError(
+            f"{what} must have at least one row and one column, "
+            f"got {len(table)} rows and {len(table.columns)} columns"
+        )
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise ValueError(f"{what}: column names must differ, got {twice[0]!r} more than once")
+    for name in table.columns:
+        _check_column(table[name], what)
+    return table
+
+
+def _check_column(column: pd.Series, what: str) -> None:
+    if types.is_datetime64_any_dtype(column.dtype) or types.is_timedelta64_dtype(column.dtype):
+        raise ValueError(
+            f"{what}: column {column.name!r} has dtype {column.dtype}; "
+            "give times as numbers, for example days since the first"
+        )
+    bad, word = column.isna().to_numpy(), "missing"
+    if not bad.any() and is_numerical(column):
+        if types.is_complex_dtype(column.dtype):
+            raise ValueError(f"{what}: column {column.name!r} is complex; only reals are scored")
+        bad, word = ~np.isfinite(column.to_numpy(np.float64)), "infinite"
+    if bad.any():
+        raise ValueError(
+            f"{what}: column {column.name!r}: {bad.sum()} of {len(bad)} values are {word}, "
+            f"e.g. row {int(np.argmax(bad))}"
+        )
+
+
+def aligned(train: pd.DataFrame, other: pd.DataFrame, what: str) -> pd.DataFrame:
+    """The checked table `other` with its columns in the order of `train`; raise if they differ."""
+    check(other, what)
+    missing = [name for name in train.columns if name not in other.columns]
+    extra = [name for name in other.columns if name not in train.columns]
+    if missing or extra:
+        raise ValueError(
+            f"{what} must have the columns of train, got missing {missing} and unknown {extra}"
+        )
+    other = other[list(train.columns)]
+    for name in train.columns:
+        if is_numerical(train[name]) != is_numerical(other[name]):
+            raise ValueError(
+                f"{what}: column {name!r} must be of one kind everywhere, "
+                f"got {train[name].dtype} in train and {other[name].dtype} here"
+            )
+    return other
+
+
+def numbers(table: pd.DataFrame) -> np.ndarray:
+    """(n, d) float64 of the numerical columns."""
+    names = split(table)[0]
+    out = np.empty((len(table), len(names)))
+    for i, name in enumerate(names):
+        out[:, i] = table[name].to_numpy(np.float64)
+    return out
+
+
+def coded(*tables: pd.DataFrame) -> tuple[list[Coded], list[dict]]:
+    """Encode tables of one schema over the union of their categories; also return the levels."""
+    known = levels(*tables)
+    return [encode(table, known) for table in tables], known
+
+
+def levels(*tables: pd.DataFrame) -> list[dict]:
+    """Per categorical column {category: code}, numbered as first met: later tables only append."""
+    known: list[dict] = []
+    for name in split(tables[0])[1]:
+        code: dict = {}
+        for table in tables:
+            for value in _factorize(table[name])[1]:
+                code.setdefault(value, len(code))
+        known.append(code)
+    return known
+
+
+def encode(table: pd.DataFrame, known: list[dict]) -> Coded:
+    """A table as arrays; categories that are not in `known` get code -1."""
+    codes = np.empty((len(table), len(known)), np.int64)
+    for j, (name, code) in enumerate(zip(split(table)[1], known, strict=True)):
+        local, values = _factorize(table[name])
+        codes[:, j] = np.array([code.get(value, -1) for value in values], np.int64)[local]
+    return Coded(numbers(table), codes)
+
+
+def _factorize(column: pd.Series) -> tuple[np.ndarray, list]:
+    """(codes, values) with every value in use."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        used, local = np.unique(column.cat.codes.to_numpy(), return_inverse=True)
+        return local, [column.cat.categories[code] for code in used]
+    local, values = pd.factorize(column)
+    return local, list(values)

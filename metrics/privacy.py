@@ -1,0 +1,91 @@
+"""How close synthetic rows come to the records they were learned from.
+
+In: train, synthetic and, for the comparison that means something, a holdout of the same origin.
+Out: distances and shares. The distance of two rows is
+sqrt(sum over numericals of (delta / range in train)^2 + number of differing categoricals).
+Source: Park et al. (2024, arXiv 2410.07940), sec. IV.B: the distance of a synthetic record to the
+closest train record, averaged; the scaling is ours. A small distance alone shows neither copying
+nor safety: compare with real rows in the synthetic table's place.
+"""
+
+import numpy as np
+import pandas as pd
+
+from metrics import columns
+from metrics.neighbours import NeighbourIndex
+
+
+class Closest:
+    """A real table as a searchable index, built once and asked by many tables.
+
+    `scale` (d,) divides the numericals, the ranges of the table itself by default.
+    """
+
+    def __init__(self, table: pd.DataFrame, scale: np.ndarray | None = None):
+        self.table = columns.check(table, "train")
+        self.scale = ranges(table) if scale is None else scale
+        self._levels = columns.levels(table)
+        self._index = NeighbourIndex(*self._arrays(table))
+
+    def distance(self, other: pd.DataFrame, k: int = 1) -> np.ndarray:
+        """(n, k) distances of the rows of `other` to the k nearest rows of the table."""
+        other = columns.aligned(self.table, other, "synthetic")
+        return self._index.query(*self._arrays(other), k=k)[0]
+
+    def _arrays(self, table: pd.DataFrame) -> columns.Coded:
+        data = columns.encode(table, self._levels)
+        return columns.Coded(data.numbers / self.scale, data.codes)
+
+
+def ranges(table: pd.DataFrame) -> np.ndarray:
+    """(d,) range of each numerical column; 1 for a constant one."""
+    data = columns.numbers(table)
+    width = data.max(axis=0) - data.min(axis=0)
+    return np.where(width > 0, width, 1.0)
+
+
+def dcr(train: pd.DataFrame, synthetic: pd.DataFrame) -> np.ndarray:
+    """(n,) distance of each synthetic row to the nearest row of the full train table.
+
+    Depends on the size of train: never compare across sizes.
+    """
+    return Closest(train).distance(synthetic)[:, 0]
+
+
+def closer_to_train(
+    train: pd.DataFrame, synthetic: pd.DataFrame, holdout: pd.DataFrame, *, seed: int = 0
+) -> np.ndarray:
+    """(n,) 1 where a synthetic row is nearer to train than to the holdout, 0 where not, ties 0.5.
+
+    Train and holdout are drawn down to one size. Its mean is 0.5 for rows that owe train nothing,
+    provided train and holdout come from one random split.
+    """
+    columns.check(train, "train")
+    holdout = columns.aligned(train, holdout, "holdout")
+    n = min(len(train), len(holdout))
+    rng = np.random.default_rng(seed)
+    scale = ranges(train)
+    to_train, to_holdout = (
+        Closest(_draw(table, n, rng), scale).distance(synthetic)[:, 0] for table in (train, holdout)
+    )
+    return 0.5 + 0.5 * np.sign(to_holdout - to_train)
+
+
+def _draw(table: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.DataFrame:
+    return table if n == len(table) else table.iloc[rng.permutation(len(table))[:n]]
+
+
+def block_interval(
+    values: np.ndarray, block: np.ndarray, *, seed: int = 0, n_boot: int = 2000
+) -> tuple[float, float]:
+    """95 % percentile interval of the mean of `values` by a bootstrap over whole blocks.
+
+    Rows of one block (a day, a task) are not independent, so they are drawn together.
+    """
+    _, at = np.unique(block, return_inverse=True)
+    total, count = np.bincount(at, weights=values), np.bincount(at)
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(len(count), np.full(len(count), 1 / len(count)), size=n_boot)
+    means = (times @ total) / (times @ count)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
