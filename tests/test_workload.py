@@ -243,6 +243,7 @@ def test_a_site_keeps_its_disk_and_ingress_per_slot(stream):
     grid = stream.catalogue
     assert np.allclose(grid.disk / grid.cores, CATALOGUE.disk / CATALOGUE.cores)
     assert np.allclose(grid.ingress / grid.cores, CATALOGUE.ingress / CATALOGUE.cores)
+    assert np.array_equal(grid.link, CATALOGUE.link)
     assert stream.scale == grid.cores.sum() / CATALOGUE.cores.sum()
     assert grid.names == CATALOGUE.names
 
