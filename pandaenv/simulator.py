@@ -70,6 +70,7 @@ WORLD = np.dtype(
         ("first_own", "i8"),  # rows from here on are the agent's
         ("in_system", "i8"),
         ("own_in_system", "i8"),
+        ("own_lost", "i8"),  # lost or rejected
         ("age", "i8"),  # multiples of MEMORY_S passed
     ]
 )
@@ -332,6 +333,7 @@ def clear(grid, worlds, w, begin, n_rows, first_own, seed):
     world = worlds.world[w]
     world.now = grid.stream[begin].time
     world.integral = 0.0
+    world.own_lost = 0
     world.seed = seed
     world.counter = world.n_events = world.next = world.in_system = world.own_in_system = 0
     world.n_rows = n_rows
@@ -389,6 +391,7 @@ def place(grid, worlds, w, s):
     if s == NONE or traits.cores > grid.sites[s].cores:
         job.state = REJECTED
         job.end = world.now
+        world.own_lost += row >= world.first_own
         return row
     enter(worlds, w, row)
     source = closest(grid, traits.dataset, s)
@@ -617,6 +620,7 @@ def leave(worlds, w, row, state):
     world.in_system -= 1
     if row >= world.first_own:
         world.own_in_system -= 1
+        world.own_lost += state == LOST
 
 
 @njit(cache=True)
