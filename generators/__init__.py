@@ -1,1 +1,44 @@
-"""generators"""
+"""Surrogate generators: models that learn a mixed table and sample rows like it.
+
+`make(name, **config)` gives an untrained one, `load(folder)` a saved one, `names()` what there is.
+They take any `pandas.DataFrame` and know nothing of grids; objects of your own with `fit` and
+`sample` are as good as a name wherever one is taken.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any
+
+__all__ = ["load", "make", "names"]
+
+REGISTRY = {
+    "smote": "generators.smote:SMOTE",
+    "tabddpm": "generators.tabddpm:TabDDPM",
+}
+
+
+def names() -> tuple[str, ...]:
+    """Names `make` knows."""
+    return tuple(REGISTRY)
+
+
+def make(name: str, **config: Any):
+    """An untrained generator, e.g. `make("tabddpm", preset="paper")`."""
+    return _class(name)(**config)
+
+
+def load(folder: str | os.PathLike):
+    """The generator that `Generator.save` left in a folder."""
+    from generators.base import read_saved
+
+    card, _ = read_saved(folder)
+    return _class(card["generator"]).load(folder)
+
+
+def _class(name: str):
+    if name not in REGISTRY:
+        raise ValueError(f"unknown generator {name!r}; known: {', '.join(REGISTRY)}")
+    module, _, attribute = REGISTRY[name].partition(":")
+    return getattr(import_module(module), attribute)

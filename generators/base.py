@@ -1,0 +1,309 @@
+"""What every generator promises: fit a mixed table, sample rows like it, save and load.
+
+In: a `pandas.DataFrame` whose dtypes say what is numerical and what categorical. Out: a frame of
+the same columns, order and dtypes; integers stay integers, categories are seen ones, numbers lie
+inside the seen range. The manners are scikit-learn's: the constructor stores, `fit` learns names
+ending in `_`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.numpy import load as tensors_from_bytes
+from safetensors.numpy import save as tensors_to_bytes
+
+from generators import transform
+
+FORMAT = "generators/1"
+CARD = "generator.json"
+MAX_TRIES = 200  # batches drawn before `where` by rejection gives up
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one `fit` is to run: everything that is not the model's own configuration."""
+
+    seed: int = 0
+    budget: float | None = None  # seconds of wall clock
+    steps: int | None = None  # optimizer steps; wins over budget
+    progress: bool = True
+    checkpoint: Path | None = None
+    every: float = 30.0  # seconds between checkpoints
+
+
+class Generator(ABC):
+    """A model of a table.
+
+    Subclasses give `name`, `Config` (a frozen dataclass) and four methods over arrays: `_fit`,
+    `_sample`, `_to_arrays`, `_from_arrays`. This class owns the frame around them.
+
+    Args:
+        config: a `Config`; the default one if None.
+        options: fields of `Config` to change.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type]
+
+    def __init__(self, config: Any = None, **options: Any):
+        self.config = _configure(self, config, options)
+
+    def fit(
+        self,
+        table: pd.DataFrame,
+        *,
+        seed: int = 0,
+        budget: float | None = None,
+        steps: int | None = None,
+        progress: bool = True,
+        checkpoint: str | os.PathLike | None = None,
+        every: float = 30.0,
+    ) -> Generator:
+        """Learn the table; whatever was fitted before is forgotten.
+
+        Args:
+            table: rows to learn from; not changed.
+            seed: same seed, steps, versions and threads: same model, bit for bit.
+            budget: wall-clock seconds; a short timed probe turns them into `n_steps_`.
+            steps: optimizer steps, instead of a budget. Without either the configuration's number.
+            progress: show a bar with loss and time left.
+            checkpoint: file to write while training, and to resume from if it is there.
+            every: seconds between checkpoints.
+        """
+        transform.check(table)
+        plan = Plan(
+            _integer(seed, "seed"),
+            _positive(budget, "budget"),
+            None if steps is None else _integer(steps, "steps", least=1),
+            bool(progress),
+            None if checkpoint is None else Path(checkpoint),
+            float(every),
+        )
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
+        layout = transform.Layout.of(table)
+        numbers, codes = layout.split(table)
+        self.losses_, self.n_steps_ = pd.DataFrame(), 0
+        self._fit(layout, numbers, codes, plan)
+        self.layout_ = layout
+        return self
+
+    def sample(self, n: int, *, seed: int = 0, where: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Draw n rows; same seed, same bytes.
+
+        Args:
+            n: number of rows, 0 allowed.
+            seed: of this draw.
+            where: categorical column -> category; rows are drawn given that they hold it.
+        """
+        self._check_fitted()
+        n, seed = _integer(n, "n"), _integer(seed, "seed")
+        given = self._given(where or {})
+        numbers, codes = self._sample(n, seed, given) if n else self._nothing()
+        return self.layout_.join(numbers, codes)
+
+    def save(self, folder: str | os.PathLike) -> Path:
+        """Write the fitted model as weights and a JSON card; a kill leaves the old or the new one.
+
+        The card names the weights by their hash and is replaced last, in one move.
+        """
+        self._check_fitted()
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {k: np.ascontiguousarray(v) for k, v in self._to_arrays().items()}
+        arrays["losses"] = self.losses_.to_numpy(np.float64)
+        data = tensors_to_bytes(arrays)
+        digest = hashlib.sha256(data).hexdigest()
+        card = {
+            "format": FORMAT,
+            "generator": self.name,
+            "config": asdict(self.config),
+            "columns": self.layout_.to_json(),
+            "n_steps": self.n_steps_,
+            "losses": list(self.losses_.columns),
+            "sha256": digest,
+        }
+        write_atomically(folder / _weights_name(digest), data)
+        write_atomically(folder / CARD, json.dumps(card, indent=1).encode())
+        for old in folder.glob("weights-*.safetensors"):
+            if old.name != _weights_name(digest):
+                old.unlink()
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike) -> Generator:
+        """Inverse of `save`; runs no code from the files.
+
+        Raises `ValueError` if they are damaged or another generator's.
+        """
+        card, arrays = read_saved(folder)
+        if card["generator"] != cls.name:
+            raise ValueError(f"{folder} holds a {card['generator']!r}, not a {cls.name!r}")
+        try:
+            return cls._revive(card, arrays)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise ValueError(f"{folder} does not fit this {cls.name}: {error}") from error
+
+    @classmethod
+    def _revive(cls, card: dict, arrays: dict[str, np.ndarray]) -> Generator:
+        as_tuple = {k: tuple(v) if isinstance(v, list) else v for k, v in card["config"].items()}
+        self = cls(cls.Config(**as_tuple))
+        self.layout_ = transform.Layout.from_json(card["columns"])
+        self.n_steps_ = int(card["n_steps"])
+        self.losses_ = pd.DataFrame(arrays["losses"], columns=card["losses"])
+        self._from_arrays(self.layout_, arrays)
+        return self
+
+    @abstractmethod
+    def _fit(
+        self, layout: transform.Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan
+    ) -> None:
+        """Learn from numbers (n, d) and codes (n, c) of the layout's columns."""
+
+    @abstractmethod
+    def _sample(self, n: int, seed: int, given: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Draw numbers (n, d) and codes (n, c), with codes[:, j] = k for each j: k of `given`."""
+
+    @abstractmethod
+    def _to_arrays(self) -> dict[str, np.ndarray]:
+        """What `_fit` learned, as plain arrays."""
+
+    @abstractmethod
+    def _from_arrays(self, layout: transform.Layout, arrays: dict[str, np.ndarray]) -> None:
+        """Inverse of `_to_arrays`."""
+
+    def _nothing(self) -> tuple[np.ndarray, np.ndarray]:
+        return (
+            np.empty((0, len(self.layout_.numericals))),
+            np.empty((0, len(self.layout_.categoricals)), np.int64),
+        )
+
+    def _given(self, where: dict[str, Any]) -> dict[int, int]:
+        names = [c.name for c in self.layout_.categoricals]
+        given = {}
+        for name, value in where.items():
+            if name not in names:
+                raise ValueError(f"where takes the categorical columns {names}, got {name!r}")
+            column = self.layout_.categoricals[names.index(name)]
+            if value not in column.categories:
+                raise ValueError(f"{name}: {value!r} was not seen in training")
+            given[names.index(name)] = column.categories.index(value)
+        return given
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "layout_"):
+            from sklearn.exceptions import NotFittedError  # its import takes a second
+
+            raise NotFittedError(f"{self.name} is not fitted, call fit first")
+
+    def __repr__(self) -> str:
+        default = self.Config()
+        changed = [
+            f"{f.name}={getattr(self.config, f.name)!r}"
+            for f in fields(self.config)
+            if getattr(self.config, f.name) != getattr(default, f.name)
+        ]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def reject(draw, n: int, seed: int, given: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """n rows that hold the given codes, by throwing the others away.
+
+    `draw(n, seed)` gives numbers and codes. Raises `ValueError` when the codes hardly ever come.
+    """
+    kept: list[tuple[np.ndarray, np.ndarray]] = []
+    found, batch = 0, max(n, 1024)
+    for attempt in range(MAX_TRIES):
+        numbers, codes = draw(batch, seed + attempt * 1_000_003)
+        ok = np.all([codes[:, j] == k for j, k in given.items()], axis=0)
+        kept.append((numbers[ok], codes[ok]))
+        found += int(ok.sum())
+        if found >= n:
+            break
+    else:
+        raise ValueError(
+            f"where: {found} of {MAX_TRIES * batch} drawn rows hold the condition, "
+            f"too few for n={n}"
+        )
+    numbers, codes = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    return numbers[:n], codes[:n]
+
+
+def read_saved(folder: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
+    """Card and arrays of a saved generator, checked by format and hash.
+
+    Raises `FileNotFoundError` when there is no card, `ValueError` when card or weights are damaged.
+    """
+    folder = Path(folder)
+    if not (folder / CARD).is_file():
+        raise FileNotFoundError(f"no saved generator in {folder}: {CARD} is missing")
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        wanted = ("format", "generator", "config", "columns", "n_steps", "losses", "sha256")
+        if not isinstance(card, dict) or any(key not in card for key in wanted):
+            raise ValueError("keys are missing")
+        if card["format"] != FORMAT:
+            raise ValueError(f"format {card['format']!r} is not {FORMAT!r}")
+        data = (folder / _weights_name(str(card["sha256"]))).read_bytes()
+        if hashlib.sha256(data).hexdigest() != card["sha256"]:
+            raise ValueError("the weights do not have the hash of the card")
+        return card, tensors_from_bytes(data)
+    except (ValueError, OSError, SafetensorError) as error:
+        raise ValueError(f"{folder} holds no whole saved generator: {error}") from error
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Put data at path in one move: readers see the old file or the new one, never half of it."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _weights_name(digest: str) -> str:
+    return f"weights-{''.join(c for c in digest if c.isalnum())[:12]}.safetensors"
+
+
+def _configure(generator: Generator, config: Any, options: dict[str, Any]) -> Any:
+    known = [f.name for f in fields(generator.Config)]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise ValueError(
+            f"unknown option {unknown[0]!r} of {generator.name}; known: {', '.join(known)}"
+        )
+    if config is None:
+        return generator.Config(**options)
+    if not isinstance(config, generator.Config):
+        wanted = generator.Config.__name__
+        raise TypeError(f"config must be a {wanted}, got {type(config).__name__}")
+    return type(config)(**{**asdict(config), **options})
+
+
+def _integer(value: Any, what: str, least: int = 0) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{what} must be an integer of at least {least}, got {what}={value!r}")
+    return int(value)
+
+
+def _positive(value: Any, what: str) -> float | None:
+    if value is not None and not (np.isfinite(value) and value > 0):
+        raise ValueError(f"{what} must be a positive number of seconds, got {what}={value!r}")
+    return None if value is None else float(value)

@@ -1,0 +1,97 @@
+"""SMOTE-NC as a generator: new rows between a row and one of its nearest.
+
+Chawla, Bowyer, Hall & Kegelmeyer (2002), "SMOTE: Synthetic Minority Over-sampling Technique",
+JAIR 16, arXiv 1106.1813, section 6.1 (SMOTE-NC, for nominal and continuous columns).
+
+| symbol | in code | shape |
+|---|---|---|
+| x, z | `numbers`, `codes` | (n, d), (n, c) |
+| med, the median of the standard deviations | `penalty` | scalar |
+| the k nearest rows of each row | `neighbours_` | (n, k) |
+| the gap between a row and its neighbour | `gap` | (m, 1) |
+
+Departures from the paper: see the DIFF lines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from generators.base import Generator, Plan, reject
+from generators.transform import Layout
+from metrics.neighbours import NeighbourIndex
+
+
+@dataclass(frozen=True)
+class SMOTEConfig:
+    """Defaults are the paper's."""
+
+    k: int = 5  # nearest neighbours a row may be mixed with (section 4.2)
+
+
+def neighbours(numbers: np.ndarray, codes: np.ndarray, k: int) -> np.ndarray:
+    """Row numbers (n, k) of the k nearest other rows, by the distance of SMOTE-NC.
+
+    Squared distance: the squared differences of the numbers, plus med^2 for each category that
+    differs, med being the median of the numericals' standard deviations.
+    """
+    spread = numbers.std(axis=0)
+    # DIFF: paper uses the raw units; we divide each numerical by its standard deviation because a
+    # column of bytes (1e10) would drown all others. The median of the deviations is then 1.
+    scaled = numbers[:, spread > 0] / spread[spread > 0]
+    penalty = 1.0
+    index = NeighbourIndex(scaled, codes, weights=np.full(codes.shape[1], penalty**2), p=2)
+    return index.query(scaled, codes, k=k, exclude_self=True)[1]
+
+
+def interpolate(
+    numbers: np.ndarray, rows: np.ndarray, mates: np.ndarray, gap: np.ndarray
+) -> np.ndarray:
+    """Numbers (m, d) on the way from rows to their mates (both (m,)), at gap (m, 1) in [0, 1]."""
+    return numbers[rows] + gap * (numbers[mates] - numbers[rows])
+
+
+def vote(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The most frequent code (m, c) among neighbours (m, k, c); a tie goes to one of the tied."""
+    ballots = (codes[:, :, None] == codes[:, None, :]).sum(2) + rng.random(codes.shape) * 0.5
+    return np.take_along_axis(codes, ballots.argmax(1)[:, None], axis=1)[:, 0]
+
+
+class SMOTE(Generator):
+    """SMOTE-NC over all rows of a table; it keeps the table, so it protects nobody's privacy."""
+
+    name = "smote"
+    Config = SMOTEConfig
+
+    def _fit(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan) -> None:
+        # DIFF: paper oversamples one class; we take every row and every column alike because there
+        # is no class here: the target is one of the numericals.
+        k = min(self.config.k, len(numbers) - 1)
+        self.numbers_, self.codes_ = numbers, codes
+        self.neighbours_ = (
+            neighbours(numbers, codes, k) if k else np.zeros((len(numbers), 1), np.int64)
+        )
+
+    def _sample(self, n: int, seed: int, given: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        return reject(self._draw, n, seed, given) if given else self._draw(n, seed)
+
+    def _draw(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        rows = self._bases(n, rng)
+        mates = self.neighbours_[rows, rng.integers(self.neighbours_.shape[1], size=n)]
+        numbers = interpolate(self.numbers_, rows, mates, rng.random((n, 1)))
+        return numbers, vote(self.codes_[self.neighbours_[rows]], rng)
+
+    def _bases(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Every row equally often up to one, in random order: nothing of the table's order shows."""
+        rounds = -(-n // len(self.numbers_))
+        return np.concatenate([rng.permutation(len(self.numbers_)) for _ in range(rounds)])[:n]
+
+    def _to_arrays(self) -> dict[str, np.ndarray]:
+        return {"numbers": self.numbers_, "codes": self.codes_, "neighbours": self.neighbours_}
+
+    def _from_arrays(self, layout: Layout, arrays: dict[str, np.ndarray]) -> None:
+        self.numbers_, self.codes_ = arrays["numbers"], arrays["codes"]
+        self.neighbours_ = arrays["neighbours"]

@@ -1,0 +1,322 @@
+"""The one loop all learned generators train in: shuffled batches, cosine rate, averaged weights.
+
+In: a `Learner`, the number of rows, a `Plan`. Out: the `History` of a run whose module now holds
+the averaged weights. A run is a pure function of seed, steps, versions and threads, and its whole
+state goes into a checkpoint: killed and resumed, it ends in the same weights, bit for bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as tensors_from_bytes
+from safetensors.torch import save as tensors_to_bytes
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from tqdm import tqdm
+
+from generators.base import Plan, write_atomically
+
+FORMAT = "generators-checkpoint/1"
+PROBE_SHARE, PROBE_SECONDS = 0.05, 2.0  # of the budget, at most, spent on timing a step
+HISTORY_ROWS = 500  # means of the loss terms kept over a run
+MIN_BATCH = 256  # rows in a batch of a smaller table, by repetition
+
+
+class Learner(Protocol):
+    """What the loop trains: a module with all weights, its optimizers, and one step of them."""
+
+    module: nn.Module
+    optimizers: list[torch.optim.Optimizer]
+
+    def step(self, rows: Tensor, rng: torch.Generator) -> dict[str, float]:
+        """One update on the rows (batch,) of the table; returns the loss terms."""
+
+
+@dataclass
+class Descent:
+    """The learner of a model with one loss: descend on the sum of its terms."""
+
+    module: nn.Module
+    loss: Callable[[Tensor, torch.Generator], dict[str, Tensor]]
+    optimizers: list[torch.optim.Optimizer]
+
+    def step(self, rows: Tensor, rng: torch.Generator) -> dict[str, float]:
+        (optimizer,) = self.optimizers
+        terms = self.loss(rows, rng)
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        optimizer.step()
+        return {name: float(term.detach()) for name, term in terms.items()}
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long and how fast: rows a batch, peak rate, steps if the plan names none, averaging."""
+
+    batch_size: int
+    lr: float
+    steps: int
+    warmup: int = 0
+    ema: float = 0.999
+
+
+@dataclass(frozen=True)
+class History:
+    """What a run leaves beside the weights."""
+
+    n_steps: int
+    losses: pd.DataFrame  # step, lr, and the mean of each loss term since the row before
+
+
+@dataclass
+class State:
+    """Everything that changes during a run."""
+
+    learner: Learner
+    averaged: AveragedModel
+    rng: torch.Generator
+    step: int = 0
+    terms: list[str] = field(default_factory=list)
+    rows: list[list[float]] = field(default_factory=list)
+    sums: list[float] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, learner: Learner, seed: int, ema: float) -> State:
+        averaged = AveragedModel(learner.module, multi_avg_fn=_average(ema))
+        return cls(learner, averaged, torch.Generator().manual_seed(seed))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """A copy of the state as named tensors."""
+        out = {f"module.{k}": v for k, v in self.learner.module.state_dict().items()}
+        out |= {f"average.{k}": v for k, v in self.averaged.state_dict().items()}
+        for i, optimizer in enumerate(self.learner.optimizers):
+            for j, slot in optimizer.state_dict()["state"].items():
+                out |= {f"optimizer.{i}.{j}.{k}": torch.as_tensor(v) for k, v in slot.items()}
+        out["rng"] = self.rng.get_state()
+        out["rows"] = torch.tensor(self.rows, dtype=torch.float64)
+        out["sums"] = torch.tensor(self.sums, dtype=torch.float64)
+        return {k: v.detach().clone().contiguous() for k, v in out.items()}
+
+    def restore(self, tensors: dict[str, Tensor], step: int, terms: list[str]) -> None:
+        """Inverse of `tensors`. Raises `RuntimeError` or `KeyError` if they are another model's."""
+        pick = lambda prefix: {
+            k[len(prefix) :]: v
+            for k, v in tensors.items()  # noqa: E731
+            if k.startswith(prefix)
+        }
+        self.learner.module.load_state_dict(pick("module."))
+        self.averaged.load_state_dict(pick("average."))
+        for i, optimizer in enumerate(self.learner.optimizers):
+            slots: dict[int, dict[str, Tensor]] = {}
+            for key, value in pick(f"optimizer.{i}.").items():
+                slot, name = key.split(".")
+                slots.setdefault(int(slot), {})[name] = value.clone()
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
+        self.rng.set_state(tensors["rng"])
+        self.step, self.terms = step, list(terms)
+        self.rows, self.sums = tensors["rows"].tolist(), tensors["sums"].tolist()
+
+
+def run(
+    learner: Learner,
+    n_rows: int,
+    plan: Plan,
+    pace: Pace,
+    *,
+    key: dict[str, Any],
+    label: str = "fit",
+    began: float | None = None,
+) -> History:
+    """Train for the plan's steps or budget; the module ends with the averaged weights.
+
+    Args:
+        key: what makes this run itself (model, configuration, data); a checkpoint of another is
+            refused.
+        began: `time.monotonic()` from which a budget counts; now if None.
+
+    Raises `ValueError` for a damaged or foreign checkpoint, `OSError` where none can be written.
+    """
+    began = time.monotonic() if began is None else began
+    state = State.start(learner, plan.seed, pace.ema)
+    asked = [plan.steps, None if plan.steps else plan.budget]
+    run_key = _digest(json.dumps([key, asked, plan.seed, n_rows], sort_keys=True).encode())
+    n_steps = _resume(state, plan.checkpoint, run_key)
+    if n_steps is None:
+        n_steps = plan.steps or _steps_in(state, n_rows, plan, pace, began) or pace.steps
+        if plan.checkpoint is not None:
+            write_checkpoint(plan.checkpoint, state, run_key, n_steps)
+    _loop(state, n_rows, plan, pace, n_steps, run_key, label)
+    learner.module.load_state_dict(state.averaged.module.state_dict())
+    return History(n_steps, pd.DataFrame(state.rows, columns=["step", "lr", *state.terms]))
+
+
+def _loop(
+    state: State, n_rows: int, plan: Plan, pace: Pace, n_steps: int, run_key: str, label: str
+) -> None:
+    window = max(1, n_steps // HISTORY_ROWS)
+    saved, done = time.monotonic(), state.step
+    with tqdm(
+        total=n_steps,
+        initial=done,
+        desc=label,
+        disable=not plan.progress,
+        unit="step",
+        mininterval=0.5,
+    ) as bar:
+        for rows in batches(n_rows, pace.batch_size, plan.seed, state.step, n_steps):
+            _advance(state, rows, pace, n_steps, window)
+            if plan.progress and state.step % window == 0:
+                bar.set_postfix(loss=f"{sum(state.rows[-1][2:]):.4g}", refresh=False)
+            bar.update()
+            if plan.checkpoint is not None and time.monotonic() - saved >= plan.every:
+                _try_write(plan.checkpoint, state, run_key, n_steps)
+                saved = time.monotonic()
+    if plan.checkpoint is not None and state.step > done:
+        _try_write(plan.checkpoint, state, run_key, n_steps)
+
+
+def _advance(state: State, rows: Tensor, pace: Pace, n_steps: int, window: int) -> None:
+    lr = rate(state.step, n_steps, pace)
+    for optimizer in state.learner.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = lr * group.get("lr_factor", 1.0)
+    terms = state.learner.step(rows, state.rng)
+    state.averaged.update_parameters(state.learner.module)
+    state.step += 1
+    state.terms = list(terms)
+    sums = state.sums or [0.0] * len(terms)
+    state.sums = [s + float(t) for s, t in zip(sums, terms.values(), strict=True)]
+    if state.step % window == 0:
+        state.rows.append([state.step, lr, *(s / window for s in state.sums)])
+        state.sums = []
+
+
+def batches(n_rows: int, batch_size: int, seed: int, first: int, last: int) -> Iterator[Tensor]:
+    """Row numbers (batch,) of steps first .. last - 1: epochs of a shuffled table, rest dropped.
+
+    A table smaller than a batch is repeated up to `MIN_BATCH` rows.
+    """
+    size = min(batch_size, n_rows)
+    per_epoch = n_rows // size
+    repeat = -(-min(batch_size, MIN_BATCH) // size)
+    order, epoch = np.empty(0, np.int64), -1
+    for step in range(first, last):
+        if step // per_epoch != epoch:
+            epoch = step // per_epoch
+            order = np.random.default_rng([seed, epoch]).permutation(n_rows)
+        at = step % per_epoch * size
+        yield torch.from_numpy(order[at : at + size]).repeat(repeat)
+
+
+def rate(step: int, n_steps: int, pace: Pace) -> float:
+    """Learning rate of a step: linear warm-up, then half a cosine down to zero."""
+    warmup = min(pace.warmup, n_steps // 10)
+    if step < warmup:
+        return pace.lr * (step + 1) / warmup
+    return pace.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, n_steps - warmup)))
+
+
+def _average(decay: float) -> Callable:
+    """Exponential average that forgets its start: decay grows with the number of updates."""
+
+    @torch.no_grad()
+    def update(averages: Any, values: Any, n: Tensor | int) -> None:
+        keep = min(decay, (1 + int(n)) / (10 + int(n)))
+        torch._foreach_lerp_(list(averages), list(values), 1 - keep)
+
+    return update
+
+
+def _steps_in(state: State, n_rows: int, plan: Plan, pace: Pace, began: float) -> int | None:
+    """Steps that fit in the budget, by timing some on the very state and putting it back."""
+    if plan.budget is None:
+        return None
+    before = state.tensors()
+    limit = min(PROBE_SHARE * plan.budget, PROBE_SECONDS)
+    times = [time.monotonic()]
+    for rows in batches(n_rows, pace.batch_size, plan.seed, 0, 10_000):
+        _advance(state, rows, pace, 10_000, 10_000)
+        times.append(time.monotonic())
+        if len(times) > 4 and times[-1] - times[0] > limit:
+            break
+    state.restore(before, 0, [])
+    per_step = (times[-1] - times[2]) / (len(times) - 3)  # the first two also warm up
+    return max(1, int((plan.budget - (time.monotonic() - began)) / per_step))
+
+
+def write_checkpoint(path: Path, state: State, run_key: str, n_steps: int) -> None:
+    """Replace the checkpoint at path in one move. Raises `OSError`, the old one stays."""
+    tensors = state.tensors()
+    meta = {
+        "format": FORMAT,
+        "run": run_key,
+        "step": str(state.step),
+        "n_steps": str(n_steps),
+        "terms": json.dumps(state.terms),
+        "digest": _digest_of(tensors),
+    }
+    try:
+        write_atomically(path, tensors_to_bytes(tensors, metadata=meta))
+    except OSError as error:
+        raise OSError(f"cannot write a checkpoint at {path}: {error.strerror}") from error
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors. Raises `ValueError` when the file is none of ours or not whole."""
+    data = path.read_bytes()
+    try:
+        tensors = tensors_from_bytes(data)
+        length = int.from_bytes(data[:8], "little")
+        meta = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"{path} is not a whole checkpoint: {error}") from error
+    if meta.get("format") != FORMAT or meta.get("digest") != _digest_of(tensors):
+        raise ValueError(f"{path} is not a whole checkpoint: its hash or format is wrong")
+    return meta, tensors
+
+
+def _resume(state: State, path: Path | None, run_key: str) -> int | None:
+    if path is None or not path.exists():
+        return None
+    meta, tensors = read_checkpoint(path)
+    if meta["run"] != run_key:
+        raise ValueError(
+            f"{path} is the checkpoint of another run (data, configuration, seed or "
+            "steps differ); remove it or name another file"
+        )
+    state.restore(tensors, int(meta["step"]), json.loads(meta["terms"]))
+    return int(meta["n_steps"])
+
+
+def _try_write(path: Path, state: State, run_key: str, n_steps: int) -> None:
+    try:
+        write_checkpoint(path, state, run_key, n_steps)
+    except OSError as error:
+        warnings.warn(f"{error}; training goes on, the last good one stays", stacklevel=2)
+
+
+def fingerprint(*arrays: np.ndarray) -> str:
+    """Hash of arrays, to tell the data of one run from another's."""
+    return _digest(b"".join(_digest(np.ascontiguousarray(a).tobytes()).encode() for a in arrays))
+
+
+def _digest_of(tensors: dict[str, Tensor]) -> str:
+    parts = (f"{k}:{_digest(v.numpy().tobytes())}" for k, v in sorted(tensors.items()))
+    return _digest("".join(parts).encode())
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
