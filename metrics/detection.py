@@ -8,7 +8,6 @@ of accuracy.
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from metrics import columns
 
@@ -59,5 +58,5 @@ def _fold_auc(x, y, held, n_categorical: int, seed: int) -> float:
 def auc(y: np.ndarray, score: np.ndarray) -> float:
     """Area under the ROC curve: the chance that a 1 outranks a 0, ties one half."""
     ones = int(np.sum(y == 1))
-    rank_sum = rankdata(score)[y == 1].sum()
+    rank_sum = pd.Series(score).rank().to_numpy()[y == 1].sum()
     return float((rank_sum - ones * (ones + 1) / 2) / (ones * (len(y) - ones)))

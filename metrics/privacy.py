@@ -60,15 +60,25 @@ def closer_to_train(
     Train and holdout are drawn down to one size. Its mean is 0.5 for rows that owe train nothing,
     provided train and holdout come from one random split.
     """
+    return nearer(*matched(train, holdout, seed=seed), synthetic)
+
+
+def matched(
+    train: pd.DataFrame, holdout: pd.DataFrame, *, seed: int = 0
+) -> tuple[Closest, Closest]:
+    """Indexes of train and holdout drawn down to one size, both scaled by the ranges of train."""
     columns.check(train, "train")
     holdout = columns.aligned(train, holdout, "holdout")
     n = min(len(train), len(holdout))
     rng = np.random.default_rng(seed)
     scale = ranges(train)
-    to_train, to_holdout = (
-        Closest(_draw(table, n, rng), scale).distance(synthetic)[:, 0] for table in (train, holdout)
-    )
-    return 0.5 + 0.5 * np.sign(to_holdout - to_train)
+    return Closest(_draw(train, n, rng), scale), Closest(_draw(holdout, n, rng), scale)
+
+
+def nearer(to_train: Closest, to_holdout: Closest, synthetic: pd.DataFrame) -> np.ndarray:
+    """(n,) 1 where a row is nearer to the first table than to the second, 0 where not, ties 0.5."""
+    gap = to_holdout.distance(synthetic)[:, 0] - to_train.distance(synthetic)[:, 0]
+    return 0.5 + 0.5 * np.sign(gap)
 
 
 def _draw(table: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.DataFrame:
