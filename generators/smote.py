@@ -85,7 +85,7 @@ class SMOTE(Generator):
         return numbers, vote(self.codes_[self.neighbours_[rows]], rng)
 
     def _bases(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Every row equally often up to one, in random order: nothing of the table's order shows."""
+        """Every row equally often up to one, in random order."""
         rounds = -(-n // len(self.numbers_))
         return np.concatenate([rng.permutation(len(self.numbers_)) for _ in range(rounds)])[:n]
 

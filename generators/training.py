@@ -112,22 +112,21 @@ class State:
 
     def restore(self, tensors: dict[str, Tensor], step: int, terms: list[str]) -> None:
         """Inverse of `tensors`. Raises `RuntimeError` or `KeyError` if they are another model's."""
-        pick = lambda prefix: {
-            k[len(prefix) :]: v
-            for k, v in tensors.items()  # noqa: E731
-            if k.startswith(prefix)
-        }
-        self.learner.module.load_state_dict(pick("module."))
-        self.averaged.load_state_dict(pick("average."))
+        self.learner.module.load_state_dict(_under("module.", tensors))
+        self.averaged.load_state_dict(_under("average.", tensors))
         for i, optimizer in enumerate(self.learner.optimizers):
             slots: dict[int, dict[str, Tensor]] = {}
-            for key, value in pick(f"optimizer.{i}.").items():
+            for key, value in _under(f"optimizer.{i}.", tensors).items():
                 slot, name = key.split(".")
                 slots.setdefault(int(slot), {})[name] = value.clone()
             optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
         self.rng.set_state(tensors["rng"])
         self.step, self.terms = step, list(terms)
         self.rows, self.sums = tensors["rows"].tolist(), tensors["sums"].tolist()
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def run(
@@ -160,7 +159,8 @@ def run(
             write_checkpoint(plan.checkpoint, state, run_key, n_steps)
     _loop(state, n_rows, plan, pace, n_steps, run_key, label)
     learner.module.load_state_dict(state.averaged.module.state_dict())
-    return History(n_steps, pd.DataFrame(state.rows, columns=["step", "lr", *state.terms]))
+    losses = pd.DataFrame(state.rows, columns=["step", "lr", *state.terms])
+    return History(n_steps, losses.astype({"step": int}))
 
 
 def _loop(
