@@ -1,8 +1,8 @@
 """The brokering problem as a Gymnasium environment: one step, one arriving job, one site.
 
-In: a workload, sites, a rate and a load. Out: `PandaSiteAllocationEnv`; its docstring is the card of
-the task. What the episodes of one configuration share (the stream, the scaled grid, the warmed-up
-windows) is a `Setting`, kept for the next environment of the same configuration.
+In: a workload, sites, a rate and a load. Out: `PandaSiteAllocationEnv`; its docstring is the card
+of the task. What the episodes of one configuration share (the stream, the scaled grid, the windows
+warmed up) is a `Setting`, kept for the next environment of the same configuration.
 """
 
 from collections.abc import Iterable
@@ -13,35 +13,30 @@ import gymnasium as gym
 import numpy as np
 import pandas as pd
 from gymnasium.error import InvalidAction, ResetNeeded
-from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.spaces import Discrete
 from numba import njit
 
 from . import reward as rewards
 from . import workload as workloads
-from .jobs import JobArrays
-from .policies import allow, broker_floor, warm_up
+from .observation import DAY_S, N_GRID, N_JOB, N_SITE, describe, expect, see, space
+from .policies import broker_floor, warm_up
 from .schema import STATUSES
-from .simulator import (
+from .simulator import Scenario, arrive, schedule_outages
+from .sites import Catalogue, catalogue
+from .worlds import (
     FINISHED,
     LOST,
     NONE,
     REJECTED,
     Grid,
-    Scenario,
     Worlds,
-    arrive,
     carry,
     clear,
     grid_of,
-    schedule_outages,
     stages,
     worlds_of,
 )
-from .sites import Catalogue, catalogue
 
-DAY_S, WEEK_S = 86_400.0, 7 * 86_400.0
-N_JOB, N_SITE, N_GRID = 12, 8, 6
-"""Features of the waiting job, of each site, of the grid."""
 SCENARIOS = {"normal": Scenario()}
 WAIT_LIMIT_S = 4 * 3_600.0
 BYTE_LIMIT = 2e10
@@ -53,12 +48,12 @@ class PandaSiteAllocationEnv(gym.Env):
     ## Description
 
     A broker places ATLAS user-analysis jobs on the sites of the grid, one job a step, in the order
-    in which they arrive. A job whose input is not at its site has it copied from the closest replica
-    through the site's ingress; it then queues first come, first served for its cores, runs, and
-    finishes or fails. Sites differ in size, speed, ingress and reliability, replicas lie at a few
-    sites only, arrivals come in bursts with the rhythm of day and week. The event model is that of
-    `pandaenv.simulator`; sites are illustrative (`pandaenv.sites`). The broker moves jobs and
-    copies; it plans no replicas.
+    in which they arrive. A job whose input is not at its site has it copied from the closest
+    replica through the site's ingress; it then queues first come, first served for its cores,
+    runs, and finishes or fails. Sites differ in size, speed, ingress and reliability, replicas lie
+    at a few sites only, arrivals come in bursts with the rhythm of day and week. The event model
+    is that of `pandaenv.simulator`; sites are illustrative (`pandaenv.sites`). The broker moves
+    jobs and copies; it plans no replicas.
 
     ## Action Space
 
@@ -118,8 +113,8 @@ class PandaSiteAllocationEnv(gym.Env):
 
     - `"flow_time"` (default): minus the increase this placement causes in the projected total flow
       time (end - submission) of the agent's jobs, over m. The projection is the simulator itself,
-      with failures and outages as drawn and no further arrivals. The rewards of an episode add up to
-      minus the total flow time, over m, that its jobs have once all have ended.
+      with failures and outages as drawn and no further arrivals. The rewards of an episode add up
+      to minus the total flow time, over m, that its jobs have once all have ended.
     - `"slowdown"`: the same with flow time over run time, runs of less than 600 s taken as 600 s.
     - `"wait"`: the same with the time before the last start, over m.
     - `"accrued"`: minus the time the agent's jobs spent in the system since the last step, over m.
@@ -127,7 +122,7 @@ class PandaSiteAllocationEnv(gym.Env):
     A job lost or rejected counts 10 beside the time it spent, so failing fast never pays.
 
     Costs: `info["cost"]` counts the limits that this placement breaks, by the same projection, and
-    `cost_wait` (queue wait beyond `wait_limit`, s), `cost_transfer` (more than `byte_limit` bytes to
+    `cost_wait` (queue wait beyond `wait_limit`, s), `cost_transfer` (over `byte_limit` bytes to
     move), `cost_failure` (lost after 3 attempts), `cost_rejected` are its parts, plain floats.
     `cost="binary"` clips the sum to 1.
 
@@ -152,7 +147,7 @@ class PandaSiteAllocationEnv(gym.Env):
 
     | name | default | meaning |
     |---|---|---|
-    | `workload` | `"tabddpm"` | the bundled surrogate's jobs; `"reference"`, a table of records, a file, a generator or a workload of `pandaenv.workload` |
+    | `workload` | `"tabddpm"` | the bundled surrogate's jobs; or whatever `workload.make` takes |
     | `sites` | 40 | the n largest sites, `"tier1"`, `"all"`, names, a CSV file or a `Catalogue` |
     | `rate` | 5500 | jobs a day |
     | `load` | 0.6 | offered work over the grid's capacity, which is scaled to it |
@@ -167,8 +162,11 @@ class PandaSiteAllocationEnv(gym.Env):
     | `warmup_days` | 3 | length of the warm-up |
     | `workload_seed` | 0 | of what records do not tell: bursts kept, replicas, core counts |
 
-    `PandaSiteAllocationTier1-v0` is the small sister: the Tier-0 and Tier-1 sites, 2,000 jobs a day,
-    2,000 jobs an episode.
+    `workload` may be `"reference"`, a table of records, a file or saved generator by its path, a
+    generator, or a workload of `pandaenv.workload`.
+
+    `PandaSiteAllocationTier1-v0` is the small sister: the Tier-0 and Tier-1 sites, 2,000 jobs a
+    day, 2,000 jobs an episode.
 
     ```python
     import gymnasium as gym
@@ -222,7 +220,7 @@ class PandaSiteAllocationEnv(gym.Env):
         self.unit, self.cap_floor = self.setting.unit, self.setting.cap_floor
         n_sites = self.stream.catalogue.n_sites
         self.action_space = Discrete(n_sites)
-        self.observation_space = _space(n_sites, self.is_flat)
+        self.observation_space = space(n_sites, self.is_flat)
         self.mask = np.ones(n_sites, np.int8)
         self._flat = np.zeros(N_JOB + N_SITE * n_sites + N_GRID, np.float32)
         self._cost = np.zeros(len(rewards.COSTS))
@@ -405,58 +403,6 @@ def _stream(*key) -> workloads.Stream:
     return _kept_stream(*key)
 
 
-def expect(jobs: JobArrays, quantity: np.ndarray, past: slice) -> np.ndarray:
-    """Mean of a quantity (J,) over past jobs of the same format, size and cores, for each job.
-
-    Sizes are eight bins of equal counts. The mean counts 20 jobs of overall mean along (ASSUMED), so
-    that a rare group does not give its few jobs away.
-    """
-    edges = np.quantile(jobs.nbytes[past], np.arange(1, 8) / 8)
-    size = np.searchsorted(edges, jobs.nbytes)
-    keys = np.stack([jobs.format, size, jobs.cores])
-    group = np.unique(keys, axis=1, return_inverse=True)[1].reshape(-1)
-    return _past_mean(quantity, group, past, 20)
-
-
-def _past_mean(quantity: np.ndarray, group: np.ndarray, past: slice, n_prior: float) -> np.ndarray:
-    """Mean of each job's group over the past, drawn to the overall mean by n_prior jobs of it."""
-    n_groups, overall = group.max() + 1, quantity[past].mean()
-    count = np.bincount(group[past], minlength=n_groups)
-    total = np.bincount(group[past], weights=quantity[past], minlength=n_groups)
-    return ((total + n_prior * overall) / (count + n_prior))[group]
-
-
-def describe(
-    jobs: JobArrays, expected: np.ndarray, service: np.ndarray, unit: float, past: slice
-) -> np.ndarray:
-    """The job block of each job: what is known of it at submission, float32 (J, N_JOB).
-
-    Args:
-        expected: seconds of service a broker would expect, (J,).
-        service: seconds of service on the mean core, (J,); only past jobs' mean by format is used.
-        unit: m, s.
-    """
-    share = np.bincount(jobs.format[past], minlength=jobs.format.max() + 1) / past.stop
-    failed = (jobs.status != STATUSES.index("finished")).astype(np.float64)
-    hour, week = (2 * np.pi * jobs.time / period for period in (DAY_S, WEEK_S))
-    columns = (
-        np.minimum(np.log1p(jobs.nbytes) / np.log1p(1e12), 1),
-        np.minimum(np.log1p(jobs.nfiles) / np.log1p(1e5), 1),
-        np.minimum(np.log2(jobs.cores) / 8, 1),
-        _f(expected / unit),
-        np.sqrt(share)[jobs.format],
-        _f(_past_mean(service, jobs.format, past, 20) / unit),
-        _f(_past_mean(jobs.nbytes, jobs.format, past, 20) / max(jobs.nbytes[past].mean(), 1.0)),
-        _past_mean(failed, jobs.format, past, 20),
-        np.sin(hour), np.cos(hour), np.sin(week), np.cos(week),
-    )  # fmt: skip
-    return np.stack(columns, axis=1).astype(np.float32)
-
-
-def _f(x):
-    return x / (1 + x)
-
-
 def _restored(snapshot: Worlds, worlds: Worlds | None, n_switches: int) -> Worlds:
     """Copy a snapshot into world 0 of two (the other is scratch), in new arrays if too small."""
     n_jobs, n_sites = snapshot.job.shape[1], snapshot.site.shape[1]
@@ -517,81 +463,7 @@ def look(grid, worlds, w, unit, cap_floor, features, mask, out):
     see(grid, worlds, w, unit, cap_floor, features, mask, out)
 
 
-@njit(cache=True)
-def see(grid, worlds, w, unit, cap_floor, features, mask, out):
-    """Fill mask (S,) int8 and the flat observation."""
-    allow(grid, worlds, w, cap_floor, mask)
-    see_job(worlds, w, features, out)
-    see_sites(grid, worlds, w, unit, out)
-    see_grid(grid, worlds, w, out)
-
-
-@njit(cache=True)
-def see_job(worlds, w, features, out):
-    world = worlds.world[w]
-    if world.next == world.n_rows:
-        out[:N_JOB] = 0.0
-    else:
-        out[:N_JOB] = features[worlds.job[w, world.next].index]
-
-
-@njit(cache=True)
-def see_sites(grid, worlds, w, unit, out):
-    world = worlds.world[w]
-    has_job = world.next < world.n_rows
-    dataset = grid.stream[worlds.job[w, world.next].index].dataset if has_job else 0
-    top = 0.0
-    for s in range(len(grid.sites)):
-        top = max(top, grid.sites[s].power)
-    for s in range(len(grid.sites)):
-        site, traits = worlds.site[w, s], grid.sites[s]
-        block = out[N_JOB + N_SITE * s : N_JOB + N_SITE * (s + 1)]
-        backlog = site.estimate * 1e-3 / (traits.cores * traits.power) / unit
-        delay = 0.0
-        for free_at in worlds.channel[w, s]:
-            delay += max(0.0, free_at - world.now) / len(worlds.channel[w, s])
-        block[0] = site.free / traits.cores if site.n_switches % 2 == 0 else 0.0
-        block[1] = min(np.log1p(site.queued + site.moving) / np.log1p(3000.0), 1.0)
-        block[2] = backlog / (1.0 + backlog)
-        block[3] = site.running / traits.cores
-        block[4] = delay / (3600.0 + delay)
-        block[5] = np.float64(has_job and grid.replicas[dataset, s])
-        block[6] = traits.power / top
-        block[7] = site.failed / (site.failed + site.finished + 1.0)
-
-
-@njit(cache=True)
-def see_grid(grid, worlds, w, out):
-    world = worlds.world[w]
-    n_sites = len(grid.sites)
-    cores = free = moving = queued = running = up = 0
-    for s in range(n_sites):
-        site = worlds.site[w, s]
-        is_up = site.n_switches % 2 == 0
-        cores += grid.sites[s].cores
-        free += site.free if is_up else 0
-        moving, queued, running = moving + site.moving, queued + site.queued, running + site.running
-        up += is_up
-    block = out[N_JOB + N_SITE * n_sites :]
-    block[0] = world.in_system / (world.in_system + cores)
-    block[1] = (world.n_rows - world.next) / (world.n_rows - world.first_own)
-    block[2] = free / cores
-    block[3] = queued / (queued + running + 1.0)
-    block[4] = moving / (moving + running + 1.0)
-    block[5] = up / n_sites
-
-
 # --- checks ---------------------------------------------------------------------------------------
-
-
-def _space(n_sites: int, is_flat: bool) -> Box | Dict:
-    low = np.zeros(N_JOB + N_SITE * n_sites + N_GRID, np.float32)
-    low[8:N_JOB] = -1.0
-    if is_flat:
-        return Box(low, np.ones_like(low))
-    ones = np.ones((n_sites, N_SITE), np.float32)
-    job, grid = Box(low[:N_JOB], np.ones(N_JOB, np.float32)), Box(0.0, 1.0, (N_GRID,), np.float32)
-    return Dict(job=job, sites=Box(0 * ones, ones), grid=grid)
 
 
 def _known(name: str, value, known: Iterable):

@@ -7,8 +7,8 @@ A policy is any object with
 
 where `env` is a `PandaSiteAllocationEnv`, wrapped or not, between steps. It may read whatever a
 broker could know: `env.unwrapped.grid`, `.worlds` (world 0), `.mask` (S,) int8, `.cap_floor`, and
-never draws from the environment's random numbers, so that all policies meet the same world. A policy
-that reads the observation only is one line: `act = lambda env: net(env.unwrapped.observation)`.
+never draws from the environment's random numbers, so that all policies meet the same world. One
+that reads only what an agent sees takes `env.unwrapped.observation`.
 
 Kernels (numba) take (grid, worlds, w): one code for one world or many.
 """
@@ -22,7 +22,7 @@ from .brokerage import CAP_FLOOR, analysis_site
 from .simulator import arrive, place, uniform
 
 BROKER = 3
-"""Question the analysis rule asks of the hash while it warms a window up; 0-2 are the simulator's."""
+"""What the analysis rule asks of the hash while it warms a window up; 0-2 are the simulator's."""
 
 
 class Policy(Protocol):

@@ -16,17 +16,8 @@ of the agent's jobs in the system over unit. The unit is the workload's mean ser
 import numpy as np
 from numba import njit
 
-from .simulator import (
-    LOST,
-    MOVING,
-    NONE,
-    REJECTED,
-    RUNNING,
-    advance,
-    arrive,
-    insert,
-    place,
-)
+from .simulator import advance, arrive, insert, place
+from .worlds import LOST, MOVING, NONE, REJECTED, RUNNING
 
 FLOW_TIME, SLOWDOWN, WAIT, ACCRUED = range(4)
 MEASURES = {"flow_time": FLOW_TIME, "slowdown": SLOWDOWN, "wait": WAIT, "accrued": ACCRUED}

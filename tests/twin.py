@@ -1,8 +1,8 @@
 """A slow plain-Python grid, written from the rules alone, to hold the simulator against.
 
-It imports nothing of the simulator. In: a catalogue, a stream of jobs, a seed, outages. Out: one
-dict of stages a job. Each site keeps Python lists; the queue is searched, not linked; every event is
-an object on one `heapq`.
+It imports nothing of the simulator. In: a catalogue, a stream of jobs, a seed, outages. Out: the
+stages of every job, and every start in order. Sites keep Python lists and all events lie on one
+`heapq`; a run that an outage stopped is left there and passed over.
 """
 
 import heapq
