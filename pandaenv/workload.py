@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import schema
+from . import reference, schema
 from .jobs import JobArrays
 from .sites import Catalogue, resolve
 
@@ -248,7 +248,7 @@ def make_stream(
     site = _sites(records["computingsite"].iloc[rows[first]], catalogue, placing)
     jobs = JobArrays(
         time=time,
-        cores=_cores(dataset, widening),
+        cores=_cores(dataset, time // DAY_S, widening),
         work=np.maximum(records["workload"].to_numpy()[rows], MIN_WORK),
         nbytes=records["inputfilebytes"].to_numpy()[rows],
         nfiles=records["ninputdatafiles"].to_numpy()[rows],
@@ -283,9 +283,10 @@ def _at_rate(time, burst, rate, thinning, folding) -> tuple[np.ndarray, np.ndarr
             f"week, got rate={rate:g}"
         )
     n_jobs = min(len(inside), round(7 * rate * n_folded))
-    rows = np.sort(inside[_in_whole_bursts(burst[inside], n_jobs, thinning)])
+    day = time // DAY_S
+    rows = np.sort(inside[_in_whole_bursts(burst[inside], day[inside], n_jobs, thinning)])
     week, n_layered = week - first, n_weeks - n_weeks % n_folded
-    spread = folding.integers(n_folded, size=burst.max() + 1)[burst]
+    spread = (_position(burst, day, folding) * n_folded).astype(np.int64)
     target = np.where(week < n_layered, week % n_folded, spread)
     return rows, (time - week * WEEK_S + (target - first) * WEEK_S)[rows], n_folded * WEEK_S
 
@@ -303,10 +304,27 @@ def _whole_weeks(time: np.ndarray) -> tuple[int, int]:
     return first, n_weeks
 
 
-def _in_whole_bursts(burst: np.ndarray, n: int, rng) -> np.ndarray:
-    """Choose n rows as whole bursts in random order; only the last burst may be cut."""
-    rank = rng.permutation(burst.max() + 1)[burst]
-    return np.argsort(rank, kind="stable")[:n]
+def _in_whole_bursts(burst: np.ndarray, day: np.ndarray, n: int, rng) -> np.ndarray:
+    """Choose n rows as whole bursts, about the same share of every day; the last one may be cut."""
+    return np.argsort(_position(burst, day, rng), kind="stable")[:n]
+
+
+def _position(burst: np.ndarray, day: np.ndarray, rng) -> np.ndarray:
+    """A number in [0, 1) for each burst, uniform, and as even as can be over the jobs of a day.
+
+    The bursts of a day are laid around a circle in random order, each as long as it has jobs; the
+    number is where a burst begins, seen from a random point (systematic sampling). Shape: (N,).
+    """
+    size = np.bincount(burst)
+    number = np.zeros(len(size), np.int64)
+    number[burst] = np.unique(day, return_inverse=True)[1]
+    order = np.lexsort((rng.random(len(size)), number))
+    end, total = np.cumsum(size[order]), np.bincount(number, weights=size)
+    begin = (end - size[order]) - (np.cumsum(total) - total)[number[order]]
+    turn = begin / np.maximum(total, 1)[number[order]] + rng.random(len(total))[number[order]]
+    position = np.empty(len(size))
+    position[order] = turn % 1.0
+    return position[burst]
 
 
 def _seconds(records: pd.DataFrame) -> np.ndarray:
@@ -383,10 +401,11 @@ def _replicas(site: np.ndarray, catalogue: Catalogue, rng) -> np.ndarray:
     return replicas
 
 
-def _cores(dataset: np.ndarray, rng) -> np.ndarray:
+def _cores(dataset: np.ndarray, day: np.ndarray, rng) -> np.ndarray:
     """One core, or eight for the jobs of some bursts. Shape: (N,) int64."""
     cores = np.ones(len(dataset), np.int64)
-    cores[_in_whole_bursts(dataset, round(EIGHT_CORE_SHARE * len(dataset)), rng)] = 8
+    n_eight = round(EIGHT_CORE_SHARE * len(dataset))
+    cores[_in_whole_bursts(dataset, day, n_eight, rng)] = 8
     return cores
 
 
@@ -464,8 +483,6 @@ def _read_pool(path: Path) -> pd.DataFrame:
 
 @lru_cache(maxsize=2)
 def _reference_records(days: int, seed: int) -> pd.DataFrame:
-    from . import reference
-
     return schema.check(reference.records(days=days, seed=seed))
 
 

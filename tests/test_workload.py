@@ -109,11 +109,21 @@ def test_weekday_and_hour_profile_survive_folding_and_thinning(records, rate):
         return np.bincount((time % WEEK_S * n / WEEK_S).astype(int), minlength=n) / len(time)
 
     weekday = share(stream.jobs.time, 7) / share(recorded, 7)
-    size = np.bincount(stream.jobs.dataset)
-    noise = np.sqrt(7 * (size**2).sum()) / size.sum()  # whole bursts come and go
-    assert np.abs(weekday - 1).max() < 4 * noise < 0.4
+    assert np.abs(weekday - 1).max() < 0.1
     hours = [share(t % DAY_S * 7, 24) for t in (stream.jobs.time, recorded)]
-    assert np.abs(hours[0] - hours[1]).max() < 4 * noise / 24
+    size = np.bincount(stream.jobs.dataset)
+    noise = np.sqrt((size**2).sum() / 24) / size.sum()  # whole bursts come and go
+    assert np.abs(hours[0] - hours[1]).max() < 4 * noise < 0.04
+
+
+def test_each_day_is_thinned_by_the_same_share_but_for_one_burst(records):
+    stream = Trace(records).stream(CATALOGUE, rate=500, load=0.6)
+    day = np.floor(records["creationtime"].to_numpy()).astype(int)
+    groups = [day, records["datatype"].cat.codes, records["computingsite"].cat.codes]
+    largest = pd.Series(day).groupby(groups).size().groupby(level=0).max().to_numpy()
+    kept = np.bincount((stream.jobs.time // DAY_S).astype(int), minlength=105)
+    expected = np.bincount(day) * len(stream.jobs) / len(records)
+    assert (np.abs(kept - expected) <= largest + 1).all()
 
 
 def test_bursts_survive_thinning(records):
