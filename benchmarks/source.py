@@ -1,0 +1,139 @@
+"""The table a fidelity run is about: the reference workload, or a file with any columns.
+
+In: what stands behind `--data`. Out: a `Source`: train and test rows, 80/20 at random unless the
+folder of `pandaenv ingest` brings its own split. Every refusal is one sentence.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from metrics import columns
+
+TEST_SHARE = 0.2
+REFERENCE = "reference"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows to learn from and rows to test on, where they come from, and how they were filtered."""
+
+    name: str
+    train: pd.DataFrame
+    test: pd.DataFrame
+    cascade: dict | None = None
+    note: str = ""
+
+
+def read(data: str, *, days: float, seed: int) -> Source:
+    """Read the reference workload of `days` days, a table file, or a folder written by ingest."""
+    if data == REFERENCE:
+        return _reference(days, seed)
+    path = Path(data)
+    if path.is_dir():
+        return _folder(path)
+    table = read_table(path)
+    return Source(path.name, *_split(table, seed), note=f"{len(table):,} rows of {path.name}")
+
+
+def _reference(days: float, seed: int) -> Source:
+    from pandaenv import reference
+
+    table = reference.records(days=days, seed=seed)
+    note = (
+        f"{len(table):,} records of the embedded reference workload ({days:g} days, seed {seed}): "
+        "all are user-analysis jobs in a final state with DAOD input, so no filter applies."
+    )
+    return Source(REFERENCE, *_split(table, seed), note=note)
+
+
+def _folder(path: Path) -> Source:
+    for name in ("train.parquet", "test.parquet"):
+        if not (path / name).is_file():
+            raise ValueError(f"a data folder must hold train.parquet and test.parquet, no {name}")
+    train, test = (read_table(path / name) for name in ("train.parquet", "test.parquet"))
+    file = path / "cascade.json"
+    cascade = json.loads(file.read_text()) if file.is_file() else None
+    note = f"{len(train) + len(test):,} records of {path.name}"
+    return Source(path.name, train, columns.aligned(train, test, "test.parquet"), cascade, note)
+
+
+def _split(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    order = np.random.default_rng([seed, 80]).permutation(len(table))
+    n_test = max(1, round(TEST_SHARE * len(table)))
+    return (
+        table.iloc[order[n_test:]].reset_index(drop=True),
+        table.iloc[order[:n_test]].reset_index(drop=True),
+    )
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read and check a CSV (also compressed) or Parquet file; text becomes categories."""
+    if not path.exists():
+        raise ValueError(f"{path.name}: no such file")
+    try:
+        names, table = _parquet(path) if path.suffix in (".parquet", ".pq") else _csv(path)
+    except (OSError, ValueError, EOFError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(f"{path.name}: no readable CSV or Parquet table: {reason[0]}") from error
+    twice = pd.Index(names)[pd.Index(names).duplicated()]
+    if len(twice):
+        raise ValueError(f"{path.name}: column names must differ, got {twice[0]!r} more than once")
+    return columns.check(_typed(table), path.name)
+
+
+def _parquet(path: Path) -> tuple[list, pd.DataFrame]:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    if len(set(table.column_names)) < table.num_columns:
+        return table.column_names, pd.DataFrame()
+    return table.column_names, table.to_pandas()
+
+
+def _csv(path: Path) -> tuple[list, pd.DataFrame]:
+    """pandas renames a second column of one name, so the header is read by itself."""
+    names = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
+    return names.iloc[0].tolist(), pd.read_csv(path, low_memory=False)
+
+
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    """Text as categories; pandas' nullable numbers, where nothing is missing, as numpy's."""
+    out = {}
+    for name, column in table.items():
+        text = pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column)
+        if text and not isinstance(column.dtype, pd.CategoricalDtype):
+            column = column.astype("str").where(column.notna(), None).astype("category")
+        elif pd.api.types.is_extension_array_dtype(column) and columns.is_numerical(column):
+            column = column if column.isna().any() else column.astype(column.dtype.numpy_dtype)
+        out[name] = column
+    return pd.DataFrame(out)
+
+
+def digest(*tables: pd.DataFrame) -> str:
+    """A hash of names, values and their order."""
+    total = hashlib.sha256()
+    for table in tables:
+        total.update(repr(list(table.columns)).encode())
+        total.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
+    return total.hexdigest()[:16]
+
+
+def take(source: Source, n_train: int, n_holdout: int, n_extra: int, seed: int):
+    """Draw (source cut to n_train and n_holdout rows, up to n_extra more rows unseen by both)."""
+    rng = np.random.default_rng([seed, 81])
+    train, test = rng.permutation(len(source.train)), rng.permutation(len(source.test))
+    left = pd.concat(
+        [source.test.iloc[test[n_holdout:]], source.train.iloc[train[n_train:]]],
+        ignore_index=True,
+    )
+    cut = replace(
+        source,
+        train=source.train.iloc[np.sort(train[:n_train])].reset_index(drop=True),
+        test=source.test.iloc[np.sort(test[:n_holdout])].reset_index(drop=True),
+    )
+    return cut, left.iloc[:n_extra]

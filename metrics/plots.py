@@ -1,0 +1,301 @@
+"""The paper's figures redrawn from one run, and the page that carries them.
+
+In: what table1.json holds, the train table, a sample of each model, their losses and, where raw
+records were filtered, the cascade. Out: SVG texts and one self-contained HTML page, readable on a
+phone and printable. Every value that came from data is escaped: names in figures are drawn as
+outlines, the page is rendered with autoescape. Figures 3(b), 4(a), 4(b) and 5 follow those of
+Park et al. (2024, arXiv 2410.07940).
+"""
+
+import base64
+import io
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import jinja2
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from metrics import association, columns, report
+
+STYLE = {
+    "svg.hashsalt": "pandaenv", "svg.fonttype": "path", "font.size": 9, "axes.titlesize": 9,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#8a939c",
+    "xtick.color": "#4a545e", "ytick.color": "#4a545e", "text.parse_math": False,
+}  # fmt: skip
+INK = "#1b2733"
+COLOURS = ("#0b7285", "#d9480f", "#5f3dc4", "#2b8a3e", "#c2255c", "#846358")
+BINS = 60
+TOP = 5  # categories shown, as in the paper
+LONG = 22  # characters of a name that fit beside an axis
+SKEWED = 50  # (max - median) / (median - min) beyond which an axis is logarithmic
+
+
+@dataclass
+class Page:
+    """One fidelity run as figures and as a page.
+
+    result: what table1.json holds. samples and losses: by model. cascade: {"stages": [{"stage",
+    "kept", "dropped": {reason: n}}]}; without one `note` says where the rows come from.
+    """
+
+    result: dict
+    train: pd.DataFrame
+    samples: dict[str, pd.DataFrame]
+    real: pd.DataFrame
+    losses: dict[str, pd.DataFrame] = field(default_factory=dict)
+    cascade: dict | None = None
+    note: str = ""
+
+    def figures(self) -> dict[str, str]:
+        """SVG text of every figure that can be drawn, by file name."""
+        return self._figures
+
+    @cached_property
+    def _figures(self) -> dict[str, str]:
+        numerical, categorical = columns.split(self.train)
+        drawn = {
+            "fig3b-cascade": self.cascade and cascade(self.cascade),
+            "fig4a-numericals": numerical and numericals(self.train, self.samples),
+            "fig4b-categories": categorical and categories(self.train, self.samples),
+            "fig5-associations": len(self.real) > 1 and associations(self.real, self._matrices()),
+            "losses": self.losses and learning(self.losses),
+        }
+        return {name: svg(figure) for name, figure in drawn.items() if figure}
+
+    def _matrices(self) -> dict[str, pd.DataFrame]:
+        n = self.result["n_synthetic"]
+        return {
+            name: association.association(table.iloc[:n]) for name, table in self.samples.items()
+        }
+
+    def html(self) -> str:
+        """The page: verdict first, then the table, figures, all numbers, how to make it again."""
+        loader = jinja2.FileSystemLoader(Path(__file__).parent)
+        environment = jinja2.Environment(
+            loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+            lstrip_blocks=True,
+        )  # fmt: skip
+        environment.filters["show"] = report.show
+        images = {
+            name: "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode()
+            for name, text in self.figures().items()
+        }
+        return environment.get_template("report.html.j2").render(
+            result=self.result, images=images, note=self.note, grade=self._grade,
+            table1=report.TABLE_1, meanings=report.MEANINGS, verdicts=self._verdicts(),
+        )  # fmt: skip
+
+    def _grade(self, row: dict, key: str) -> str:
+        return grade(key, row, self.result["floor"])
+
+    def _verdicts(self) -> list[tuple[str, str]]:
+        """(model, sentence) of what each model fails at."""
+        found = []
+        for row in self.result["rows"]:
+            bad = [key for key in report.MEANINGS if self._grade(row, key) == "bad"]
+            fair = [key for key in report.MEANINGS if self._grade(row, key) == "fair"]
+            words = f"far from the real rows in {', '.join(bad)}" if bad else "nowhere far off"
+            words += f"; some way off in {', '.join(fair)}" if fair else ""
+            found.append((row["model"], words))
+        return found
+
+
+def grade(key: str, row: dict, floor: dict) -> str:
+    """"good", "fair" or "bad" by the distance from the real floor; "" where nothing is graded.
+
+    Lower-is-better numbers: within 2 or 10 times the floor. diff-MLEF: within 10 % of the error of
+    the regressor trained on real rows, or equal to it. C2ST: AUC up to .6 or .8. Distances and
+    copies: how much nearer to train than real rows come.
+    """
+    value, real = row.get(key), floor.get(key)
+    if value is None or real is None:
+        return ""
+    if key == "diff-MLEF":
+        error = floor["MLEF"] - real
+        return _three(value, 0.1 * error, error)
+    if key == "C2ST":
+        return _three(value, 0.6, 0.8)
+    if key in ("DCR", "DCR median", "DCR 5%"):
+        return _three(-value, -0.9 * real, -0.5 * real)
+    if key in ("exact share", "closer to train"):
+        return _three(value, real + 0.02, real + 0.05)
+    if key in ("WD", "JSD", "diff-CORR"):
+        return _three(value, 2 * real, 10 * real)
+    return ""
+
+
+def _three(value: float, good: float, fair: float) -> str:
+    return "good" if value <= good else "fair" if value <= fair else "bad"
+
+
+def svg(figure: Figure) -> str:
+    """A figure as SVG text, the same bytes for the same figure."""
+    stream = io.StringIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(stream, format="svg", metadata={"Date": None}, bbox_inches="tight")
+    return stream.getvalue()
+
+
+def _grid(rows: int, cols: int, width: float, height: float, **options):
+    """A figure without pyplot (which keeps state) and its axes as a (rows, cols) array."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, cols, squeeze=False, **options)
+
+
+def _short(name: object, length: int = LONG) -> str:
+    words = " ".join(str(name).split())
+    return words if len(words) <= length else words[: length - 1] + "…"
+
+
+@matplotlib.rc_context(STYLE)
+def cascade(stages: dict) -> Figure:
+    """Fig. 3(b): records left after each filter, and why the others went."""
+    steps = stages["stages"]
+    figure, axes = _grid(1, 1, 8, 0.75 * len(steps) + 0.4)
+    axis = axes[0, 0]
+    kept = [step["kept"] for step in steps]
+    axis.barh(range(len(steps)), kept, color=COLOURS[0], height=0.62)
+    for i, step in enumerate(steps):
+        reasons = sorted(step.get("dropped", {}).items(), key=lambda item: -item[1])
+        lost = ", ".join(f"{n:,} {_short(reason)}" for reason, n in reasons[:3] if n)
+        words = f"{step['kept']:,}" + (f"   (out: {lost})" if lost else "")
+        axis.annotate(words, (0, i - 0.42), va="bottom", color=INK, fontsize=8)
+    axis.set_yticks(range(len(steps)), [_short(step["stage"], 30) for step in steps])
+    axis.set_xlim(0, max(max(kept), 1) * 1.02)
+    axis.set_ylim(len(steps) - 0.4, -0.75)
+    axis.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
+def numericals(train: pd.DataFrame, samples: dict[str, pd.DataFrame]) -> Figure:
+    """Fig. 4(a): one row a model, one column a numerical; train black, synthetic in colour."""
+    names = columns.split(train)[0]
+    rows = list(samples.items()) or [("", None)]
+    figure, axes = _grid(len(rows), len(names), 2.5 * len(names), 1.35 * len(rows) + 0.5)
+    for j, name in enumerate(names):
+        real = train[name].to_numpy(float)
+        edges, is_log = _edges(real)
+        for i, (model, table) in enumerate(rows):
+            axis = axes[i, j]
+            axis.stairs(_density(real, edges), edges, color=INK, lw=1.1, label="train")
+            if table is not None:
+                shares = _density(table[name].to_numpy(float), edges)
+                axis.stairs(shares, edges, color=COLOURS[i % len(COLOURS)], fill=True, alpha=0.45)
+            _dress(axis, is_log, edges)
+            axis.set_title(_short(name) if i == 0 else "")
+            axis.set_ylabel(_short(model) if j == 0 else "")
+            axis.tick_params(labelbottom=i == len(rows) - 1, labelsize=7)
+    return figure
+
+
+def _edges(real: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Edges of the bins, and whether their axis is logarithmic: positive with a long tail."""
+    low, middle, high = np.min(real), np.median(real), np.max(real)
+    if low == high:
+        return np.linspace(low - 0.5, high + 0.5, 4), False
+    positive = real[real > 0]
+    if low >= 0 and positive.size and high - middle > SKEWED * max(middle - low, 1e-300):
+        start = np.quantile(positive, 0.001)
+        if high > 10 * start:
+            return np.geomspace(start, high, BINS + 1), True
+    if high - middle > SKEWED * (middle - low) or middle - low > SKEWED * (high - middle):
+        low, high = np.quantile(real, [0.0005, 0.9995])
+        return np.linspace(low, high if high > low else low + 1, BINS + 1), False
+    return np.linspace(low, high, BINS + 1), False
+
+
+def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Share of all values in each bin; those outside are put into the end bins."""
+    inside = np.clip(values, edges[0], edges[-1])
+    return np.histogram(inside, edges)[0] / len(values)
+
+
+def _dress(axis, is_log: bool, edges: np.ndarray) -> None:
+    if is_log:
+        axis.set_xscale("log")
+    axis.set_xlim(edges[0], edges[-1])
+    axis.set_ylim(bottom=0)
+    axis.set_yticks([])
+
+
+@matplotlib.rc_context(STYLE)
+def categories(train: pd.DataFrame, samples: dict[str, pd.DataFrame]) -> Figure:
+    """Fig. 4(b): shares of the most frequent categories of train in every table."""
+    names = columns.split(train)[1]
+    n_cols = min(2, len(names))
+    n_rows = -(-len(names) // n_cols)
+    figure, axes = _grid(n_rows, n_cols, 5 * n_cols, 0.4 + n_rows * (1.1 + 0.22 * len(samples)))
+    for axis in axes.flat[len(names) :]:
+        axis.set_axis_off()
+    for axis, name in zip(axes.flat, names, strict=False):
+        _category_bars(axis, name, train, samples)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=6, frameon=False)
+    return figure
+
+
+def _category_bars(axis, name, train: pd.DataFrame, samples: dict[str, pd.DataFrame]) -> None:
+    top = train[name].value_counts(normalize=True)
+    top = top[top > 0].head(TOP)
+    tables = {"train": train, **samples}
+    height = 0.82 / len(tables)
+    for i, (model, table) in enumerate(tables.items()):
+        shares = table[name].value_counts(normalize=True).to_dict()
+        values = [shares.get(value, 0.0) for value in top.index]
+        colour = INK if i == 0 else COLOURS[(i - 1) % len(COLOURS)]
+        at = np.arange(len(top)) + (i - (len(tables) - 1) / 2) * height
+        axis.barh(at, values, height * 0.9, color=colour, label=_short(model))
+    axis.set_yticks(range(len(top)), [_short(value) for value in top.index])
+    axis.invert_yaxis()
+    axis.set_title(_short(name))
+    axis.xaxis.set_major_formatter(lambda x, _: f"{100 * x:g} %")
+
+
+@matplotlib.rc_context(STYLE)
+def associations(real: pd.DataFrame, matrices: dict[str, pd.DataFrame]) -> Figure:
+    """Fig. 5: association matrices of train and models, and below them the differences."""
+    size = max(2.3, 0.27 * len(real))
+    figure, axes = _grid(2, 1 + len(matrices), size * (1 + len(matrices)) + 1.2, 2 * size + 1.2)
+    for i, (model, matrix) in enumerate({"train": real, **matrices}.items()):
+        above = _heat(axes[0, i], matrix.to_numpy(), 1.0, "PuOr_r")
+        axes[0, i].set_title(_short(model))
+        below = _heat(axes[1, i], (matrix.to_numpy() - real.to_numpy()), 0.5, "RdBu_r")
+        axes[1, i].set_title(f"{_short(model)} − train")
+    axes[1, 0].set_axis_off()
+    axes[1, 0].set_title("")
+    for axis in (axes[0, 0], axes[1, min(1, len(matrices))]):
+        axis.set_yticks(range(len(real)), [_short(name, 16) for name in real.columns], fontsize=7)
+    for axis in [*axes[1, 1:], *([] if matrices else axes[0])]:
+        labels = [_short(name, 16) for name in real.columns]
+        axis.set_xticks(range(len(real)), labels, rotation=90, fontsize=7)
+    figure.colorbar(above, ax=axes[0, :], shrink=0.8, label="association")
+    figure.colorbar(below, ax=axes[1, :], shrink=0.8, label="difference", extend="both")
+    return figure
+
+
+def _heat(axis, values: np.ndarray, limit: float, colours: str):
+    image = axis.imshow(values, cmap=colours, vmin=-limit, vmax=limit, interpolation="nearest")
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.spines[:].set_visible(False)
+    return image
+
+
+@matplotlib.rc_context(STYLE)
+def learning(losses: dict[str, pd.DataFrame]) -> Figure:
+    """Loss over steps of every learner; each has its own loss, so each has its own axis."""
+    figure, axes = _grid(1, len(losses), max(4.2, 3.2 * len(losses)), 2.4)
+    for i, (model, table) in enumerate(losses.items()):
+        axis = axes[0, i]
+        steps = table["step"] if "step" in table else table.index
+        for name in table.columns.drop("step", errors="ignore"):
+            axis.plot(steps, table[name], lw=1, label=_short(name))
+        axis.set_title(_short(model))
+        axis.set_xlabel("step")
+        axis.legend(frameon=False, fontsize=7)
+    return figure
