@@ -60,7 +60,8 @@ def settle(grid, worlds, w, scratch, row, measure, unit):
     """Minus the increase in the projected measure of the agent's jobs, after placing `row`."""
     if worlds.job[w, row].state == REJECTED:
         worlds.job[scratch, row] = worlds.job[w, row]
-        return revalue(worlds, w, scratch, row, measure, unit)
+        own = row >= worlds.world[w].first_own
+        return revalue(worlds, w, scratch, row, measure, unit) if own else 0.0
     project(grid, worlds, w, scratch, worlds.job[w, row].site)
     if measure == ACCRUED:
         return 0.0

@@ -85,9 +85,7 @@ class Simulator:
 
     Example:
         >>> simulator = Simulator(catalogue, jobs)  # doctest: +SKIP
-        >>> for _ in range(len(jobs)):
-        ...     simulator.place(site=0)
-        >>> simulator.drain().log()
+        >>> simulator.replay(jobs.site).drain().log()  # doctest: +SKIP
 
     Args:
         catalogue: S sites.
@@ -126,12 +124,20 @@ class Simulator:
 
     def place(self, site: int) -> None:
         """Go on to the next arrival and put that job on `site`; -1 rejects it."""
-        if self.n_left == 0:
-            raise ValueError(f"a job must be left to place, got site {site} after the last job")
-        if not -1 <= site < self.catalogue.n_sites:
-            raise ValueError(f"site must be in [-1, {self.catalogue.n_sites}), got {site}")
-        arrive(self.grid, self.worlds, 0)
-        place(self.grid, self.worlds, 0, int(site))
+        self.replay(np.array([site]))
+
+    def replay(self, sites: np.ndarray) -> "Simulator":
+        """Place the next len(sites) jobs, each on its site when it arrives; -1 rejects."""
+        sites, n_sites = np.asarray(sites), self.catalogue.n_sites
+        if sites.ndim != 1 or not np.issubdtype(sites.dtype, np.integer):
+            raise ValueError(f"sites must be whole numbers, one a job, got {sites!r}")
+        if len(sites) > self.n_left:
+            raise ValueError(f"a job must be left to place, got {len(sites)} for {self.n_left}")
+        wrong = (sites < -1) | (sites >= n_sites)
+        if wrong.any():
+            raise ValueError(f"site must be in [-1, {n_sites}), got {sites[wrong][0]}")
+        place_all(self.grid, self.worlds, 0, sites.astype(np.int64))
+        return self
 
     def drain(self) -> "Simulator":
         """Handle all that is left; jobs not yet placed stay so."""
@@ -197,6 +203,14 @@ def place(grid, worlds, w, s):
     else:
         fetch(grid, worlds, w, row, source)
     return row
+
+
+@njit(cache=True)
+def place_all(grid, worlds, w, sites):
+    """Put the next jobs on the sites given, int64 (n,), each at its arrival."""
+    for s in sites:
+        arrive(grid, worlds, w)
+        place(grid, worlds, w, s)
 
 
 @njit(cache=True)
