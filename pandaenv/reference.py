@@ -34,12 +34,12 @@ BURN_IN = 4
 """Days of tasks before the first record, whose late jobs fall into the table."""
 
 # --- time: all ASSUMED but Sunday, the autocorrelation and the day-to-day spread -----------------
-WEEK = np.array([1.10, 1.17, 1.18, 1.16, 1.06, 0.72, 0.60])
+WEEK = np.array([1.12, 1.15, 1.15, 1.13, 1.04, 0.81, 0.60])
 """Arrival of tasks by weekday from Monday, over the mean day (published: Sunday 0.60-0.65)."""
 DAY_AMPLITUDE, DAY_PEAK_HOUR = 0.35, 14.5
-DRIFT_SD, DRIFT_AUTOCORRELATION = 0.10, 0.71
+DRIFT_SD, DRIFT_AUTOCORRELATION = 0.08, 0.71
 """Weekly drift of log rate; the lag-1 autocorrelation is that of weekly DAOD task counts."""
-CAMPAIGN_DAYS, CAMPAIGN_WIDTH, CAMPAIGN_GAIN = 12.0, 0.7, (0.2, 0.6)
+CAMPAIGN_DAYS, CAMPAIGN_WIDTH, CAMPAIGN_GAIN = 12.0, 0.7, (0.2, 0.5)
 """A campaign begins every 12 days, lasts about 0.7 days and adds so much to the rate."""
 
 # --- formats: names are public, shares ASSUMED after the published task mix ----------------------
@@ -86,40 +86,47 @@ physics."""
 FILE_BYTES = {"PHYSLITE": 1.0e9, "PHYS": 2.4e9, "TRUTH": 3.0e8}
 """Median file of a format; PHYSLITE published, PHYS about 3 times it per event, the rest
 ASSUMED."""
-FILE_BYTES_OTHER, FILE_BYTES_SPREAD = 1.0e9, 0.5
+FILE_BYTES_OTHER, FILE_BYTES_SPREAD = 1.3e9, 0.5
 FILE_SPREAD_DATASET, FILE_SPREAD = 0.40, 0.15
 """Spread of ln(file bytes) over the data sets of a format and inside one (published sum: 0.43)."""
-TINY_SHARE, TINY_DEX = 0.13, (0.4, 2.6)
+TINY_SHARE, TINY_DEX = 0.105, (0.6, 3.4)
 """Data sets of small signal samples and how many decades smaller their files are; ASSUMED."""
+MAX_FILES, MAX_FILES_SMALL = 200, 12
+"""Input files a job may have at most, and one cut at 20 GB or less; ASSUMED."""
+SMALL_JOB = 20e9
 CAP_BYTES = 100_000_000_000
 """The published extract caps bytes at 1e11, where 1.9 % of its rows sit."""
 SPLITS = np.array(
     [
         # files a job, bytes a job (0: not used), share of tasks
-        (1, 0, 0.30), (2, 0, 0.10), (3, 0, 0.05), (5, 0, 0.08), (10, 0, 0.05), (20, 0, 0.02),
-        (0, 5e9, 0.10), (0, 10e9, 0.17), (0, 15e9, 0.04), (0, 20e9, 0.03),
-        (0, 50e9, 0.025), (0, 100e9, 0.015), (0, 200e9, 0.02),
+        (1, 0, 0.125), (2, 0, 0.12), (3, 0, 0.05), (5, 0, 0.085), (10, 0, 0.035), (20, 0, 0.01),
+        (0, 5e9, 0.14), (0, 10e9, 0.24), (0, 15e9, 0.08), (0, 20e9, 0.05),
+        (0, 50e9, 0.022), (0, 100e9, 0.012), (0, 300e9, 0.034),
     ]
 )  # fmt: skip
 """How users cut tasks into jobs: so many files, or whole files up to so many bytes; ASSUMED,
 fitted to the published bytes and files a job."""
-TASK_JOBS = (45.0, 1.65, 3_000.0)
+SPLIT_HABIT = 0.5
+"""Chance that a user cuts a task as usual; ASSUMED."""
+TASK_JOBS = (45.0, 2.6, 2_400.0)
 """Jobs of a task before scaling to 142 on average: median, spread of the logarithm, cut-off."""
-REUSE, REUSE_OWN = 0.35, 0.93
+REUSE, REUSE_OWN = 0.25, 0.75
 """A task reads a data set used before (ASSUMED); the user's own (93 % have one user)."""
 REPLICAS_MEAN, REPLICAS_SHAPE, REPLICAS_MAX = 4.4, 3.0, 21
 
 # --- work ----------------------------------------------------------------------------------------
-WORK_MODES = np.array([(0.09, 1.90, 0.30), (0.52, 3.42, 0.42), (0.39, 4.42, 0.26)])
-"""Share, mean and spread of log10(CPU s) of the three classes of tasks; fitted to the published
-histogram with failures and spread inside tasks on top."""
-WORK_WEIGHTS = {"bytes": 0.62, "user": 0.40, "format": 0.40, "noise": 0.55}
+WORK_MODES = np.array(
+    [(0.08, 1.85, 0.40, 0.41), (0.467, 3.57, 0.54, 0.12), (0.453, 4.505, 0.445, 0.16)]
+)
+"""Share, mode and spread below and above it of log10(CPU s) of the three classes of tasks (two-piece
+normals); fitted to the published histogram with failures and spread inside tasks on top."""
+WORK_WEIGHTS = {"bytes": 0.85, "user": 0.40, "format": 0.30, "noise": 0.40}
 """What makes a task long: ASSUMED but fitted to corr(log bytes, log CPU) = 0.56."""
 WORK_DRIFT = -0.3
 """Mean log10(CPU s) over 150 days; published for later months."""
-BYTES_SLOPE, JOB_SPREAD = 0.9, (0.08, 0.25)
+BYTES_SLOPE, JOB_SPREAD = 0.9, (0.06, 0.20)
 """CPU seconds against bytes inside a task, and the spread of what is left; ASSUMED."""
-SITE_SPREAD = 0.12
+SITE_SPREAD = 0.17
 """Spread of log10(CPU s) over queues beyond their speed; ASSUMED."""
 MEAN_POWER = 12.0
 EIGHT_CORE_SHARE = 0.03
@@ -130,9 +137,9 @@ TASK_FAILURE = (0.25, 4.0)
 KILLED_SHARE, CANCELLED_SPAN = 0.07, 0.25
 """Tasks killed half way: what runs then is cancelled, what has not run is closed."""
 STRAY_CLOSED, STRAY_CANCELLED = 0.012, 0.002
-EARLY_FAILURE = 0.5
+EARLY_FAILURE = 0.4
 """Share of the failed jobs that stop at once (published: failed jobs are often short)."""
-EARLY_CPU, CLOSED_CPU = (1.80, 0.35), (1.50, 0.12)
+EARLY_CPU, CLOSED_CPU = (1.70, 0.30), (1.55, 0.15)
 """Mean and spread of log10(CPU s) of early failures and of closed jobs (the pilot's own)."""
 
 # --- the grid in the background ------------------------------------------------------------------
@@ -140,9 +147,9 @@ BACKGROUND_LOAD = 0.6
 BNL_SHARE = 4.0
 """BNL gives user analysis so many times the slots and replicas of its size (the paper's top
 site)."""
-TIER3_REPLICAS, HOME_REPLICA = 0.05, 0.3
+TIER3_REPLICAS, HOME_REPLICA = 1.0, 0.3
 """Weight of a Tier-3 as a place for replicas, and chance of an extra one in the user's cloud."""
-REBROKER, HIMEM_SHARE = 0.04, 0.06
+REBROKER, HIMEM_SHARE = 0.025, 0.06
 """Chance that a batch is brokered anew (65 % of data sets are used at one site), and share of
 tasks that need a high-memory queue."""
 MODEL_STEP = 300.0
@@ -318,7 +325,7 @@ def _users(rng: np.random.Generator, days: int, formats: Formats) -> dict[str, n
     return {
         "start": start,
         "end": start + 35 * np.exp(0.7 * rng.standard_normal(n)),
-        "weight": np.exp(0.9 * rng.standard_normal(n)),
+        "weight": np.exp(0.7 * rng.standard_normal(n)),
         "era": era,
         "first": _choice(rng, habit),
         "second": _choice(rng, habit),
@@ -480,7 +487,7 @@ def _sizes(rng: np.random.Generator, task: dict, users: dict, dataset: dict) -> 
     """How each task is cut: files or bytes a job, and how many jobs (still a real number)."""
     n, d = len(task["start"]), task["dataset"]
     own = users["split"][task["user"]]
-    split = np.where(rng.random(n) < 0.75, own, _choice(rng, np.log(SPLITS[:, 2]), n))
+    split = np.where(rng.random(n) < SPLIT_HABIT, own, _choice(rng, np.log(SPLITS[:, 2]), n))
     task["files_per_job"], task["bytes_per_job"] = (
         SPLITS[split, 0].astype(np.int64),
         SPLITS[split, 1],
@@ -498,8 +505,9 @@ def _sizes(rng: np.random.Generator, task: dict, users: dict, dataset: dict) -> 
 
 
 def _filled(limit: np.ndarray, file_bytes: np.ndarray) -> np.ndarray:
-    """Bytes of the whole files that fit under a limit, at least one file, at most 1,000."""
-    return np.clip(np.floor(limit / file_bytes), 1, 1000) * file_bytes
+    """Bytes of the whole files that fit under a limit, at least one file."""
+    most = np.where(limit > SMALL_JOB, MAX_FILES, MAX_FILES_SMALL)
+    return np.clip(np.floor(limit / file_bytes), 1, most) * file_bytes
 
 
 def _work(rng: np.random.Generator, task: dict, users: dict, formats: Formats) -> None:
@@ -540,9 +548,11 @@ def _weighted_rank(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 def _read_modes(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Quantiles of WORK_MODES at levels u, and the mode each level falls in."""
-    share, mean, spread = WORK_MODES.T
+    share, mean, below, above = WORK_MODES.T
     x = np.linspace(0, 7, 1401)
-    cdf = (share * ndtr((x[:, None] - mean) / spread)).sum(1)
+    z = x[:, None] - mean
+    left, right = 2 * below * ndtr(z / below), below - above + 2 * above * ndtr(z / above)
+    cdf = (share * np.where(z < 0, left, right) / (below + above)).sum(1)
     return np.interp(u, cdf, x), np.searchsorted(np.cumsum(share)[:-1], u, side="right")
 
 
@@ -608,7 +618,7 @@ def _cut_kernel(job_task, rank, n_jobs, dataset, files_per_job, bytes_per_job, f
         if k > 1 and rank[j] == n_jobs[i] - 1:  # the last job takes what is left
             k = 1 + int(_hash01(d, n_jobs[i]) * k)
         n, total = 0, 0
-        while n < 1000:
+        while n < (MAX_FILES if k > 0 or limit > SMALL_JOB else MAX_FILES_SMALL):
             size = _file_size(d, first + n, file_bytes[d])
             if n > 0 and (n >= k if k > 0 else total + size > limit):
                 break
@@ -686,16 +696,18 @@ def _broker_kernel(
                 or not is_healthy(running[s], queued[s], finished[s], failed[s], CAP_FLOOR)
             )
         ):
+            has_data, n_local = replicas[dataset[i]], 0
             for q in range(n_sites):
                 allowed[q] = (
                     (not is_short_queue[q] or work_class[i] == 0)
                     and (not is_himem_queue[q] or is_himem[i])
                     and (tier[q] < 3 or cloud[q] == home[i])
                 )
+                n_local += allowed[q] and has_data[q]
+            if n_local:  # wait for the data's queues rather than move the data
+                allowed &= has_data
             draw = _hash01(i, j)
-            s = analysis_site(
-                replicas[dataset[i]], allowed, running, queued, finished, failed, CAP_FLOOR, draw
-            )
+            s = analysis_site(has_data, allowed, running, queued, finished, failed, CAP_FLOOR, draw)
             queue_of[i] = s
         batch_of[i] = batch[j]
         queued[s] += 1.0
