@@ -77,7 +77,7 @@ def w1_sorted(x, y):
             i += 1
         while j < y.size and y[j] == here:
             j += 1
-    return area / x.size / y.size
+    return area / (x.size * y.size)
 
 
 def categorical(train: pd.DataFrame, synthetic: pd.DataFrame) -> pd.DataFrame:
