@@ -118,8 +118,8 @@ REPLICAS_MEAN, REPLICAS_SHAPE, REPLICAS_MAX = 4.4, 3.0, 21
 WORK_MODES = np.array(
     [(0.08, 1.85, 0.40, 0.41), (0.467, 3.57, 0.54, 0.12), (0.453, 4.505, 0.445, 0.16)]
 )
-"""Share, mode and spread below and above it of log10(CPU s) of the three classes of tasks (two-piece
-normals); fitted to the published histogram with failures and spread inside tasks on top."""
+"""Share, mode and spread below and above it of log10(CPU s) of the three classes of tasks (normals
+of two pieces); fitted to the published histogram with failures and spread inside tasks on top."""
 WORK_WEIGHTS = {"bytes": 0.85, "user": 0.40, "format": 0.30, "noise": 0.40}
 """What makes a task long: ASSUMED but fitted to corr(log bytes, log CPU) = 0.56."""
 WORK_DRIFT = -0.3
@@ -193,7 +193,7 @@ def tasks(days: int = 150, seed: int = 0, rate: float = RATE) -> Tasks:
 
 
 def _checked(days: int, seed: int, rate: float) -> tuple[int, int, float]:
-    if not (isinstance(days, (int, np.integer)) and 1 <= days <= 3_650):
+    if not (isinstance(days, (int, float, np.number)) and days % 1 == 0 and 1 <= days <= 3_650):
         raise ValueError(f"days must be a whole number between 1 and 3650, got {days!r}")
     if not (isinstance(seed, (int, np.integer)) and seed >= 0):
         raise ValueError(f"seed must be a whole number not below 0, got {seed!r}")
