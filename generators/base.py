@@ -99,18 +99,21 @@ class Generator(ABC):
         self.layout_ = layout
         return self
 
-    def sample(self, n: int, *, seed: int = 0, where: dict[str, Any] | None = None) -> pd.DataFrame:
+    def sample(
+        self, n: int, *, seed: int = 0, where: dict[str, Any] | None = None, **options: Any
+    ) -> pd.DataFrame:
         """Draw n rows; same seed, same bytes.
 
         Args:
             n: number of rows, 0 allowed.
             seed: of this draw.
             where: categorical column -> category; rows are drawn given that they hold it.
+            options: of the model's own sampling, e.g. `steps` of TabDDPM.
         """
         self._check_fitted()
         n, seed = _integer(n, "n"), _integer(seed, "seed")
         given = self._given(where or {})
-        numbers, codes = self._sample(n, seed, given) if n else self._nothing()
+        numbers, codes = self._sample(n, seed, given, **options) if n else self._nothing()
         return self.layout_.join(numbers, codes)
 
     def save(self, folder: str | os.PathLike) -> Path:

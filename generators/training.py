@@ -57,7 +57,7 @@ class Descent:
         (optimizer,) = self.optimizers
         terms = self.loss(rows, rng)
         optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
+        sum(terms.values()).backward()
         optimizer.step()
         return {name: float(term.detach()) for name, term in terms.items()}
 
@@ -202,6 +202,17 @@ def _advance(state: State, rows: Tensor, pace: Pace, n_steps: int, window: int) 
     if state.step % window == 0:
         state.rows.append([state.step, lr, *(s / window for s in state.sums)])
         state.sums = []
+
+
+def initialise(module: nn.Module, rng: torch.Generator) -> None:
+    """Draw all weights of linear and embedding layers anew, PyTorch's way, from rng alone."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            bound = 1 / math.sqrt(max(1, part.in_features))
+            for values in (part.weight, part.bias):
+                nn.init.uniform_(values, -bound, bound, generator=rng)
+        elif isinstance(part, (nn.Embedding, nn.EmbeddingBag)):
+            nn.init.normal_(part.weight, generator=rng)
 
 
 def batches(n_rows: int, batch_size: int, seed: int, first: int, last: int) -> Iterator[Tensor]:

@@ -375,7 +375,7 @@ class Numericals:
         parts = [{f: arrays[f"scale.{j}.{f}"] for f in fields} for j in range(n_columns)]
         return cls(
             tuple(
-                Scale(**{**p, "n_cells": int(p["n_cells"]), "n_rows": int(p["n_rows"])})
+                Scale(**{**p, "n_cells": p["n_cells"].item(), "n_rows": p["n_rows"].item()})
                 for p in parts
             )
         )
