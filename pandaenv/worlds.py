@@ -182,13 +182,15 @@ def carry(source: Worlds, w: int, target: Worlds, v: int, n_new: int) -> int:
     target.world[v] = world
     target.world[v]["n_rows"] = n_rows
     target.world[v]["next"] = target.world[v]["first_own"] = len(alive)
+    for name in ("integral", "own_in_system", "own_lost"):
+        target.world[v][name] = 0
     return len(alive)
 
 
 def stages(job: np.ndarray, names: tuple[str, ...]) -> pd.DataFrame:
     """The stage log of JOB_STATE rows (N,): one row a job, times in s, NaN where not reached.
 
-    Columns: index (row of the stream), site, source (of the input, else None), state, attempts,
+    Columns: index (row of the stream), site, source (missing if local), state, attempts,
     submit, ready, first_start, start, end.
     """
     labels = np.array([None, *names], dtype=object)

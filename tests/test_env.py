@@ -1,0 +1,363 @@
+import copy
+import json
+import pickle
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from grids import records
+from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.utils.env_checker import check_env
+
+import pandaenv
+from pandaenv import policies
+from pandaenv.reward import COSTS, LOSS
+from pandaenv.simulator import Scenario, advance
+from pandaenv.workload import Trace
+
+ROUGH = Scenario(outage_every_s=86_400.0, outage_length_s=7_200.0)
+KEYS = {"action_mask", "cost", "realised_load"} | {f"cost_{name}" for name in COSTS}
+
+
+@pytest.fixture(scope="module")
+def trace():
+    return Trace(records())
+
+
+@pytest.fixture(scope="module")
+def make(trace):
+    """Make a Tier-1 environment on a small stream."""
+
+    def make(**options):
+        small = {"workload": trace, "rate": 800, "episode_jobs": 300} | options
+        return gym.make("PandaSiteAllocationTier1-v0", **small)
+
+    return make
+
+
+def play(env, policy, seed=0, **options):
+    """One episode: (observations, rewards, infos, last flags)."""
+    observation, info = env.reset(seed=seed, **options)
+    policy.reset(seed)
+    observations, rewards, infos, is_over = [observation], [], [info], False
+    while not is_over:
+        observation, reward, terminated, truncated, info = env.step(policy.act(env))
+        observations.append(observation)
+        rewards.append(reward)
+        infos.append(info)
+        is_over = terminated or truncated
+    return observations, np.array(rewards), infos, (terminated, truncated)
+
+
+class Fixed:
+    """Always one site."""
+
+    def __init__(self, site):
+        self.site = site
+
+    def reset(self, seed):
+        pass
+
+    def act(self, env):
+        return self.site
+
+
+class Reckless:
+    """Any site, masked or not."""
+
+    def reset(self, seed):
+        self.rng = np.random.default_rng(seed)
+
+    def act(self, env):
+        return int(self.rng.integers(env.action_space.n))
+
+
+# The contract
+
+
+@pytest.mark.parametrize("observation", ["flat", "dict"])
+@pytest.mark.parametrize("reward", ["flow_time", "accrued"])
+def test_gymnasium_accepts_it_without_a_warning(make, observation, reward):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(make(observation=observation, reward=reward).unwrapped)
+        check_env(make(observation=observation, reward=reward).unwrapped, skip_render_check=True)
+
+
+def test_stable_baselines3_accepts_it_without_a_warning(make):
+    from stable_baselines3.common.env_checker import check_env as check_sb3_env
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_sb3_env(make())
+        check_sb3_env(make().unwrapped)
+
+
+def test_both_ids_are_registered_by_string_and_survive_json():
+    for name in ("PandaSiteAllocation-v0", "PandaSiteAllocationTier1-v0"):
+        spec = gym.spec(name)
+        assert spec.entry_point == "pandaenv.env:PandaSiteAllocationEnv"
+        assert json.loads(spec.to_json())["id"] == name
+    assert pandaenv.__version__
+
+
+def test_an_episode_has_its_jobs_then_ends_by_truncation(make):
+    env = make()
+    observations, rewards, infos, flags = play(env, policies.make("random"))
+    assert len(rewards) == 300 and flags == (False, True)
+    assert all(set(info) == KEYS for info in infos)
+    assert all(type(info["cost"]) is float for info in infos)
+    assert type(flags[0]) is bool and type(flags[1]) is bool
+    assert (observations[-1][:12] == 0).all() and infos[-1]["action_mask"].all()
+    assert infos[0]["action_mask"].dtype == np.int8
+    assert all(info["action_mask"].any() for info in infos)
+
+
+def test_accrued_ends_by_termination_with_the_grid_drained(make):
+    env = make(reward="accrued")
+    _, rewards, _, flags = play(env, policies.make("random"))
+    assert flags == (True, False)
+    assert env.unwrapped.worlds.world[0]["own_in_system"] == 0
+    same = play(make(), policies.make("random"))[1]
+    assert rewards.sum() == pytest.approx(same.sum(), rel=1e-9)
+
+
+def test_flat_and_dict_show_the_same(make):
+    flat = play(make(), policies.make("panda_analysis"))[0]
+    parts = play(make(observation="dict"), policies.make("panda_analysis"))[0]
+    for one, other in zip(flat, parts, strict=True):
+        joined = np.concatenate([other["job"], other["sites"].ravel(), other["grid"]])
+        assert one.tobytes() == joined.tobytes()
+    assert flat[0].shape == (12 + 8 * parts[0]["sites"].shape[0] + 6,)
+
+
+# The reward
+
+
+@pytest.mark.parametrize("policy", [policies.make("random"), Reckless()])
+def test_return_is_minus_the_summed_normalised_flow_time(make, policy):
+    env = make(scenario=ROUGH)
+    for seed in range(3):
+        rewards = play(env, policy, seed)[1]
+        e = env.unwrapped
+        advance(e.grid, e.worlds, 0, np.inf)
+        log = e.log()
+        assert len(log) == 300 and log["jobstatus"].notna().all()
+        flow = (log["end"] - log["submit"]) / e.unit
+        lost = log["state"].isin(["lost", "rejected"])
+        assert -rewards.sum() == pytest.approx((flow + LOSS * lost).sum(), rel=1e-9)
+    assert (log["attempts"] > 1).any()
+
+
+def test_costs_add_up_and_binary_clips(make):
+    env = make(scenario=ROUGH, wait_limit=0, byte_limit=0)
+    infos = play(env, Reckless())[2]
+    parts = np.array([[info[f"cost_{name}"] for name in COSTS] for info in infos])
+    cost = np.array([info["cost"] for info in infos])
+    assert (parts.sum(axis=1) == cost).all() and cost.max() >= 2 and (parts.sum(axis=0) > 0).all()
+    clipped = make(scenario=ROUGH, wait_limit=0, byte_limit=0, cost="binary")
+    assert [i["cost"] for i in play(clipped, Reckless())[2]] == np.minimum(cost, 1).tolist()
+
+
+def test_a_masked_site_rejects_the_job(make):
+    env = make(scenario=Scenario(outage_every_s=3600.0, outage_length_s=36_000.0))
+    env.reset(seed=0)
+    while True:
+        mask = env.unwrapped.action_masks()
+        if not mask.all():
+            break
+        env.step(0)
+    _, reward, _, _, info = env.step(int(np.argmin(mask)))
+    assert reward == -LOSS and info["cost_rejected"] == 1.0
+
+
+def test_a_black_hole_is_worse_than_any_healthy_site(make):
+    env = make(episode_jobs=100)
+    rate = env.unwrapped.grid.sites["failure_rate"].copy()
+    try:
+        env.unwrapped.grid.sites["failure_rate"][5] = 0.999
+        returns = [play(env, Fixed(s), 0)[1].sum() for s in range(env.action_space.n)]
+    finally:
+        env.unwrapped.grid.sites["failure_rate"] = rate
+    healthy = [r for s, r in enumerate(returns) if s != 5]
+    assert returns[5] < max(healthy)
+
+
+# Chance
+
+
+def test_same_seed_and_actions_give_the_same_bytes(make):
+    first, again, other = (play(make(scenario=ROUGH), Reckless(), s) for s in (4, 4, 5))
+    assert first[1].tobytes() == again[1].tobytes() != other[1].tobytes()
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(first[0], again[0], strict=True))
+
+
+def test_two_policies_meet_the_same_world(make):
+    worlds = []
+    for name in ("random", "least_loaded"):
+        env = make(scenario=ROUGH).unwrapped
+        rewards = [play(env, policies.make(name), 9)[1], play(env, policies.make(name), None)[1]]
+        world = env.worlds.world[0]
+        rows = slice(int(world["first_own"]), None)
+        worlds.append(
+            (
+                world["seed"], env.window, env.worlds.switch[0].tobytes(),
+                env.worlds.job[0]["index"][rows].tobytes(),
+                env.worlds.job[0]["submit"][rows].tobytes(),
+            )
+        )  # fmt: skip
+        worlds.append(rewards)
+    assert worlds[0] == worlds[2]
+    assert worlds[1][0].tobytes() != worlds[3][0].tobytes()
+
+
+def test_episodes_of_one_seed_differ_in_window_and_outages(make):
+    env = make().unwrapped
+    env.reset(seed=1)
+    seen = set()
+    for _ in range(12):
+        env.reset()
+        seen.add((env.window, env.worlds.switch[0].tobytes()))
+    assert len({window for window, _ in seen}) > 3 and len(seen) == 12
+
+
+def test_an_episode_leaves_no_trace_in_the_next(make):
+    env = make(scenario=ROUGH)
+    alone = play(env, policies.make("random"), 3)[1]
+    play(env, Reckless(), 77)
+    assert play(env, policies.make("random"), 3)[1].tobytes() == alone.tobytes()
+    fresh = make(scenario=ROUGH)
+    play(fresh, Reckless(), 5, options={"window": 0})
+    assert play(fresh, policies.make("random"), 3)[1].tobytes() == alone.tobytes()
+
+
+def test_the_grid_is_warm_at_the_start_and_warming_is_kept(make):
+    env = make().unwrapped
+    env.reset(seed=0, options={"window": 7})
+    assert env.window == 7
+    world = env.worlds.world[0]
+    assert world["in_system"] > 0 and world["own_in_system"] == 0
+    window = env.setting.windows[7]
+    time = env.stream.jobs.time
+    assert time[window.start] - time[window.first] > 2.9 * 86_400
+    assert world["now"] == time[window.start]
+    assert env.setting.snapshot(7) is env.setting.snapshot(7)
+
+
+def test_train_and_test_windows_do_not_share_jobs(make):
+    train, test = (make(split=split).unwrapped.setting for split in ("train", "test"))
+    assert (train.stream.jobs.time == test.stream.jobs.time).all()
+    assert max(w.stop for w in train.windows) <= min(w.first for w in test.windows)
+    assert len(train.windows) == 24 and len(test.windows) == 8
+
+
+def test_an_environment_can_be_copied_and_pickled_in_mid_episode(make):
+    env = make(scenario=ROUGH).unwrapped
+    env.reset(seed=2)
+    for action in range(50):
+        env.step(action % env.action_space.n)
+    twins = [copy.deepcopy(env), pickle.loads(pickle.dumps(env))]
+    for action in range(50, 120):
+        expected = env.step(action % env.action_space.n)
+        for twin in twins:
+            got = twin.step(action % env.action_space.n)
+            assert got[0].tobytes() == expected[0].tobytes() and got[1] == expected[1]
+
+
+def test_info_states_the_realised_load(make):
+    for load in (0.4, 0.9):
+        _, info = make(load=load).reset(seed=0)
+        assert info["realised_load"] == pytest.approx(load, rel=1e-3)
+
+
+def test_the_log_is_a_record_table_with_stages(make):
+    env = make()
+    play(env, policies.make("least_loaded"))
+    log = env.unwrapped.log()
+    assert list(log.columns[:7]) == [
+        "creationtime", "ninputdatafiles", "inputfilebytes", "workload", "computingsite",
+        "datatype", "jobstatus",
+    ]  # fmt: skip
+    assert (log["creationtime"] * 86_400 - log["submit"]).abs().max() < 1e-6
+    assert set(log["computingsite"]) <= set(env.unwrapped.stream.catalogue.names)
+
+
+# Bad input
+
+
+def test_step_needs_a_reset_and_an_episode_that_goes_on(make):
+    env = make().unwrapped
+    with pytest.raises(ResetNeeded, match="call reset"):
+        env.step(0)
+    with pytest.raises(ResetNeeded, match="call reset"):
+        env.log()
+    with pytest.raises(ResetNeeded):
+        make().step(0)
+    play(env, Fixed(0))
+    with pytest.raises(ResetNeeded, match="call reset"):
+        env.step(0)
+
+
+@pytest.mark.parametrize("action", [-1, 13, 10**30, 0.0, 1.5, "0", None, True, [0], np.array([0])])
+def test_an_action_must_be_a_whole_number_that_names_a_site(make, action):
+    env = make().unwrapped
+    env.reset(seed=0)
+    before = env.worlds.job[0].tobytes()
+    with pytest.raises(InvalidAction, match=r"whole number in \[0, 13\), got"):
+        env.step(action)
+    assert env.worlds.job[0].tobytes() == before
+
+
+def test_numpy_integers_are_actions(make):
+    env = make().unwrapped
+    env.reset(seed=0)
+    for action in (np.int64(3), np.uint8(3), np.array(3)):
+        env.step(action)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"reward": "fast"}, "unknown reward 'fast'; known: flow_time, slowdown, wait, accrued"),
+        ({"observation": "image"}, "unknown observation 'image'; known: flat, dict"),
+        ({"cost": 3}, "unknown cost 3; known: count, binary"),
+        ({"scenario": "surge"}, "unknown scenario 'surge'; known: normal"),
+        ({"render_mode": "human"}, "unknown render_mode 'human'; known: None"),
+        ({"split": "dev"}, "unknown split 'dev'; known: train, test"),
+        ({"wait_limit": -1}, "wait_limit must be at least 0, got -1"),
+        ({"byte_limit": float("nan")}, "byte_limit must be at least 0, got nan"),
+        ({"rate": 0}, "rate must be positive"),
+        ({"load": 0}, "load must be positive"),
+        ({"sites": "nowhere"}, "sites must be"),
+        ({"episode_jobs": 0}, "episode_jobs must be a positive whole number"),
+        ({"episode_jobs": 10**6}, "must hold"),
+        ({"workload": "nope"}, "unknown workload 'nope'; known: reference, tabddpm"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*render_mode")
+def test_a_wrong_option_is_named_with_what_is_known(make, option, message):
+    with pytest.raises(ValueError, match=message):
+        make(**option)
+
+
+def test_reset_options_are_checked(make):
+    env = make()
+    for options, message in (
+        ({"window": 24}, r"window must be a whole number in \[0, 24\), got 24"),
+        ({"windows": 1}, "unknown reset option 'windows'; known: window"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            env.reset(options=options)
+
+
+@pytest.mark.slow
+def test_the_default_configuration_runs_on_the_reference_workload():
+    env = gym.make("PandaSiteAllocation-v0", workload="reference")
+    observations, rewards, infos, _ = play(env, policies.make("panda_analysis"))
+    assert len(rewards) == 5500 and observations[0].shape == (12 + 8 * 40 + 6,)
+    e = env.unwrapped
+    advance(e.grid, e.worlds, 0, np.inf)
+    log = e.log()
+    flow = (log["end"] - log["submit"]) / e.unit + LOSS * log["state"].isin(["lost", "rejected"])
+    assert -rewards.sum() == pytest.approx(flow.sum(), rel=1e-9)
