@@ -24,6 +24,9 @@ from scipy.special import ndtr
 
 from pandaenv import schema, sites
 from pandaenv.brokerage import CAP_FLOOR, analysis_site, is_healthy
+from pandaenv.calibration import calibration
+
+__all__ = ["RATE", "Tasks", "calibration", "records", "tasks"]
 
 DAY = 86_400
 RATE = 11_000
@@ -89,8 +92,8 @@ ASSUMED."""
 FILE_BYTES_OTHER, FILE_BYTES_SPREAD = 1.3e9, 0.5
 FILE_SPREAD_DATASET, FILE_SPREAD = 0.40, 0.15
 """Spread of ln(file bytes) over the data sets of a format and inside one (published sum: 0.43)."""
-TINY_SHARE, TINY_DEX = 0.105, (0.6, 3.4)
-"""Data sets of small signal samples and how many decades smaller their files are; ASSUMED."""
+TINY_SHARE, TINY_DEX = 0.11, (0.6, 3.3)
+"""Data sets of small signal samples and by how many decades their files are smaller; ASSUMED."""
 MAX_FILES, MAX_FILES_SMALL = 200, 12
 """Input files a job may have at most, and one cut at 20 GB or less; ASSUMED."""
 SMALL_JOB = 20e9
@@ -132,7 +135,7 @@ MEAN_POWER = 12.0
 EIGHT_CORE_SHARE = 0.03
 
 # --- outcomes: the mix of four states is ASSUMED -------------------------------------------------
-TASK_FAILURE = (0.25, 4.0)
+TASK_FAILURE = (0.12, 4.0)
 """Beta distribution of the failed share that the users' own code brings to a task."""
 KILLED_SHARE, CANCELLED_SPAN = 0.07, 0.25
 """Tasks killed half way: what runs then is cancelled, what has not run is closed."""
@@ -409,7 +412,7 @@ def _datasets(
         task[name] = task[name][first][task["dataset"]]
     n, datatype = len(first), task["datatype"][first]
     scatter = FILE_SPREAD_DATASET * rng.standard_normal(n)
-    is_tiny = rng.random(n) < TINY_SHARE
+    is_tiny = (rng.random(n) < TINY_SHARE) & (formats.datatype[datatype] != "DAOD_PHYSLITE")
     tiny = np.where(is_tiny, rng.uniform(*TINY_DEX, n), 0.0)
     return {
         "file_bytes": formats.file_bytes[datatype] * np.exp(scatter) * 10.0**-tiny,
