@@ -249,7 +249,7 @@ def _readable(path: Path) -> Iterator[None]:
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise ValueError(f"{path}: the compressed file is damaged") from None
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+        raise ValueError(f"{path}: cannot be read ({error.strerror or 'damaged'})") from None
 
 
 def _head(path: Path, n_bytes: int = 1 << 20) -> tuple[bytes, bool]:
@@ -264,7 +264,7 @@ def _head(path: Path, n_bytes: int = 1 << 20) -> tuple[bytes, bool]:
 
 
 def _stage_parquet(connection, path: Path, allow_unknown: bool) -> int:
-    names = _positions(pq.ParquetFile(path).schema_arrow.names, path)
+    names = _positions(pq.read_schema(path).names, path)
     with _safe_name(path) as name:
         _insert(connection, "read_parquet($path)", names, {"path": name}, allow_unknown)
     return 0
@@ -357,7 +357,7 @@ class _Jobs:
 
     CHUNK = 1 << 22  # characters
     LIMIT = 1 << 26  # no single value is longer
-    ROWS = 50_000
+    ROWS = 10_000
 
     def __init__(self, handle, path: Path):
         self.handle, self.path = handle, path
@@ -365,6 +365,7 @@ class _Jobs:
         self.decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
         self.keys: dict[str, str] = {}  # column -> the key that means it in this file
         self.seen: set[str] = set()
+        self.wanted: list[str | None] = [None] * len(RAW)
         self.n_unreadable = 0
 
     @property
@@ -372,14 +373,14 @@ class _Jobs:
         return set(self.keys)
 
     def batches(self) -> Iterator[pa.Table]:
-        rows: list[tuple] = []
+        rows: list[list] = []
         for job in self._jobs():
             if not isinstance(job, dict):
                 self.n_unreadable += 1
                 continue
             if not job.keys() <= self.seen:
                 self._learn(job)
-            rows.append(tuple(job.get(self.keys.get(name)) for name in RAW))
+            rows.append([job.get(key) for key in self.wanted])
             if len(rows) == self.ROWS:
                 yield _text_table(rows)
                 rows = []
@@ -396,6 +397,7 @@ class _Jobs:
             if name in RAW:
                 self.keys[name] = key
         self.seen |= job.keys()
+        self.wanted = [self.keys.get(name) for name in RAW]
 
     def _jobs(self) -> Iterator[object]:
         if self._peek() == "[":
@@ -424,11 +426,16 @@ class _Jobs:
 
     def _array(self) -> Iterator[object]:
         self._take("[")
-        while self._peek() != "]":
+        if self._peek() == "]":
+            return self._take("]")
+        while True:
             yield self._value()
-            if self._peek() != "]":
-                self._take(",")
-        self._take("]")
+            mark = self._peek()
+            self.at += 1
+            if mark == "]":
+                return
+            if mark != ",":
+                raise self._damaged()
 
     def _peek(self) -> str:
         """The next character that is not blank, '' at the end."""
@@ -476,17 +483,21 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 _CUT = object()
 
 
-def _text_table(rows: list[tuple]) -> pa.Table:
-    columns = [
-        [None if v is None else _text(v) for v in column] for column in zip(*rows, strict=True)
-    ]
-    return pa.table({name: pa.array(c, pa.string()) for name, c in zip(RAW, columns, strict=True)})
+def _text_table(rows: list[list]) -> pa.Table:
+    columns = zip(*rows, strict=True)
+    return pa.table({name: _text_array(c) for name, c in zip(RAW, columns, strict=True)})
+
+
+def _text_array(values: tuple) -> pa.Array:
+    try:
+        return pa.array(values, pa.string())
+    except (TypeError, UnicodeEncodeError, pa.ArrowException):
+        return pa.array([None if v is None else _text(v) for v in values], pa.string())
 
 
 def _text(value: object) -> str:
-    """Text that is valid UTF-8 (JSON may hold halves of a surrogate pair)."""
-    text = value if isinstance(value, str) else str(value)
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+    """Any JSON value as valid UTF-8 text (JSON may hold halves of a surrogate pair)."""
+    return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 # --- the cascade in SQL: constants only, nothing of a file is ever pasted in ----------------------
@@ -495,6 +506,8 @@ _MISSING = "('', 'null', 'none', 'nan', 'nat', 'na', 'n/a', '<na>', '\\n')"
 _MACROS = f"""
 CREATE TEMP MACRO cleaned(x) AS
     CASE WHEN lower(trim(x)) IN {_MISSING} THEN NULL ELSE trim(x) END;
+CREATE TEMP MACRO given(x) AS
+    CASE WHEN strlen(x) < 5 AND lower(x) IN {_MISSING} THEN NULL ELSE x END;
 CREATE TEMP MACRO finite(x) AS
     CASE WHEN isfinite(try_cast(x AS DOUBLE)) THEN try_cast(x AS DOUBLE) END;
 CREATE TEMP MACRO is_count(x) AS
@@ -502,6 +515,7 @@ CREATE TEMP MACRO is_count(x) AS
 CREATE TEMP MACRO word(x, pattern) AS CASE WHEN regexp_full_match(x, pattern) THEN x END;
 CREATE TEMP MACRO first_word(x, pattern) AS nullif(regexp_extract(x, pattern, 1), '');
 """
+_AS_GIVEN = ("jobname", "destinationdblock", "pandaid", "produsername")  # spaces do not matter
 _STAGED = """
 CREATE TEMP TABLE staged (
     reason UTINYINT, source UTINYINT, completed BOOLEAN, moment TIMESTAMP,
@@ -561,7 +575,11 @@ def _insert(
 ) -> None:
     """Classify the rows of a relation, whose i-th column is `names[i]`, into `staged`."""
     aliases = ", ".join(f"c{i}" for i in range(len(names)))
-    column = {name: f"cleaned(CAST(c{i} AS VARCHAR))" for i, name in enumerate(names) if name}
+    column = {
+        name: f"{'given' if name in _AS_GIVEN else 'cleaned'}(CAST(c{i} AS VARCHAR))"
+        for i, name in enumerate(names)
+        if name
+    }
     raw = ", ".join(f"{column.get(name, 'NULL::VARCHAR')} AS {name}" for name in RAW)
     connection.execute(
         f"INSERT INTO staged WITH raw AS (SELECT {raw} FROM {relation} AS dump({aliases})), "
@@ -581,12 +599,12 @@ def _reason(allow_unknown: bool) -> str:
     return f"CASE {' '.join(cases)} ELSE 0 END"
 
 
-_FIELDS = "['project', 'number', 'stream', 'prodstep', 'datatype', 'tags']"
 _WORDS = "coalesce(jobname, '') || ' ' || coalesce(destinationdblock, '')"
 _PARSED = f"""
 named AS (
     SELECT *,
-        regexp_extract(coalesce(proddblock, ''), '{nomenclature.NAME}', {_FIELDS}) AS name,
+        CASE WHEN regexp_matches(proddblock, '{nomenclature.NAME}')
+            THEN string_split(split_part(proddblock, ':', -1), '.') END AS name,
         coalesce(regexp_matches(proddblock, '{nomenclature.PRIVATE}'), false)
             OR (proddblock IS NULL AND lower(coalesce(inputfileproject, '')) IN ('user', 'group'))
             AS is_private,
@@ -596,11 +614,11 @@ named AS (
     FROM raw
 ), fields AS (
     SELECT * EXCLUDE (name),
-        nullif(name.datatype, '') AS datatype_0,
+        name[5] AS datatype_0,
         word(inputfiletype, '{nomenclature.DATATYPE}') AS datatype_1,
-        word(name.project, '{nomenclature.PROJECT}') AS project_0,
+        word(name[1], '{nomenclature.PROJECT}') AS project_0,
         word(inputfileproject, '{nomenclature.PROJECT}') AS project_1,
-        word(name.prodstep, '{nomenclature.PRODSTEP}') AS prodstep_0
+        word(name[4], '{nomenclature.PRODSTEP}') AS prodstep_0
     FROM named
 ), parsed AS (
     SELECT *,
@@ -877,9 +895,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     text = dict.fromkeys(schema.CATEGORICAL, str)
     missing = dict.fromkeys(schema.NUMERICAL, ["", "NA", "NaN", "nan", "null"])
     try:
-        return pd.read_csv(
-            path, dtype=text, keep_default_na=False, na_values=missing, float_precision="round_trip"
-        )
+        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=missing)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError):
         raise ValueError(f"{path}: no readable CSV table") from None
 
