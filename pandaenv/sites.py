@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, ndtri
 
 PATH = Path(__file__).parent / "data" / "sites.csv"
 COLUMNS = ("name", "tier", "cloud", "cores", "power", "disk", "ingress", "failure_rate")
@@ -570,6 +569,8 @@ def _strata(n: int, rng: np.random.Generator) -> np.ndarray:
 
 def _lognormal(u: np.ndarray) -> np.ndarray:
     """Cores at the levels u of the lognormal cut off at CORES_MAX."""
+    from scipy.special import ndtr, ndtri  # half a second that a reader of the catalogue saves
+
     top = ndtr(np.log(CORES_MAX / CORES_MEDIAN) / CORES_SIGMA)
     return (CORES_MEDIAN * np.exp(CORES_SIGMA * ndtri(u * top))).astype(np.int64)
 
