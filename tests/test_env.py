@@ -173,15 +173,14 @@ def test_a_masked_site_rejects_the_job(make):
 
 
 def test_a_black_hole_is_worse_than_any_healthy_site(make):
-    env = make(episode_jobs=100)
+    env = make(load=0.02)  # so idle that only speed, transfers and failures tell sites apart
     rate = env.unwrapped.grid.sites["failure_rate"].copy()
     try:
         env.unwrapped.grid.sites["failure_rate"][5] = 0.999
         returns = [play(env, Fixed(s), 0)[1].sum() for s in range(env.action_space.n)]
     finally:
         env.unwrapped.grid.sites["failure_rate"] = rate
-    healthy = [r for s, r in enumerate(returns) if s != 5]
-    assert returns[5] < max(healthy)
+    assert returns[5] == min(returns) < -9 * 300
 
 
 # Chance
