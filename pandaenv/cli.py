@@ -1,0 +1,218 @@
+"""The command `pandaenv`: from raw dumps to records, to a fitted generator, to rows and scores.
+
+In: files named on the command line. Out: files, and a few lines on stdout. What the user did wrong
+ends with exit code 1 and one sentence on stderr; heavy libraries load with the command that needs
+them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Surrogate job records, their fidelity, and an environment for brokering jobs.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # locals may hold rows of a dump
+    add_completion=False,
+)
+
+Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
+
+
+class Split(StrEnum):
+    """How records part into train and test."""
+
+    RANDOM = "random"
+    TIME = "time"
+
+
+@app.command()
+def ingest(
+    dumps: Annotated[
+        list[Path], typer.Argument(help="Raw PanDA dumps: CSV, CSV.gz, Parquet or BigPanDA JSON.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the records, both parts, the cascade.")],
+    split: Annotated[Split, typer.Option(help="How test rows are chosen.")] = Split.RANDOM,
+    seed: Seed = 0,
+    allow_unknown: Annotated[
+        bool, typer.Option("--allow-unknown", help="Keep rows without project or prodstep.")
+    ] = False,
+) -> None:
+    """Turn raw PanDA dumps into job records, split 80 to 20."""
+    from pandaenv import records
+
+    with _one_sentence():
+        cascade = records.ingest(
+            dumps, out, split=split.value, seed=seed, allow_unknown=allow_unknown
+        )
+        typer.echo(cascade)
+
+
+@app.command()
+def fit(
+    table: Annotated[Path, typer.Argument(help="Record table, or a folder written by ingest.")],
+    out: Annotated[Path, typer.Option(help="Folder for the fitted generator.")],
+    generator: Annotated[str, typer.Option(help="Name of the generator.")] = "tabddpm",
+    budget: Annotated[float | None, typer.Option(help="Seconds of training.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimizer steps, instead.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="File to resume from.")] = None,
+    seed: Seed = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Fit a generator to a record table."""
+    import generators
+
+    with _one_sentence():
+        model = generators.make(generator)
+        train = _read(table, "train.parquet")
+        model.fit(
+            train, seed=seed, budget=budget, steps=steps, progress=not quiet, checkpoint=checkpoint
+        )
+        model.save(out)
+        typer.echo(f"{generator}: {len(train):,} rows, {model.n_steps_:,} steps, saved in {out}")
+
+
+@app.command()
+def sample(
+    model: Annotated[Path, typer.Argument(help="Folder of a fitted generator.")],
+    n: Annotated[int, typer.Argument(min=1, help="Number of rows.")],
+    out: Annotated[Path, typer.Option(help="Parquet or CSV file for the rows.")],
+    seed: Seed = 0,
+) -> None:
+    """Draw rows from a fitted generator."""
+    import generators
+    from pandaenv import records
+
+    with _one_sentence():
+        rows = generators.load(model).sample(n, seed=seed)
+        typer.echo(f"{len(rows):,} rows in {records.write(rows, out)}")
+
+
+@app.command()
+def evaluate(
+    train: Annotated[Path, typer.Argument(help="Table the generator learned from.")],
+    synthetic: Annotated[Path, typer.Argument(help="Table it made.")],
+    holdout: Annotated[Path, typer.Argument(help="Real rows it never saw.")],
+    target: Annotated[str, typer.Option(help="Column the regressors predict.")] = "workload",
+    only: Annotated[list[str] | None, typer.Option(help="Only this metric; repeatable.")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file for all numbers.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Score a synthetic record table, every number beside the one real rows get."""
+    import metrics
+
+    with _one_sentence():
+        real = _read(train, "train.parquet")
+        unseen = _read(holdout, "test.parquet")
+        rows = _read(synthetic, "records.parquet")
+        report = metrics.evaluate(real, rows, unseen, target=target, seed=seed, only=only or None)
+        typer.echo(report.to_markdown())
+        if out is not None:
+            _write_text(out, report.to_json())
+
+
+@app.command()
+def play(
+    env: Annotated[str, typer.Argument(help="Environment.")] = "PandaSiteAllocation-v0",
+    policy: Annotated[str, typer.Option(help="Policy that places the jobs.")] = "panda_analysis",
+    episodes: Annotated[int, typer.Option(min=1, help="Number of episodes.")] = 1,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Jobs an episode.")] = None,
+    workload: Annotated[str | None, typer.Option(help="Surrogate, file or folder.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Jobs a day.")] = None,
+    load: Annotated[float | None, typer.Option(help="Offered work over capacity.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Let a policy place jobs; print return, mean flow time and limits broken of each episode."""
+    import gymnasium as gym
+
+    import pandaenv  # noqa: F401  registers the environments
+    from pandaenv import policies
+
+    with _one_sentence():
+        broker = policies.make(policy)
+        given = {"episode_jobs": jobs, "workload": workload, "rate": rate, "load": load}
+        world = gym.make(env, **{k: v for k, v in given.items() if v is not None})
+        for i in range(episodes):
+            total, cost, n_jobs = _episode(world, broker, seed + i)
+            typer.echo(
+                f"{policy} seed {seed + i}: return {total:.1f}, flow {-total / n_jobs:.3f}, "
+                f"limits broken {cost / n_jobs:.4f} per job, {n_jobs:,} jobs"
+            )
+
+
+def _episode(env, policy, seed: int) -> tuple[float, float, int]:
+    """Play one episode; returns the sums of rewards and costs and the number of jobs."""
+    env.reset(seed=seed)
+    policy.reset(seed)
+    total, cost, n_jobs, over = 0.0, 0.0, 0, False
+    while not over:
+        _, reward, terminated, truncated, info = env.step(policy.act(env))
+        total, cost, n_jobs = total + float(reward), cost + info["cost"], n_jobs + 1
+        over = terminated or truncated
+    return total, cost, n_jobs
+
+
+@app.command()
+def info() -> None:
+    """Say what is installed and what the names may be."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    import gymnasium as gym
+
+    import generators
+    import pandaenv
+    from pandaenv import policies, sites
+
+    def _version(package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return "not installed"
+
+    packages = ("torch", "numpy", "pandas", "gymnasium", "duckdb", "h5py")
+    known = {
+        "pandaenv": pandaenv.__version__,
+        **{name: _version(name) for name in packages},
+        "environments": [i for i in gym.registry if i.startswith("PandaSiteAllocation")],
+        "generators": list(generators.names()),
+        "policies": list(policies.names()),
+        "sites": sites.catalogue("all").n_sites,
+    }
+    typer.echo(json.dumps(known, indent=2))
+
+
+def _read(path: Path, part: str):
+    """Read a record table; of a folder written by ingest its `part`."""
+    from pandaenv import records
+
+    return records.read(path / part if path.is_dir() else path)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".part")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """End what the user can mend with its sentence on stderr and exit code 1, no traceback."""
+    import gymnasium as gym
+
+    try:
+        yield
+    except (ValueError, OSError, ImportError, gym.error.Error) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+if __name__ == "__main__":
+    app()

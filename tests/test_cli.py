@@ -1,0 +1,113 @@
+"""The console commands on small files: what they print, write, and how they refuse."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import generators
+from pandaenv import cli, records
+from tests.raw_dump import SECRETS, random_records, raw_table, with_bad_rows, write_dump
+
+RAW, DROPPED = with_bad_rows(raw_table(random_records(200)))
+
+
+def run(*words) -> tuple[int, str, str]:
+    result = CliRunner().invoke(cli.app, [str(word) for word in words])
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    dump = write_dump(RAW, folder / "dump.csv", garbage=True)
+    code, out, err = run("ingest", dump, "--out", folder / "records")
+    assert (code, err) == (0, "")
+    return folder / "records", out
+
+
+def test_ingest_prints_the_cascade_and_writes_four_files(ingested):
+    folder, printed = ingested
+    assert "valid and complete:             200" in printed
+    assert "160 train, 40 test" in printed
+    assert all(f"{n:,} {reason}" in printed for reason, n in DROPPED.items())
+    assert not any(secret in printed for secret in SECRETS)
+    assert {p.name for p in folder.iterdir()} == set(records.OUTPUTS)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"zzuser,9876543\n1,2\n", "no PanDA dump, it lacks prodsourcelabel"),
+        (b"", "no PanDA dump, the file is empty"),
+        (RAW.assign(prodsourcelabel="zzuser").to_csv().encode(), "nothing is kept of "),
+    ],
+)
+def test_what_is_no_dump_ends_with_one_sentence_and_code_one(content, sentence, tmp_path):
+    (tmp_path / "dump.csv").write_bytes(content)
+    code, out, err = run("ingest", tmp_path / "dump.csv", "--out", tmp_path / "out")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ") and sentence in err and err.count("\n") == 1
+    assert not any(secret in err for secret in SECRETS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_fit_sample_and_evaluate_follow_each_other(ingested, tmp_path):
+    folder, _ = ingested
+    code, out, err = run("fit", folder, "--out", tmp_path / "m", "--generator", "smote", "--quiet")
+    assert code == 0 and out.startswith("smote: 160 rows"), err
+    code, out, err = run("sample", tmp_path / "m", 100, "--out", tmp_path / "s.parquet")
+    assert code == 0 and out.startswith("100 rows"), err
+    direct = generators.load(tmp_path / "m").sample(100, seed=0)
+    assert len(records.read(tmp_path / "s.parquet")) == 100
+    assert pd.read_parquet(tmp_path / "s.parquet")["workload"].equals(direct["workload"])
+    words = ["evaluate", folder, tmp_path / "s.parquet", folder, "--out", tmp_path / "r.json"]
+    code, out, err = run(*words, "--only", "WD", "--only", "JSD")
+    assert code == 0 and "WD" in out, err
+    assert json.loads((tmp_path / "r.json").read_text())
+
+
+def test_play_prints_one_line_an_episode(ingested, tmp_path):
+    table = tmp_path / "jobs.parquet"
+    records.write(random_records(3_000), table)
+    words = ["play", "PandaSiteAllocationTier1-v0", "--workload", table, "--jobs", 20]
+    code, out, err = run(*words, "--rate", 200, "--policy", "random", "--episodes", 2)
+    assert code == 0, err
+    assert [line.split(":")[0] for line in out.splitlines()] == ["random seed 0", "random seed 1"]
+
+
+def test_info_lists_the_known_names():
+    code, out, _ = run("info")
+    known = json.loads(out)
+    assert code == 0 and "smote" in known["generators"]
+    assert "PandaSiteAllocation-v0" in known["environments"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["fit", "nowhere.csv", "--out", "m"], "nowhere.csv does not exist"),
+        (["fit", "nowhere.csv", "--out", "m", "--generator", "gan"], "unknown generator 'gan'"),
+        (["sample", "nowhere", "5", "--out", "s.csv"], "nowhere"),
+        (["evaluate", "a.csv", "b.csv", "c.csv"], "a.csv does not exist"),
+        (["play", "--policy", "nobody"], "unknown policy 'nobody'"),
+        (["play", "NoSuchEnv-v0"], "NoSuchEnv"),
+        (["play", "--workload", "nowhere.csv"], "nowhere.csv"),
+    ],
+)
+def test_wrong_arguments_end_with_one_sentence(words, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*words)
+    assert code == 1 and sentence in err and "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_loads_no_heavy_library():
+    code = "import sys; from pandaenv import cli; print(' '.join(sys.modules))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not set(loaded.stdout.split()) & {"torch", "pandas", "numba", "duckdb", "sklearn"}
