@@ -1,0 +1,20 @@
+"""Before the first test, throw away compiled kernels that are older than a source they came from.
+
+Numba notices a change of the file a cached kernel stands in, not of the files whose kernels it
+calls; a changed simulator would otherwise be tested as it was.
+"""
+
+from pathlib import Path
+
+PACKAGES = ("pandaenv", "metrics", "generators")
+
+
+def pytest_configure(config):
+    for package in PACKAGES:
+        folder = Path(__file__).parent.parent / package
+        newest = max(
+            (p.stat().st_mtime for p in folder.glob("*.py") if "njit" in p.read_text()), default=0.0
+        )
+        for compiled in folder.glob("__pycache__/*.nb[ic]"):
+            if compiled.stat().st_mtime < newest:
+                compiled.unlink(missing_ok=True)
