@@ -243,10 +243,11 @@ def _arrivals(rng: np.random.Generator, days: int, rate: float) -> dict[str, np.
     rates *= rate / JOBS_PER_TASK / 24 / total[t > 0].mean()
     which = np.repeat(np.arange(rates.size), rng.poisson(rates.ravel()))
     start = (hour[which // rates.shape[1]] + rng.random(which.size)) / 24
+    campaign = which % rates.shape[1] - 1
+    if not ((start >= 0) & (start < days / 2)).any():  # a very small workload has one task at least
+        start, campaign = np.append(start, days / 2 * rng.random()), np.append(campaign, -1)
     order = np.argsort(start, kind="stable")
-    if not order.size:
-        return {"start": np.zeros(1), "campaign": np.full(1, -1)}
-    return {"start": start[order], "campaign": which[order] % rates.shape[1] - 1}
+    return {"start": start[order], "campaign": campaign[order]}
 
 
 def _drift(rng: np.random.Generator, t: np.ndarray) -> np.ndarray:
