@@ -9,12 +9,14 @@ import pytest
 from grids import records
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils.env_checker import check_env
+from twin import Twin
 
 import pandaenv
 from pandaenv import policies
 from pandaenv.reward import COSTS, LOSS
 from pandaenv.simulator import Scenario, advance
 from pandaenv.workload import Trace
+from pandaenv.worlds import STATES, clear, worlds_of
 
 ROUGH = Scenario(outage_every_s=86_400.0, outage_length_s=7_200.0)
 KEYS = {"action_mask", "cost", "realised_load"} | {f"cost_{name}" for name in COSTS}
@@ -242,6 +244,34 @@ def test_the_grid_is_warm_at_the_start_and_warming_is_kept(make):
     assert time[window.start] - time[window.first] > 2.9 * 86_400
     assert world["now"] == time[window.start]
     assert env.setting.snapshot(7) is env.setting.snapshot(7)
+
+
+def test_an_episode_agrees_with_the_twin_from_its_warm_up_on(make):
+    env = make(scenario=ROUGH).unwrapped
+    play(env, Reckless(), 6, options={"window": 3})
+    window, setting = env.setting.windows[3], env.setting
+    advance(env.grid, env.worlds, 0, np.inf)
+    n_warm, n_jobs = window.start - window.first, window.stop - window.first
+    warm = worlds_of(1, len(env.mask), n_jobs, 0)
+    clear(env.grid, warm, 0, window.first, n_jobs, n_jobs, np.uint64(window.start))
+    policies.warm_up(env.grid, warm, 0, n_warm, setting.cap_floor)
+    stream = env.stream.jobs.take(slice(window.first, window.stop))
+    twin = Twin(env.stream.catalogue, stream, window.start, first=window.first)
+    for site in warm.job[0, :n_warm]["site"].tolist():
+        twin.place(site)
+    twin.seed = int(env.worlds.world[0]["seed"])
+    twin.expect_outages(env.worlds.switch[0])
+    first_own = int(env.worlds.world[0]["first_own"])
+    job = env.worlds.job[0, : env.worlds.world[0]["n_rows"]]
+    for site in job[first_own:]["site"].tolist():
+        twin.place(site)
+    twin.drain()
+    assert job["attempts"].max() > 1 and first_own > 0
+    for state in job:
+        expected = twin.jobs[state["index"] - window.first]
+        assert STATES[state["state"]] == expected.state
+        for name in ("submit", "ready", "first_start", "start", "end"):
+            np.testing.assert_array_equal(state[name], getattr(expected, name))
 
 
 def test_train_and_test_windows_do_not_share_jobs(make):

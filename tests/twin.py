@@ -61,11 +61,11 @@ class Site:
 
 
 class Twin:
-    def __init__(self, catalogue, jobs, seed=0, outages=()):
+    def __init__(self, catalogue, jobs, seed=0, outages=(), first=0):
         columns = zip(jobs.cores, jobs.work, jobs.nbytes, jobs.dataset, jobs.status, strict=True)
         self.jobs = [
             Job(i, int(c), float(w), float(b), int(d), STATUSES[s])
-            for i, (c, w, b, d, s) in enumerate(columns)
+            for i, (c, w, b, d, s) in enumerate(columns, start=first)
         ]
         self.arrivals = [float(t) for t in jobs.time]
         rows = (catalogue.cores, catalogue.power, catalogue.failure_rate, catalogue.ingress)
@@ -74,7 +74,10 @@ class Twin:
         ]
         self.link, self.replicas, self.seed = catalogue.link, jobs.replicas, seed
         self.now, self.events, self.tokens, self.n_placed = self.arrivals[0], [], 0, 0
-        self.trace = []
+        self.trace, self.first = [], first
+        self.expect_outages(outages)
+
+    def expect_outages(self, outages):
         for s, times in enumerate(outages):
             for i, time in enumerate(times):
                 if time < math.inf:
@@ -132,7 +135,8 @@ class Twin:
             self.begin(site.queue.pop(0), site)
 
     def free(self, s):
-        return self.sites[s].cores - sum(self.jobs[i].cores for i in self.sites[s].running)
+        site = self.sites[s]
+        return site.cores - sum(self.jobs[i - self.first].cores for i in site.running)
 
     def begin(self, job, site):
         seconds = job.work / (job.cores * site.power)
