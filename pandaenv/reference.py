@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
@@ -196,11 +197,11 @@ def tasks(days: int = 150, seed: int = 0, rate: float = RATE) -> Tasks:
 
 
 def _checked(days: int, seed: int, rate: float) -> tuple[int, int, float]:
-    if not (isinstance(days, (int, float, np.number)) and days % 1 == 0 and 1 <= days <= 3_650):
+    if not (isinstance(days, Real) and days % 1 == 0 and 1 <= days <= 3_650):
         raise ValueError(f"days must be a whole number between 1 and 3650, got {days!r}")
-    if not (isinstance(seed, (int, np.integer)) and seed >= 0):
+    if not (isinstance(seed, Integral) and seed >= 0):
         raise ValueError(f"seed must be a whole number not below 0, got {seed!r}")
-    if not (np.isfinite(rate) and 10 <= rate <= 1e7):
+    if not (isinstance(rate, Real) and 10 <= rate <= 1e7):
         raise ValueError(f"rate must be between 10 and 1e7 jobs a day, got {rate!r}")
     return int(days), int(seed), float(rate)
 
