@@ -123,7 +123,7 @@ class Stream:
             border = begin + (weeks - max(1, round(TEST_SHARE * weeks))) * WEEK_S
         else:
             begin = self.jobs.time[0]
-            border = begin + (1 - TEST_SHARE) * self.duration
+            border = begin + (1 - TEST_SHARE) * (self.jobs.time[-1] - begin)
         end = np.nextafter(self.jobs.time[-1], np.inf)
         return (begin, border) if split == "train" else (border, end)
 

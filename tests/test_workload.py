@@ -383,3 +383,12 @@ def test_unknown_splits_and_long_episodes_are_refused(stream):
         stream.windows("train", episode_jobs=10_000_000)
     with pytest.raises(ValueError, match="episode_jobs must be a positive whole number, got 0"):
         stream.windows("train", episode_jobs=0)
+
+
+def test_a_short_replay_is_cut_at_three_quarters(records):
+    short = records[records["creationtime"] < 8]
+    stream = Trace(short).stream(CATALOGUE, rate=None, load=0.6)
+    border = stream.jobs.time[0] + 0.75 * stream.duration
+    lengths = {"episode_jobs": 100, "warmup_days": 0.5}
+    assert max(stream.jobs.time[w.stop - 1] for w in stream.windows("train", **lengths)) < border
+    assert min(stream.jobs.time[w.first] for w in stream.windows("test", **lengths)) >= border

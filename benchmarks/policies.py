@@ -1,0 +1,146 @@
+"""How policies compare: all of them on the same worlds, differences taken world by world.
+
+In: policies (`pandaenv.policies`), an environment's settings, seeds. Out: one row an episode, and a
+table of means with intervals. A seed fixes the window of the stream, its failures and outages, so
+two policies under one seed meet the same world and their difference has little noise left.
+
+Intervals are 95 % Student intervals over seeds. Return counts mean service times: minus the summed
+normalised flow time of the jobs, so `flow` = -return / jobs is the mean flow time of a job over m.
+
+    python -m benchmarks.policies --sites tier1 --rate 2000 --jobs 2000
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pandas as pd
+from scipy import stats
+from tqdm import tqdm
+
+import pandaenv  # noqa: F401  registers the environment
+from pandaenv import policies
+
+from .provenance import provenance, write_json
+
+ENV_ID = "PandaSiteAllocation-v0"
+CONFIDENCE = 0.95
+
+
+def evaluate(contestants: dict, env: gym.Env, seeds, progress: bool = True) -> pd.DataFrame:
+    """Play one episode for each policy and seed.
+
+    Args:
+        contestants: name -> policy, see `pandaenv.policies.Policy`.
+        seeds: ints, the same for all policies.
+
+    Returns:
+        One row an episode: policy, seed, return, flow (mean flow time of a job over m), cost
+        (limits broken per job).
+    """
+    pairs = [(name, seed) for seed in seeds for name in contestants]
+    rows = [
+        {"policy": name, "seed": int(seed), **play(env, contestants[name], int(seed))}
+        for name, seed in tqdm(pairs, desc="episodes", disable=not progress)
+    ]
+    return pd.DataFrame(rows)
+
+
+def play(env: gym.Env, policy, seed: int) -> dict[str, float]:
+    """Play one episode; returns its sums."""
+    env.reset(seed=seed)
+    policy.reset(seed)
+    total, cost, n_jobs, over = 0.0, 0.0, 0, False
+    while not over:
+        _, reward, terminated, truncated, info = env.step(policy.act(env))
+        total, cost, n_jobs = total + reward, cost + info["cost"], n_jobs + 1
+        over = terminated or truncated
+    return {"return": float(total), "flow": float(-total / n_jobs), "cost": float(cost / n_jobs)}
+
+
+def interval(values) -> dict[str, float]:
+    """Mean of independent values with its Student interval; a single value has no interval."""
+    values = np.asarray(values, dtype=np.float64)
+    mean, n = float(values.mean()), len(values)
+    if n < 2:
+        return {"mean": mean, "low": mean, "high": mean, "n": n}
+    half = stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    return {"mean": mean, "low": float(mean - half), "high": float(mean + half), "n": n}
+
+
+def summary(episodes: pd.DataFrame) -> list[dict]:
+    """Mean flow, return and cost of each policy with intervals, least flow first."""
+    rows = [
+        {"policy": name, **{key: interval(group[key]) for key in ("flow", "return", "cost")}}
+        for name, group in episodes.groupby("policy", sort=False)
+    ]
+    return sorted(rows, key=lambda row: row["flow"]["mean"])
+
+
+def differences(episodes: pd.DataFrame, of: str) -> list[dict]:
+    """Return of one policy minus that of each other one, paired by seed; above 0 is better."""
+    by_seed = episodes.pivot(index="seed", columns="policy", values="return")
+    return [
+        {"policy": of, "minus": other, "return": interval(by_seed[of] - by_seed[other])}
+        for other in by_seed.columns
+        if other != of
+    ]
+
+
+def to_markdown(rows: list[dict]) -> str:
+    """The summary as a table: flow over m, and limits broken per job."""
+    lines = ["| policy | flow / m | 95 % | cost per job |", "|---|--:|--:|--:|"]
+    for row in rows:
+        flow, cost = row["flow"], row["cost"]
+        span = f"{flow['low']:.3f} to {flow['high']:.3f}"
+        lines.append(f"| {row['policy']} | {flow['mean']:.3f} | {span} | {cost['mean']:.4f} |")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Compare the built-in policies and print the table."""
+    argv = sys.argv[1:] if argv is None else argv
+    args = _parser().parse_args(argv)
+    settings = {
+        "workload": args.workload,
+        "sites": int(args.sites) if args.sites.isdigit() else args.sites,
+        "rate": args.rate,
+        "load": args.load,
+        "episode_jobs": args.jobs,
+        "split": args.split,
+    }
+    contestants = {name: policies.make(name) for name in args.policies or policies.names()}
+    env = gym.make(ENV_ID, **settings)
+    seeds = list(range(args.seeds))
+    episodes = evaluate(contestants, env, seeds)
+    rows = summary(episodes)
+    print(to_markdown(rows))
+    if args.out:
+        result = {
+            "env": {"id": ENV_ID, **settings},
+            "policies": rows,
+            "differences": [d for name in contestants for d in differences(episodes, name)],
+            "episodes": episodes.to_dict("records"),
+            **provenance("benchmarks.policies", argv, seeds),
+        }
+        print(write_json(args.out, result))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.policies", description=main.__doc__)
+    parser.add_argument("--workload", default="tabddpm", help="name or file (default %(default)s)")
+    parser.add_argument("--sites", default="40", help="number, name or CSV (default %(default)s)")
+    parser.add_argument("--rate", type=float, default=5_500, help="jobs a day")
+    parser.add_argument("--load", type=float, default=0.6, help="offered work over capacity")
+    parser.add_argument("--jobs", type=int, default=5_500, help="jobs of an episode")
+    parser.add_argument("--split", default="test", help="train or test windows")
+    parser.add_argument("--seeds", type=int, default=20, help="episodes a policy")
+    parser.add_argument("--policies", nargs="+", help="default: all that have a name")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
