@@ -15,7 +15,8 @@ import pandaenv
 from pandaenv import policies
 from pandaenv.reward import COSTS, LOSS
 from pandaenv.simulator import Scenario, advance
-from pandaenv.workload import Trace
+from pandaenv.sites import catalogue
+from pandaenv.workload import Reference, Trace
 from pandaenv.worlds import STATES, clear, worlds_of
 
 ROUGH = Scenario(outage_every_s=86_400.0, outage_length_s=7_200.0)
@@ -310,6 +311,23 @@ def test_the_log_is_a_record_table_with_stages(make):
     ]  # fmt: skip
     assert (log["creationtime"] * 86_400 - log["submit"]).abs().max() < 1e-6
     assert set(log["computingsite"]) <= set(env.unwrapped.stream.catalogue.names)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"workload": records()},
+        {"workload": Reference(days=7)},
+        {"sites": ["BNL-ATLAS", "MWT2", "CERN-PROD"]},
+        {"sites": catalogue(5)},
+        {"sites": 3},
+    ],
+    ids=["records", "workload", "site names", "catalogue", "number"],
+)
+def test_workload_and_sites_may_be_objects(make, options):
+    env = make(**options, episode_jobs=20, warmup_days=1)
+    rewards = play(env, policies.make("panda_analysis"))[1]
+    assert len(rewards) == 20 and np.isfinite(rewards).all()
 
 
 # Bad input
