@@ -83,13 +83,12 @@ FAMILIES = {
 """Number of formats of each family and its share of tasks by era (2022: HIGG .25, PHYS .19, TOPQ
 .16, EXOT .14, SUSY .07, STDM .06, JETM .04, EGAM .02; in 2024 PHYS dominates)."""
 FORMAT_SEED = 2024
-"""Format sizes, costs and drifts are drawn once with this seed: every workload has the same
-physics."""
+"""Sizes, costs and drifts of formats are drawn once with this seed: all workloads share them."""
 
 # --- sizes ---------------------------------------------------------------------------------------
 FILE_BYTES = {"PHYSLITE": 1.0e9, "PHYS": 2.4e9, "TRUTH": 3.0e8}
-"""Median file of a format; PHYSLITE published, PHYS about 3 times it per event, the rest
-ASSUMED."""
+"""Median file of a format; PHYSLITE published, PHYS after 3 times its bytes an event, TRUTH and
+the others ASSUMED."""
 FILE_BYTES_OTHER, FILE_BYTES_SPREAD = 1.3e9, 0.5
 FILE_SPREAD_DATASET, FILE_SPREAD = 0.40, 0.15
 """Spread of ln(file bytes) over the data sets of a format and inside one (published sum: 0.43)."""
@@ -124,7 +123,7 @@ WORK_MODES = np.array(
 )
 """Share, mode and spread below and above it of log10(CPU s) of the three classes of tasks (normals
 of two pieces); fitted to the published histogram with failures and spread inside tasks on top."""
-WORK_WEIGHTS = {"bytes": 0.85, "user": 0.40, "format": 0.30, "noise": 0.40}
+WORK_WEIGHTS = {"bytes": 0.85, "user": 0.40, "format": 0.30, "dataset": 0.30, "noise": 0.27}
 """What makes a task long: ASSUMED but fitted to corr(log bytes, log CPU) = 0.56."""
 WORK_DRIFT = -0.3
 """Mean log10(CPU s) over 150 days; published for later months."""
@@ -149,8 +148,8 @@ EARLY_CPU, CLOSED_CPU = (1.70, 0.30), (1.55, 0.15)
 # --- the grid in the background ------------------------------------------------------------------
 BACKGROUND_LOAD = 0.6
 BNL_SHARE = 4.0
-"""BNL gives user analysis so many times the slots and replicas of its size (the paper's top
-site)."""
+"""BNL, the paper's top site, gives user analysis so many times the slots and replicas of its
+size."""
 TIER3_REPLICAS, HOME_REPLICA = 1.0, 0.3
 """Weight of a Tier-3 as a place for replicas, and chance of an extra one in the user's cloud."""
 REBROKER, HIMEM_SHARE = 0.025, 0.06
@@ -166,8 +165,7 @@ class Tasks:
 
     Attributes:
         jobs: one row for each record, in its order: task, dataset, user, cores, work_class (0
-            short,
-            1 medium, 2 long), all integers.
+            short, 1 medium, 2 long), all integers.
         replicas: which queues reach a replica of a data set, bool (D, S); row = `jobs.dataset`.
         sites: the S names of `sites.catalogue("all")`.
     """
@@ -178,8 +176,7 @@ class Tasks:
 
 
 def records(days: int = 150, seed: int = 0, rate: float = RATE) -> pd.DataFrame:
-    """Record table of `days` days from a Monday 00:00 with exactly round(days x rate) rows, by
-    time.
+    """Record table of whole days from a Monday 00:00, exactly round(days x rate) rows by time.
 
     Same arguments and versions, same bytes.
 
@@ -217,7 +214,7 @@ def _generate(days: int, seed: int, rate: float) -> tuple[pd.DataFrame, Tasks]:
     _formats(streams[3], task, users, formats)
     dataset = _datasets(streams[4], task, users, formats, grid)
     _sizes(streams[5], task, users, dataset)
-    _work(streams[6], task, users, formats)
+    _work(streams[6], task, users, formats, dataset)
     job = _emission(streams[7], task, days, round(days * rate))
     rng = streams[8]
     job["nfiles"], job["nbytes"] = _cut(task, dataset, job)
@@ -230,8 +227,7 @@ def _generate(days: int, seed: int, rate: float) -> tuple[pd.DataFrame, Tasks]:
 
 
 def _arrivals(rng: np.random.Generator, days: int, rate: float) -> dict[str, np.ndarray]:
-    """Task starts of a Poisson stream in days, float64 (T,) sorted, and the campaign behind
-    each."""
+    """Starts of tasks in days, float64 (T,) sorted, of a Poisson stream, and their campaigns."""
     hour = np.arange(-BURN_IN * 24, days * 24)
     t = (hour + 0.5) / 24
     profile = 1 + DAY_AMPLITUDE * np.cos(2 * np.pi * (hour + 0.5 - DAY_PEAK_HOUR) / 24)
@@ -258,6 +254,11 @@ def _drift(rng: np.random.Generator, t: np.ndarray) -> np.ndarray:
     for i in range(1, n):
         x[i] = DRIFT_AUTOCORRELATION * x[i - 1] + np.sqrt(1 - DRIFT_AUTOCORRELATION**2) * x[i]
     return np.interp(t, 7.0 * (np.arange(n) - 1), x)
+
+
+def _phase(day: np.ndarray) -> np.ndarray:
+    """Where a day stands in the drifts, from -0.5 (day 0) to 0.5 (day 150 and later)."""
+    return np.clip(day / 150, 0.0, 1.0) - 0.5
 
 
 # --- formats and users ---------------------------------------------------------------------------
@@ -325,8 +326,8 @@ def _users(rng: np.random.Generator, days: int, formats: Formats) -> dict[str, n
     """Users of the time span, arrays (U,); numbers, stays and habits are ASSUMED."""
     n = 120 + 6 * days
     start = rng.uniform(-60, days, n)
-    era = _choice(rng, np.log(ERA_SHARE) + ERA_SLOPE * (start[:, None] / 150 - 0.5))
-    habit = formats.log_share[era] + formats.slope * (start[:, None] / 150 - 0.5)
+    era = _choice(rng, np.log(ERA_SHARE) + ERA_SLOPE * _phase(start)[:, None])
+    habit = formats.log_share[era] + formats.slope * _phase(start)[:, None]
     return {
         "start": start,
         "end": start + 35 * np.exp(0.7 * rng.standard_normal(n)),
@@ -362,7 +363,7 @@ def _choose_users(rng: np.random.Generator, task: dict, users: dict) -> None:
 
 def _formats(rng: np.random.Generator, task: dict, users: dict, formats: Formats) -> None:
     """Format, project and production step of each task, were it to read a new data set."""
-    n, user, when = len(task["start"]), task["user"], task["start"][:, None] / 150 - 0.5
+    n, user, when = len(task["start"]), task["user"], _phase(task["start"])[:, None]
     era = users["era"][user]
     any_format = _choice(rng, formats.log_share[era] + formats.slope * when)
     u = rng.random(n)
@@ -390,7 +391,7 @@ def _prodstep(rng: np.random.Generator, task: dict, formats: Formats) -> np.ndar
     is_data = np.char.startswith(name, "data")
     is_old = np.isin(name, ["mc16_13TeV", "mc15_13TeV", "mc12_8TeV", "mc16_5TeV"])
     is_lite = formats.datatype[task["datatype"]] == "DAOD_PHYSLITE"
-    late = np.clip(task["start"] / 150, 0, 1)
+    late = 0.5 + _phase(task["start"])
     share = np.empty((len(name), 4))  # PhysCont, deriv, merge, recon
     share[:] = [0.001, 0.94, 0.05, 0.01]
     share[is_old] = [0.001, 0.32, 0.67, 0.01]
@@ -421,7 +422,6 @@ def _datasets(
         "cost": rng.standard_normal(n),
         "jobs": _task_jobs(rng, n),
         "replicas": _replicas(rng, n, users["cloud"][task["user"][first]], grid),
-        "first": first,
     }
 
 
@@ -438,10 +438,8 @@ def _reuse(
     past: dict[tuple[str, int], list[int]] = {}
     dataset, first = np.empty(n, np.int64), []
     for i in range(n):
-        by_user, by_era = (
-            past.setdefault(("user", user[i]), []),
-            past.setdefault(("era", era[i]), []),
-        )
+        by_user = past.setdefault(("user", user[i]), [])
+        by_era = past.setdefault(("era", era[i]), [])
         pool = by_user if own[i] else by_era
         if wants[i] and pool:
             dataset[i] = pool[int(pick[i] * len(pool))]
@@ -456,16 +454,14 @@ def _reuse(
 def _task_jobs(rng: np.random.Generator, n: int) -> np.ndarray:
     """Jobs a task on each data set has if it takes about 5 GB a job; a cut-off lognormal."""
     median, spread, top = TASK_JOBS
-    return np.minimum(
-        median * np.exp(spread * rng.standard_normal(n)), top * rng.uniform(0.5, 1, n)
-    )
+    jobs = median * np.exp(spread * rng.standard_normal(n))
+    return np.minimum(jobs, top * rng.uniform(0.5, 1, n))
 
 
 def _replicas(
     rng: np.random.Generator, n: int, cloud: np.ndarray, grid: sites.Catalogue
 ) -> np.ndarray:
-    """Which queues reach each data set, bool (D, S): replicas drawn by disk, one often near
-    home."""
+    """Which queues reach each data set, bool (D, S): replicas drawn by disk, often one at home."""
     site = np.array([grid.index(sites.resolve_queue(name)) for name in grid.names])
     is_site = site == np.arange(grid.n_sites)
     weight = np.where(is_site, np.sqrt(grid.disk / 1e15 * grid.cores / 1e3), 0.0)
@@ -493,15 +489,10 @@ def _sizes(rng: np.random.Generator, task: dict, users: dict, dataset: dict) -> 
     n, d = len(task["start"]), task["dataset"]
     own = users["split"][task["user"]]
     split = np.where(rng.random(n) < SPLIT_HABIT, own, _choice(rng, np.log(SPLITS[:, 2]), n))
-    task["files_per_job"], task["bytes_per_job"] = (
-        SPLITS[split, 0].astype(np.int64),
-        SPLITS[split, 1],
-    )
+    n_files, limit, _ = SPLITS[split].T
     file_bytes = dataset["file_bytes"][d]
-    by_files = task["files_per_job"] * file_bytes
-    expected = np.where(
-        task["files_per_job"] > 0, by_files, _filled(task["bytes_per_job"], file_bytes)
-    )
+    expected = np.where(n_files > 0, n_files * file_bytes, _filled(limit, file_bytes))
+    task["files_per_job"], task["bytes_per_job"] = n_files.astype(np.int64), limit
     task["log_bytes"] = np.log10(expected)
     task["n_files"] = expected / file_bytes
     task["jobs"] = dataset["jobs"][d] * task["n_files"] ** -0.15
@@ -515,22 +506,25 @@ def _filled(limit: np.ndarray, file_bytes: np.ndarray) -> np.ndarray:
     return np.clip(np.floor(limit / file_bytes), 1, most) * file_bytes
 
 
-def _work(rng: np.random.Generator, task: dict, users: dict, formats: Formats) -> None:
+def _work(
+    rng: np.random.Generator, task: dict, users: dict, formats: Formats, dataset: dict
+) -> None:
     """log10(CPU s at mean power) of each task's average job, and its class.
 
-    A score from bytes, user, format and chance is ranked over the jobs, and the rank read off the
-    three-mode distribution WORK_MODES: so the modes come out as fitted with any seed.
+    A score from bytes, user, format, data set and chance is ranked over the jobs, and the rank read
+    off the three-mode distribution WORK_MODES: so the modes come out as fitted with any seed.
     """
     n, weight = len(task["start"]), task["jobs"]
     parts = {
         "bytes": np.clip(_standard(task["log_bytes"], weight), -2.5, 2.5),
         "user": users["work"][task["user"]],
         "format": formats.cost[task["datatype"]],
+        "dataset": dataset["cost"][task["dataset"]],
         "noise": rng.standard_normal(n),
     }
     score = sum(WORK_WEIGHTS[name] * x for name, x in parts.items())
     task["log_work"], task["work_class"] = _read_modes(_weighted_rank(score, weight))
-    task["log_work"] += WORK_DRIFT * (np.clip(task["start"] / 150, 0, None) - 0.5)
+    task["log_work"] += WORK_DRIFT * _phase(task["start"])
     task["job_spread"] = rng.uniform(*JOB_SPREAD, n)
     task["failure"] = users["failure"][task["user"]] * rng.uniform(0, 2, n)
     killed = rng.random(n) < KILLED_SHARE
@@ -682,7 +676,6 @@ def _broker_kernel(
     n_sites = len(slots)
     running, queued = np.zeros(n_sites), np.zeros(n_sites)
     finished, failed = np.zeros(n_sites), np.zeros(n_sites)
-    allowed = np.empty(n_sites, np.bool_)
     queue_of, batch_of = np.full(len(dataset), -1), np.full(len(dataset), -1)
     site = np.empty(len(second), np.int64)
     clock = second[0]
@@ -701,15 +694,13 @@ def _broker_kernel(
                 or not is_healthy(running[s], queued[s], finished[s], failed[s], CAP_FLOOR)
             )
         ):
-            has_data, n_local = replicas[dataset[i]], 0
-            for q in range(n_sites):
-                allowed[q] = (
-                    (not is_short_queue[q] or work_class[i] == 0)
-                    and (not is_himem_queue[q] or is_himem[i])
-                    and (tier[q] < 3 or cloud[q] == home[i])
-                )
-                n_local += allowed[q] and has_data[q]
-            if n_local:  # wait for the data's queues rather than move the data
+            has_data = replicas[dataset[i]]
+            allowed = (
+                (~is_short_queue | (work_class[i] == 0))
+                & (~is_himem_queue | is_himem[i])
+                & ((tier < 3) | (cloud == home[i]))
+            )
+            if (allowed & has_data).any():  # wait for the data's queues, do not move the data
                 allowed &= has_data
             draw = _hash01(i, j)
             s = analysis_site(has_data, allowed, running, queued, finished, failed, CAP_FLOOR, draw)
