@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pandaenv import schema, sites
+from pandaenv import records, schema, sites
+from pandaenv.cascade import Cascade
 
 SECRETS = ("zzuser", "zzjob", "9876543", "8765432")
 """Words in every user name, job name, pandaid and jeditaskid of a dump."""
@@ -190,3 +191,24 @@ def _write_json(raw: pd.DataFrame, path: Path, garbage: bool) -> None:
             job = {k: int(v) if k in numbers and v.isdigit() else v or None for k, v in row.items()}
             handle.write((", " if i else "") + json.dumps(job))
         handle.write('], "errsByCount": []}\n')
+
+
+# What tests ask of an ingest
+
+
+def dropped(cascade: Cascade) -> dict[str, int]:
+    return {r: n for stage in cascade.stages for r, n in stage.dropped.items() if n}
+
+
+def in_order(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.sort_values(list(schema.COLUMNS), ignore_index=True)
+
+
+def assert_no_secret(*texts: str) -> None:
+    for text in texts:
+        for secret in SECRETS:
+            assert secret not in text
+
+
+def ingest_raw(raw: pd.DataFrame, folder, **options):
+    return records.ingest(write_dump(raw, folder / "dump.parquet"), folder / "out", **options)

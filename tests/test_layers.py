@@ -13,9 +13,9 @@ PACKAGES = ("pandaenv", "generators", "metrics", "benchmarks")
 
 # What stands inside pandaenv, left to right: nothing imports to its right.
 ORDER = (
-    "schema", "nomenclature", "sites", "records", "brokerage", "jobs", "worlds", "simulator",
-    "calibration", "reference", "workload", "reward", "policies", "observation", "rendering",
-    "env", "vector", "sb3", "wrappers", "offline", "cli",
+    "schema", "nomenclature", "sites", "cascade", "dumps", "records", "brokerage", "jobs", "worlds",
+    "simulator", "calibration", "reference", "workload", "reward", "policies", "observation",
+    "rendering", "env", "vector", "sb3", "wrappers", "offline", "cli",
 )  # fmt: skip
 
 
