@@ -37,7 +37,7 @@ class Profile:
     n_train: int
     n_holdout: int  # rows of both halves
     n_mlef: int  # rows the regressors are trained on
-    days: float = 150.0  # of the reference workload
+    days: int = 150  # of the reference workload
     budget: float | None = None  # seconds of training for each learner
     steps: int | None = None  # optimizer steps, instead of a budget
     n_seeds: int = 1  # runs of the stochastic metrics

@@ -29,7 +29,7 @@ class Source:
     note: str = ""
 
 
-def read(data: str, *, days: float, seed: int) -> Source:
+def read(data: str, *, days: int, seed: int) -> Source:
     """Read the reference workload of `days` days, a table file, or a folder written by ingest."""
     if data == REFERENCE:
         return _reference(days, seed)
@@ -40,12 +40,12 @@ def read(data: str, *, days: float, seed: int) -> Source:
     return Source(path.name, *_split(table, seed), note=f"{len(table):,} rows of {path.name}")
 
 
-def _reference(days: float, seed: int) -> Source:
+def _reference(days: int, seed: int) -> Source:
     from pandaenv import reference
 
     table = reference.records(days=days, seed=seed)
     note = (
-        f"{len(table):,} records of the embedded reference workload ({days:g} days, seed {seed}): "
+        f"{len(table):,} records of the embedded reference workload ({days} days, seed {seed}): "
         "all are user-analysis jobs in a final state with DAOD input, so no filter applies."
     )
     return Source(REFERENCE, *_split(table, seed), note=note)

@@ -12,6 +12,7 @@ import pandas as pd
 from metrics import columns
 
 MAX_LEVELS = 255  # categories a histogram tree can hold; the rarest share the last
+FEW = 100_000  # rows below which threads wait for each other longer than they work
 
 
 def c2st(
@@ -33,25 +34,31 @@ def c2st(
 
 
 def _features(real, synthetic) -> tuple[np.ndarray, int]:
-    """(n, d + c) numbers and codes by falling frequency."""
+    """(n, d + 2c) numbers, ranks by falling frequency, and the same ranks as categories.
+
+    The trees ignore categories of fewer than ten rows, so they get the rank as a number as well.
+    """
     (a, b), known = columns.coded(real, synthetic)
     codes = np.concatenate([a.codes, b.codes])
     for j, levels in enumerate(known):
         rank = np.empty(len(levels), np.int64)
         by_count = np.argsort(-np.bincount(codes[:, j], minlength=len(levels)), kind="stable")
         rank[by_count] = np.arange(len(levels))
-        codes[:, j] = np.minimum(rank[codes[:, j]], MAX_LEVELS - 1)
-    return np.hstack([np.concatenate([a.numbers, b.numbers]), codes]), len(known)
+        codes[:, j] = rank[codes[:, j]]
+    numbers = np.concatenate([a.numbers, b.numbers])
+    return np.hstack([numbers, codes, np.minimum(codes, MAX_LEVELS - 1)]), len(known)
 
 
 def _fold_auc(x, y, held, n_categorical: int, seed: int) -> float:
     from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
 
     names = range(x.shape[1] - n_categorical, x.shape[1])
     model = HistGradientBoostingClassifier(
         categorical_features=list(names) or None, early_stopping=False, random_state=seed
     )
-    score = model.fit(x[~held], y[~held]).predict_proba(x[held])[:, 1]
+    with threadpool_limits(1 if len(x) < FEW else None):
+        score = model.fit(x[~held], y[~held]).predict_proba(x[held])[:, 1]
     return auc(y[held], score)
 
 

@@ -13,7 +13,12 @@ import pandas as pd
 
 from metrics import columns
 
-TRANSFORMS = {"ln": np.log, "log1p": np.log1p, "identity": np.asarray}
+FEW = 10_000  # rows below which threads wait for each other longer than they work
+TRANSFORMS = {  # name: (function, whether a value is in its domain)
+    "ln": (np.log, lambda y: y > 0),
+    "log1p": (np.log1p, lambda y: y >= 0),
+    "identity": (np.asarray, np.isfinite),
+}
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Regressor:
     depth: int = 10
     learning_rate: float = 1.0
     max_ctr_complexity: int | None = None  # 1 is a fast mode that is not the paper's: label it so
-    thread_count: int = -1
+    thread_count: int | None = None  # all cores, one for few rows; the result is the same
 
 
 def diff_mlef(
@@ -91,13 +96,13 @@ def _design(table: pd.DataFrame, target: str, known: list[dict]) -> tuple[pd.Dat
     rest = [name for name in columns.split(table)[0] if name != target]
     codes = columns.encode(table, known).codes
     x = {f"n{i}": table[name].to_numpy(np.float64) for i, name in enumerate(rest)}
-    return pd.DataFrame(x | {f"c{j}": codes[:, j] for j in range(len(known))}), (
-        table[target].to_numpy(np.float64)
-    )
+    x |= {f"c{j}": codes[:, j] for j in range(len(known))}
+    return pd.DataFrame(x, index=range(len(table))), table[target].to_numpy(np.float64)
 
 
 def _apply(transform: str, y: np.ndarray, low: float) -> np.ndarray:
-    return TRANSFORMS[transform](y if transform == "identity" else np.maximum(y, low))
+    function, inside = TRANSFORMS[transform]
+    return function(np.where(inside(y), y, low))
 
 
 def _predict(x, y, x_test, n_categorical: int, seed: int, regressor: Regressor) -> np.ndarray:
@@ -107,6 +112,7 @@ def _predict(x, y, x_test, n_categorical: int, seed: int, regressor: Regressor) 
     from catboost import CatBoostRegressor
 
     settings = {k: v for k, v in asdict(regressor).items() if v is not None}
+    settings.setdefault("thread_count", 1 if len(x) < FEW else -1)
     model = CatBoostRegressor(
         loss_function="RMSE",
         random_seed=seed,

@@ -9,7 +9,7 @@ models alike, and every table is drawn down to one n, because most of these metr
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +20,7 @@ from metrics import association, columns, detection, efficacy, marginals, privac
 TABLE_1 = ("WD", "JSD", "diff-CORR", "DCR", "diff-MLEF")
 GROUPS = (*TABLE_1, "C2ST", "diff-MLEF lr 0.1")
 DEFAULT = GROUPS[:-1]
+PAPER = efficacy.Regressor()
 DAYS = "creationtime"  # column in days whose whole part is the block of the bootstrap
 
 
@@ -84,6 +85,7 @@ class Report:
     n_holdout: int
     target: str | None
     transform: str | None
+    regressor: efficacy.Regressor
     seed: int
     n_seeds: int
     dcr_test: float
@@ -119,6 +121,7 @@ def evaluate(
     seed: int = 0,
     only: Iterable[str] | None = None,
     n_seeds: int = 1,
+    regressor: efficacy.Regressor = PAPER,
 ) -> Report:
     """Score a synthetic table against the train table it was learned from and unseen real rows.
 
@@ -126,13 +129,13 @@ def evaluate(
         target: numerical column that the regressor of diff-MLEF predicts; None leaves that out.
         only: some of `GROUPS`; all but the secondary learning rate by default.
         n_seeds: runs of the stochastic metrics, whose mean and standard deviation are reported.
+        regressor: of diff-MLEF; the paper's by default.
 
     Raises: ValueError in one sentence for tables that cannot be compared.
     """
     columns.check(synthetic, "synthetic")
-    judge = Judge(
-        train, holdout, target=target, seed=seed, only=only, n_seeds=n_seeds, n_max=len(synthetic)
-    )
+    judge = Judge(train, holdout, target=target, seed=seed, only=only, n_seeds=n_seeds,
+                  n_max=len(synthetic), regressor=regressor)  # fmt: skip
     return judge.report(synthetic)
 
 
@@ -156,11 +159,13 @@ class Judge:
         n_seeds: int = 1,
         extra: pd.DataFrame | None = None,
         n_max: int | None = None,
+        regressor: efficacy.Regressor = PAPER,
     ):
         self.train = columns.check(train, "train")
         holdout = columns.aligned(train, holdout, "holdout")
         self.only = _groups(only, target)
         self.target, self.seed, self.n_seeds = target, seed, n_seeds
+        self.regressor = regressor
         self.n_holdout = len(holdout)
         self.stand_in, self.test = _halves(holdout, seed)
         self.n = min(len(self.stand_in), n_max or len(holdout))
@@ -176,7 +181,7 @@ class Judge:
         """Score a table and set its real floor beside it."""
         return Report(
             self.score(synthetic), self.floor, self.n, self.n_mlef, len(self.train),
-            self.n_holdout, self.target, self.transform, self.seed, self.n_seeds,
+            self.n_holdout, self.target, self.transform, self.regressor, self.seed, self.n_seeds,
             self.dcr_test, self.association,
         )  # fmt: skip
 
@@ -244,12 +249,12 @@ class Judge:
         _put(score, "C2ST", runs)
 
     def _mlef(self, table: pd.DataFrame, score: Score) -> None:
-        runs = self._mlef_runs(table, efficacy.Regressor())
+        runs = self._mlef_runs(table, self.regressor)
         _put(score, "MLEF", runs)
         _put(score, "diff-MLEF", runs - self._mlef_real)
 
     def _mlef_slow(self, table: pd.DataFrame, score: Score) -> None:
-        runs = self._mlef_runs(table, efficacy.Regressor(learning_rate=0.1))
+        runs = self._mlef_runs(table, replace(self.regressor, learning_rate=0.1))
         _put(score, "diff-MLEF lr 0.1", runs - self._mlef_real_slow)
 
     def _mlef_runs(self, table: pd.DataFrame, regressor: efficacy.Regressor) -> np.ndarray:
@@ -279,11 +284,11 @@ class Judge:
 
     @cached_property
     def _mlef_real(self) -> np.ndarray:
-        return self._mlef_runs(self._train_sample, efficacy.Regressor())
+        return self._mlef_runs(self._train_sample, self.regressor)
 
     @cached_property
     def _mlef_real_slow(self) -> np.ndarray:
-        return self._mlef_runs(self._train_sample, efficacy.Regressor(learning_rate=0.1))
+        return self._mlef_runs(self._train_sample, replace(self.regressor, learning_rate=0.1))
 
     @property
     def _train_sample(self) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""metrics.neighbours: the same distances as brute force, to the last bit, on every kind of table."""
+"""metrics.neighbours: the distances of brute force, to the last bit, on every kind of table."""
 
 import numpy as np
 import pytest

@@ -1,0 +1,153 @@
+"""metrics.report: every number beside its floor, at one n, the same for the same seed."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import metrics
+from metrics import Judge, evaluate
+from metrics.efficacy import Regressor
+from metrics.report import MEANINGS, TABLE_1, markdown, plain, show
+
+QUICK = ("WD", "JSD", "diff-CORR", "DCR")
+SMALL = Regressor(iterations=10, depth=3, learning_rate=0.5)
+
+
+def table(n, seed):
+    rng = np.random.default_rng(seed)
+    site = rng.choice(["BNL", "CERN", "RAL"], n)
+    size = rng.lognormal(20, 1, n) * (1 + (site == "BNL"))
+    return pd.DataFrame({
+        "creationtime": rng.uniform(0, 20, n), "bytes": size,
+        "workload": size**0.7 * rng.lognormal(0, 0.3, n), "site": pd.Categorical(site),
+    })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def report():
+    return evaluate(table(600, 0), table(200, 1), table(400, 2), regressor=SMALL)
+
+
+def test_every_metric_has_a_floor_and_a_meaning(report):
+    assert set(report.synthetic.values) == set(report.floor.values) <= set(MEANINGS)
+    assert set(TABLE_1) | {"C2ST"} <= set(report.floor.values)
+    assert all(np.isfinite(v) for v in report.synthetic.values.values())
+
+
+def test_real_rows_score_like_the_floor(report):
+    for name in ("WD", "diff-CORR", "DCR"):
+        assert 0.2 < report.synthetic.values[name] / report.floor.values[name] < 5
+    assert abs(report.floor.values["closer to train"] - 0.5) < 0.12
+
+
+def test_sizes_say_what_was_compared(report):
+    assert (report.n, report.n_mlef, report.n_train, report.n_holdout) == (200, 200, 600, 400)
+    assert (report.transform, report.target) == ("ln", "workload")
+
+
+def test_table_1_has_the_five_columns(report):
+    frame = report.table1()
+    assert tuple(frame.columns) == TABLE_1 and list(frame.index) == ["synthetic", "floor"]
+
+
+def test_json_is_strict_and_carries_the_columns(report):
+    loaded = json.loads(report.to_json(), parse_constant=lambda word: pytest.fail(word))
+    assert set(loaded["synthetic"]["columns"]["WD"]) == {"creationtime", "bytes", "workload"}
+    assert set(loaded["floor"]["interval"]) == {"DCR", "closer to train"}
+    low, high = loaded["floor"]["interval"]["closer to train"]
+    assert low <= loaded["floor"]["values"]["closer to train"] <= high
+
+
+def test_markdown_has_a_line_a_metric(report):
+    assert len(report.to_markdown().splitlines()) == 2 + len(report.synthetic.values)
+
+
+def test_the_same_seed_gives_the_same_report():
+    tables = table(300, 3), table(100, 4), table(200, 5)
+    first, second = (evaluate(*tables, seed=7, only=QUICK).to_json() for _ in "ab")
+    assert first == second
+    assert first != evaluate(*tables, seed=8, only=QUICK).to_json()
+
+
+def test_input_tables_are_not_changed():
+    tables = table(100, 6), table(50, 7), table(80, 8)
+    before = [t.copy() for t in tables]
+    evaluate(*tables, only=QUICK)
+    for old, new in zip(before, tables, strict=True):
+        pd.testing.assert_frame_equal(old, new)
+
+
+def test_a_train_copy_is_caught_where_real_rows_are_not():
+    train = table(1_000, 9)
+    found = evaluate(train, train.sample(300, random_state=0), table(600, 10), only=["DCR"])
+    assert found.synthetic.values["exact share"] == 1 and found.floor.values["exact share"] == 0
+    assert found.synthetic.values["DCR"] == 0 < found.floor.values["DCR"]
+    assert found.synthetic.values["closer to train"] > 0.6
+
+
+def test_a_short_synthetic_table_lowers_n_for_the_floor_too():
+    only = ["WD", "diff-MLEF"]
+    found = evaluate(table(200, 11), table(30, 12), table(400, 13), only=only, regressor=SMALL)
+    assert (found.n, found.n_mlef) == (30, 30)
+
+
+def test_more_real_rows_raise_n_for_the_regressors_alone():
+    judge = Judge(table(500, 14), table(100, 15), extra=table(300, 16), only=["WD"])
+    assert (judge.n, judge.n_mlef) == (50, 350)
+    assert len(judge.test) == 50
+
+
+def test_several_seeds_give_a_spread():
+    found = evaluate(table(200, 17), table(80, 18), table(160, 19), only=["C2ST"], n_seeds=2)
+    assert set(found.synthetic.spread) == {"C2ST"}
+
+
+def test_without_a_target_the_regressor_is_left_out():
+    found = evaluate(table(60, 20), table(20, 21), table(40, 22), target=None)
+    assert "diff-MLEF" not in found.floor.values and found.transform is None
+    assert np.isnan(found.table1().loc["floor", "diff-MLEF"])
+
+
+def test_tiny_tables_are_scored():
+    tables = table(1, 23), table(1, 24), table(2, 25)
+    found = evaluate(*tables, only=[*QUICK, "C2ST"])
+    assert json.loads(found.to_json())["synthetic"]["values"]["C2ST"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((table(9, 0), table(9, 1), table(9, 2)), {"only": ["WD", "XX"]}, "unknown metric 'XX'"),
+        ((table(9, 0), table(9, 1), table(9, 2)), {"target": "site"}, "target must be a numerical"),
+        ((table(9, 0), table(9, 1), table(1, 2)), {}, "holdout must have at least 2 rows"),
+        ((table(9, 0), table(0, 1), table(9, 2)), {}, "synthetic must have at least one row"),
+        ((table(9, 0), table(9, 1)[["site"]], table(9, 2)), {}, "synthetic must have the columns"),
+        ((table(9, 0)[["site", "site"]], table(9, 1), table(9, 2)), {}, "train: column names must"),
+    ],
+)  # fmt: skip
+def test_wrong_input_is_refused_in_one_sentence(arguments, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        evaluate(*arguments, **options)
+    assert "\n" not in str(error.value)
+
+
+def test_numbers_are_shown_for_reading():
+    assert [show(v) for v in (None, float("nan"), 0.0, 0.12345, 1e-7, 123456.0)] == [
+        "–", "–", "0", "0.123", "1.00e-07", "1.23e+05",
+    ]  # fmt: skip
+
+
+def test_bars_in_cells_do_not_break_a_table():
+    assert markdown(["a|b"], [["c\nd"]]) == "| a\\|b |\n| --- |\n| c d |\n"
+
+
+def test_plain_turns_the_undefined_into_null():
+    assert plain({"a": [np.float32(1), float("inf")], "b": (np.int64(2),)}) == {
+        "a": [1.0, None], "b": [2],
+    }  # fmt: skip
+
+
+def test_everything_exported_is_there():
+    assert all(hasattr(metrics, name) for name in metrics.__all__)
