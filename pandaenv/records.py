@@ -128,6 +128,7 @@ def _connect(duckdb, folder: Path):
         "preserve_insertion_order": False,  # the output is sorted by its values
         "autoinstall_known_extensions": False,
         "python_enable_replacements": False,
+        "enable_progress_bar": False,
     }
     with duckdb.connect(":memory:", config=config) as connection:
         connection.execute("SET TimeZone = 'UTC'")
