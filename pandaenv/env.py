@@ -38,10 +38,10 @@ from .worlds import (
 )
 
 SCENARIOS = {"normal": Scenario()}
-WAIT_LIMIT_S = 36 * 3_600.0
+WAIT_LIMIT_S = 24 * 3_600.0
 BYTE_LIMIT = 2e10
 """Limits on queue wait and on bytes moved, set so that PanDA's analysis rule breaks one of them in
-2-5 % of steps (3 % on 40 sites, 5 % on the Tier-1 sites, reference workload, 4 windows each)."""
+2-5 % of steps (3.7 % on 40 sites, 3.2 % on the Tier-1 sites, reference workload, 24 windows)."""
 
 
 class PandaSiteAllocationEnv(gym.Env):
@@ -158,7 +158,7 @@ class PandaSiteAllocationEnv(gym.Env):
     | `reward` | `"flow_time"` | or `"slowdown"`, `"wait"`, `"accrued"` |
     | `cost` | `"count"` | or `"binary"` |
     | `scenario` | `"normal"` | or a `pandaenv.simulator.Scenario` |
-    | `wait_limit` | 129600 | seconds |
+    | `wait_limit` | 86400 | seconds |
     | `byte_limit` | 2e10 | bytes |
     | `warmup_days` | 3 | length of the warm-up |
     | `workload_seed` | 0 | of what records do not tell: bursts kept, replicas, core counts |
