@@ -130,9 +130,9 @@ class PandaSiteAllocationEnv(gym.Env):
     ## Starting State
 
     A window of the stream is drawn, 24 for `split="train"`, 8 for `split="test"` from other weeks.
-    The grid has been through the three days before it under PanDA's analysis rule. Outages and
-    failures are drawn from the episode's seed and do not depend on actions: policies meet the same
-    world under one seed. `reset(options={"window": i})` chooses the window.
+    The grid has been through the three days before it under PanDA's analysis rule, without outages.
+    Outages and failures are drawn from the episode's seed and do not depend on actions: policies
+    meet the same world under one seed. `reset(options={"window": i})` chooses the window.
 
     ## Episode Termination
 
