@@ -168,7 +168,7 @@ def read_catalogue(path: str | Path) -> Catalogue:
 def resolve(name: str, among: Iterable[str] | None = None) -> str | None:
     """The catalogue's name for a queue or site name, or None where nothing fits.
 
-    A known name is its own answer. Otherwise case, a leading `ANALY_` and queue suffixes are
+    A known name is its own answer. Otherwise case, a leading `ANALY_` and suffixes after `_` are
     ignored, and a few names by which PanDA calls sites (`BNL`, `CERN`) are known.
 
     Args:
@@ -189,7 +189,7 @@ def resolve(name: str, among: Iterable[str] | None = None) -> str | None:
         alias = _ALIASES.get(stem)
         if alias and alias.lower() in folded:
             return folded[alias.lower()]
-        stem = stem[: max(stem.rfind("_"), stem.rfind("-"), 0)]
+        stem = stem.rpartition("_")[0]
     return None
 
 

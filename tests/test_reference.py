@@ -157,6 +157,27 @@ def test_work_has_three_modes_and_grows_with_bytes():
     assert table["log bytes, log CPU", "corr"] == pytest.approx(0.56, abs=0.08)
 
 
+def test_levels_are_read_off_the_three_modes_in_order():
+    log_work, mode = reference._read_modes(np.linspace(0.0005, 0.9995, 1_000))
+    assert (np.diff(log_work) > 0).all() and (np.diff(mode) >= 0).all()
+    share = np.bincount(mode) / 1_000
+    np.testing.assert_allclose(share, reference.WORK_MODES[:, 0], atol=0.002)
+
+
+def test_the_background_grid_loses_no_job():
+    rng = np.random.default_rng(0)
+    queued, running, ended = rng.integers(0, 50, 4) * 1.0, np.zeros(4), 0.0
+    finished, failed, slots = np.zeros(4), np.zeros(4), np.array([1.0, 5.0, 20.0, 100.0])
+    there = queued.sum()
+    for _ in range(50):
+        finished[:], failed[:] = 0.0, 0.0  # so that these count what ends in this step
+        service, rate = np.full(4, 3_600.0), np.full(4, 0.1)
+        reference._advance(running, queued, finished, failed, slots, service, rate, 600.0)
+        ended += finished.sum() + failed.sum()
+        assert (running <= slots + 1e-9).all() and (queued >= 0).all() and (running >= 0).all()
+    assert queued.sum() + running.sum() + ended == pytest.approx(there)
+
+
 def test_columns_shuffled_apart_are_told_from_the_real_ones():
     rng = np.random.default_rng(0)
     frame = reference.records(days=150, seed=0, rate=500)
