@@ -128,11 +128,11 @@ def _connect(duckdb, folder: Path):
         "preserve_insertion_order": False,  # the output is sorted by its values
         "autoinstall_known_extensions": False,
         "python_enable_replacements": False,
-        "enable_progress_bar": False,
     }
     with duckdb.connect(":memory:", config=config) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET temp_file_encryption = true")
+        connection.execute("SET enable_progress_bar = false")  # it would go to stdout
         cascade.prepare(connection)
         yield connection
 
