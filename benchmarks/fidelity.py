@@ -22,6 +22,7 @@ import pandas as pd
 import generators
 from benchmarks import claims, provenance, source
 from metrics import Judge
+from metrics.columns import is_numerical
 from metrics.report import TABLE_1, Score, markdown, plain, show
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -172,6 +173,8 @@ def _target(name: str | None, train: pd.DataFrame) -> str | None:
         return "workload" if "workload" in train else None
     if name not in train:
         raise ValueError(f"--target must be a column, got {name!r}; known: {list(train.columns)}")
+    if not is_numerical(train[name]):
+        raise ValueError(f"--target must be a numerical column, got {name!r}")
     return name
 
 
@@ -361,8 +364,8 @@ def _cell(row: dict, key: str) -> str:
     value = row.get(key)
     if key == "model":
         return value
-    if key == "steps" and value is not None:
-        return f"{value:,}"
+    if key in ("steps", "sample_rows_per_s") and value is not None:
+        return f"{value:,.0f}"
     return show(value)
 
 
@@ -391,8 +394,9 @@ def _notes(result: dict) -> str:
 
 def _claims(found: list[dict]) -> str:
     words = {True: "holds", False: "does not hold", None: "not run"}
-    lines = [f"- {words[c['holds']]}: {c['claim']} ({c['detail']})" for c in found]
-    return "The paper's claims:\n\n" + "\n".join(lines) + "\n"
+    lines = [f"- {words[c['holds']]}: {c['claim']}" for c in found]
+    numbers = [f" ({c['detail']})" if c["holds"] is not None else "" for c in found]
+    return "The paper's claims:\n\n" + "".join(map("{}{}\n".format, lines, numbers))
 
 
 if __name__ == "__main__":

@@ -89,10 +89,10 @@ def read_table(path: Path) -> pd.DataFrame:
 def _parquet(path: Path) -> tuple[list, pd.DataFrame]:
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path)
-    if len(set(table.column_names)) < table.num_columns:
-        return table.column_names, pd.DataFrame()
-    return table.column_names, table.to_pandas()
+    names = pq.read_schema(path).names  # reading the table itself refuses a name that comes twice
+    if len(set(names)) < len(names):
+        return names, pd.DataFrame()
+    return names, pq.read_table(path).to_pandas()
 
 
 def _csv(path: Path) -> tuple[list, pd.DataFrame]:

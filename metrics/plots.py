@@ -31,6 +31,7 @@ COLOURS = ("#0b7285", "#d9480f", "#5f3dc4", "#2b8a3e", "#c2255c", "#846358")
 BINS = 60
 TOP = 5  # categories shown, as in the paper
 LONG = 22  # characters of a name that fit beside an axis
+NO_LOSS = ("step", "lr", "seconds")  # columns of a loss table that are no loss
 SKEWED = 50  # (max - median) / (median - min) beyond which an axis is logarithmic
 
 
@@ -176,7 +177,7 @@ def numericals(train: pd.DataFrame, samples: dict[str, pd.DataFrame]) -> Figure:
     """Fig. 4(a): one row a model, one column a numerical; train black, synthetic in colour."""
     names = columns.split(train)[0]
     rows = list(samples.items()) or [("", None)]
-    figure, axes = _grid(len(rows), len(names), 2.5 * len(names), 1.35 * len(rows) + 0.5)
+    figure, axes = _grid(len(rows), len(names), 2.2 * len(names), 1.45 * len(rows) + 0.5)
     for j, name in enumerate(names):
         real = train[name].to_numpy(float)
         edges, is_log = _edges(real)
@@ -261,20 +262,22 @@ def associations(real: pd.DataFrame, matrices: dict[str, pd.DataFrame]) -> Figur
     """Fig. 5: association matrices of train and models, and below them the differences."""
     size = max(2.3, 0.27 * len(real))
     figure, axes = _grid(2, 1 + len(matrices), size * (1 + len(matrices)) + 1.2, 2 * size + 1.2)
+    bars = {}
     for i, (model, matrix) in enumerate({"train": real, **matrices}.items()):
-        above = _heat(axes[0, i], matrix.to_numpy(), 1.0, "PuOr_r")
+        bars["association"] = _heat(axes[0, i], matrix.to_numpy(), 1.0, "PuOr_r")
         axes[0, i].set_title(_short(model))
-        below = _heat(axes[1, i], (matrix.to_numpy() - real.to_numpy()), 0.5, "RdBu_r")
+        if i == 0:
+            axes[1, 0].set_axis_off()
+            continue
+        bars["difference"] = _heat(axes[1, i], matrix.to_numpy() - real.to_numpy(), 0.5, "RdBu_r")
         axes[1, i].set_title(f"{_short(model)} − train")
-    axes[1, 0].set_axis_off()
-    axes[1, 0].set_title("")
+    labels = [_short(name, 16) for name in real.columns]
     for axis in (axes[0, 0], axes[1, min(1, len(matrices))]):
-        axis.set_yticks(range(len(real)), [_short(name, 16) for name in real.columns], fontsize=7)
-    for axis in [*axes[1, 1:], *([] if matrices else axes[0])]:
-        labels = [_short(name, 16) for name in real.columns]
+        axis.set_yticks(range(len(real)), labels, fontsize=7)
+    for axis in (axes[0, 0], *axes[1, 1:]):
         axis.set_xticks(range(len(real)), labels, rotation=90, fontsize=7)
-    figure.colorbar(above, ax=axes[0, :], shrink=0.8, label="association")
-    figure.colorbar(below, ax=axes[1, :], shrink=0.8, label="difference", extend="both")
+    for row, (label, image) in zip(axes, bars.items(), strict=False):
+        figure.colorbar(image, ax=row, shrink=0.8, label=label)
     return figure
 
 
@@ -288,14 +291,19 @@ def _heat(axis, values: np.ndarray, limit: float, colours: str):
 
 @matplotlib.rc_context(STYLE)
 def learning(losses: dict[str, pd.DataFrame]) -> Figure:
-    """Loss over steps of every learner; each has its own loss, so each has its own axis."""
-    figure, axes = _grid(1, len(losses), max(4.2, 3.2 * len(losses)), 2.4)
-    for i, (model, table) in enumerate(losses.items()):
-        axis = axes[0, i]
+    """Every term of the loss of every learner over its steps, each on its own axis."""
+    curves = [
+        (model, name, table) for model, table in losses.items()
+        for name in table.columns if name not in NO_LOSS
+    ]  # fmt: skip
+    n_cols = min(3, max(1, len(curves)))
+    n_rows = max(1, -(-len(curves) // n_cols))
+    figure, axes = _grid(n_rows, n_cols, 9, 2.1 * n_rows)
+    for axis in axes.flat[len(curves) :]:
+        axis.set_axis_off()
+    for axis, (model, name, table) in zip(axes.flat, curves, strict=False):
         steps = table["step"] if "step" in table else table.index
-        for name in table.columns.drop("step", errors="ignore"):
-            axis.plot(steps, table[name], lw=1, label=_short(name))
-        axis.set_title(_short(model))
-        axis.set_xlabel("step")
-        axis.legend(frameon=False, fontsize=7)
+        axis.plot(steps, table[name], lw=1, color=COLOURS[0])
+        axis.set_title(f"{_short(model)}: {_short(name)}")
+        axis.set_xlabel("step", fontsize=8)
     return figure

@@ -169,7 +169,7 @@ class Judge:
         self.n_holdout = len(holdout)
         self.stand_in, self.test = _halves(holdout, seed)
         self.n = min(len(self.stand_in), n_max or len(holdout))
-        if extra is not None:
+        if extra is not None and len(extra):
             extra = columns.aligned(train, extra, "extra")
             self.stand_in = pd.concat([self.stand_in, extra], ignore_index=True)
         self.n_mlef = min(len(train), len(self.stand_in), n_max or len(train))
