@@ -63,7 +63,7 @@ class Stream:
 
     jobs: JobArrays
     catalogue: Catalogue
-    """The sites with slots, power, disk and network scaled to the load."""
+    """The sites with slots, power, disk and ingress scaled to the load."""
     duration: float
     """Seconds the stream spans; whole weeks unless the records are replayed as they are."""
     scale: float
@@ -89,10 +89,11 @@ class Stream:
         Both kinds, warm-up included, lie in weeks of their own: the last quarter of the stream's
         weeks is for tests. A stream of less than two weeks is cut at three quarters of its span.
         """
+        _check_lengths(episode_jobs, warmup_days)
         low, high = self._part(split)
         time = self.jobs.time
         begin = np.searchsorted(time, [low, low + warmup_days * DAY_S, high])
-        first_start, last_start = int(begin[1]), int(begin[2]) - _positive_int(episode_jobs)
+        first_start, last_start = int(begin[1]), int(begin[2]) - episode_jobs
         if last_start < first_start:
             raise ValueError(
                 f"the {split} part must hold {warmup_days:g} days of warm-up and {episode_jobs} "
@@ -501,7 +502,8 @@ def _check_positive(name: str, value: float) -> None:
         raise ValueError(f"{name} must be positive and finite, got {name}={value!r}")
 
 
-def _positive_int(n: int) -> int:
-    if not (isinstance(n, int | np.integer) and n > 0):
-        raise ValueError(f"episode_jobs must be a positive whole number, got {n!r}")
-    return int(n)
+def _check_lengths(episode_jobs: int, warmup_days: float) -> None:
+    if not (isinstance(episode_jobs, int | np.integer) and episode_jobs > 0):
+        raise ValueError(f"episode_jobs must be a positive whole number, got {episode_jobs!r}")
+    if not (isinstance(warmup_days, int | float | np.number) and 0 <= warmup_days < np.inf):
+        raise ValueError(f"warmup_days must be at least 0 and finite, got {warmup_days!r}")

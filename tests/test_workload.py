@@ -383,6 +383,8 @@ def test_unknown_splits_and_long_episodes_are_refused(stream):
         stream.windows("train", episode_jobs=10_000_000)
     with pytest.raises(ValueError, match="episode_jobs must be a positive whole number, got 0"):
         stream.windows("train", episode_jobs=0)
+    with pytest.raises(ValueError, match="warmup_days must be at least 0 and finite, got nan"):
+        stream.windows("train", warmup_days=np.nan)
 
 
 def test_a_short_replay_is_cut_at_three_quarters(records):
