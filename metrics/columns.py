@@ -126,7 +126,10 @@ def encode(table: pd.DataFrame, known: list[dict]) -> Coded:
 def _factorize(column: pd.Series) -> tuple[np.ndarray, list]:
     """(codes, values) with every value in use."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        used, local = np.unique(column.cat.codes.to_numpy(), return_inverse=True)
-        return local, [column.cat.categories[code] for code in used]
+        local = column.cat.codes.to_numpy().astype(np.int64)
+        used = np.flatnonzero(np.bincount(local, minlength=len(column.cat.categories)))
+        at = np.zeros(len(column.cat.categories), np.int64)
+        at[used] = np.arange(len(used))
+        return at[local], [column.cat.categories[code] for code in used]
     local, values = pd.factorize(column)
     return local, list(values)

@@ -132,6 +132,13 @@ def evaluate(
         regressor: of diff-MLEF; the paper's by default.
 
     Raises: ValueError in one sentence for tables that cannot be compared.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> real = pd.DataFrame({"workload": rng.lognormal(size=300), "site": ["BNL", "CERN"] * 150})
+        >>> report = evaluate(real[:100], real[100:150], real[150:], only=["WD", "JSD"])
+        >>> list(report.table1().index)
+        ['synthetic', 'floor']
     """
     columns.check(synthetic, "synthetic")
     judge = Judge(train, holdout, target=target, seed=seed, only=only, n_seeds=n_seeds,
