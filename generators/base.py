@@ -124,9 +124,9 @@ class Generator(ABC):
         self._check_fitted()
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        arrays = {k: np.ascontiguousarray(v) for k, v in self._to_arrays().items()}
-        arrays["losses"] = self.losses_.to_numpy(np.float64)
-        data = tensors_to_bytes(arrays)
+        arrays = {**self._to_arrays(), "losses": self.losses_.to_numpy(np.float64)}
+        # safetensors would write a view's memory as it lies
+        data = tensors_to_bytes({k: np.ascontiguousarray(v) for k, v in arrays.items()})
         digest = hashlib.sha256(data).hexdigest()
         card = {
             "format": FORMAT,
@@ -164,7 +164,8 @@ class Generator(ABC):
         self = cls(cls.Config(**as_tuple))
         self.layout_ = transform.Layout.from_json(card["columns"])
         self.n_steps_ = int(card["n_steps"])
-        self.losses_ = pd.DataFrame(arrays["losses"], columns=card["losses"])
+        losses = pd.DataFrame(arrays["losses"], columns=card["losses"])
+        self.losses_ = losses.astype({"step": int} if "step" in losses else {})
         self._from_arrays(self.layout_, arrays)
         return self
 

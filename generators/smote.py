@@ -37,10 +37,12 @@ def neighbours(numbers: np.ndarray, codes: np.ndarray, k: int) -> np.ndarray:
     Squared distance: the squared differences of the numbers, plus med^2 for each category that
     differs, med being the median of the numericals' standard deviations.
     """
-    spread = numbers.std(axis=0)
     # DIFF: paper uses the raw units; we divide each numerical by its standard deviation because a
     # column of bytes (1e10) would drown all others. The median of the deviations is then 1.
-    scaled = numbers[:, spread > 0] / spread[spread > 0]
+    unit = np.abs(numbers).max(axis=0, initial=0.0)
+    small = numbers[:, unit > 0] / unit[unit > 0]  # 1e300 squared would be infinite
+    spread = small.std(axis=0)
+    scaled = small[:, spread > 0] / spread[spread > 0]
     penalty = 1.0
     index = NeighbourIndex(scaled, codes, weights=np.full(codes.shape[1], penalty**2), p=2)
     return index.query(scaled, codes, k=k, exclude_self=True)[1]

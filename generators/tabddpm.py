@@ -9,17 +9,17 @@ numericals (Ho et al. 2020, arXiv 2006.11239) and multinomial diffusion of every
 | x_0, x_t of the numericals | `z_0`, `z_t` | (batch, d), standard normal scale |
 | x_0, x_t of the categoricals | `x_0`, `x_t` | (batch, C) indices, never one-hot |
 | K_i, categories of column i | `Ks` | C integers |
-| alpha_bar_t, alpha_bar_s / alpha_bar_t for s < t | `alpha_bar_t`, `alpha_ts` | (batch, 1) or scalar |
+| alpha_bar_t; alpha_bar_t / alpha_bar_s, s < t | `alpha_bar_t`; `alpha_ts` | (batch, 1) or scalar |
 | eps, v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) z_0 | `eps`, `v` | (batch, d) |
 | x_0-hat before the softmax | `logits` | (batch, sum of K), columns side by side |
 | T; t | `n_timesteps`; `t` | t = 0 has the least noise, T - 1 the most |
 
-The categoricals' algebra is in index space. The posterior under uniform noise,
-q(x_s | x_t, x_0) ~ (a [x_s = x_t] + (1 - a) / K) (b [x_s = x_0] + (1 - b) / K), is a mixture of three:
-stay at x_t, go to x_0, go anywhere; two indices and two scalars say it all.
+The categoricals' algebra is in index space. With a = alpha_ts, b = alpha_bar_s, the posterior
+q(x_s | x_t, x_0) ~ (a [x_s = x_t] + (1 - a) / K) (b [x_s = x_0] + (1 - b) / K) is a mixture of
+three: stay at x_t, go to x_0, go anywhere; two indices and two scalars say it all.
 
-DIFF: the surrogate paper (arXiv 2410.07940) calls TabDDPM a latent diffusion; its cited model has no
-latent space, and neither has ours. The target column is diffused like any other, not conditioned on.
+DIFF: the surrogate paper (arXiv 2410.07940) calls TabDDPM a latent diffusion; its cited model has
+no latent space, and neither has ours. The target column is diffused like any other.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ LEVELS = (0.05, 0.15, 0.3, 0.5)  # t / T at which an anomaly score looks
 
 @dataclass(frozen=True)
 class TabDDPMConfig:
-    """The default is ours; `preset="paper"` sets the published recipe (`PAPER`), option by option."""
+    """The default is ours; `preset="paper"` sets the options of `PAPER`, the published recipe."""
 
     preset: str = "default"
     n_timesteps: int = 1000  # T (paper: 100 or 1000)
@@ -57,7 +57,7 @@ class TabDDPMConfig:
     d_embed: int = 16  # learned embedding of a category; 0: linear in the one-hot, as in the paper
     n_frequencies: int = 4  # octaves of sin and cos of z_t beside z_t
     n_cells: int = 64  # quantile cells of a numerical diffused as categories
-    cells: tuple[str, ...] | None = None  # numericals cut into cells; None: by the rule of `cut`
+    cells: tuple[str, ...] | None = None  # numericals cut into cells; None: all
     atom_share: float = 0.005  # a value with this share of rows becomes a category of its own
     dequantise: bool = True  # a repeated value stands for its interval of ranks, not for the middle
     objective: str = "v-ce"  # "eps-kl" is the paper's
@@ -67,6 +67,13 @@ class TabDDPMConfig:
     warmup: int = 100  # steps of rising rate
     n_steps: int = 10_000  # without budget or steps (paper: up to 30,000)
     ema: float = 0.999  # of the weights
+
+    def __post_init__(self):
+        for name, known in (("preset", ("default", "paper")), ("objective", ("v-ce", "eps-kl"))):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} must be {' or '.join(known)}, got {getattr(self, name)!r}"
+                )
 
 
 PAPER = dict(
@@ -130,11 +137,8 @@ def posterior_categorical(
     alpha_ts = alpha_bar_t / alpha_bar_s
     origin = alpha_bar_s * (alpha_ts * same + (1 - alpha_ts) / Ks)
     stay = alpha_ts * (1 - alpha_bar_s) / Ks
-    return (
-        origin,
-        stay.expand_as(origin),
-        ((1 - alpha_ts) * (1 - alpha_bar_s) / Ks).expand_as(origin),
-    )
+    other = (1 - alpha_ts) * (1 - alpha_bar_s) / Ks
+    return origin, stay.expand_as(origin), other.expand_as(origin)
 
 
 # The network ---------------------------------------------------------------------------------
@@ -147,7 +151,7 @@ def sinusoids(x: Tensor, frequencies: Tensor) -> Tensor:
 
 
 def linear(d_in: int, d_out: int) -> nn.Linear:
-    """A linear layer with no weights yet: `training.initialise` draws them from its own generator."""
+    """A linear layer with no weights yet: `training.initialise` draws them."""
     return skip_init(nn.Linear, d_in, d_out)
 
 
@@ -158,20 +162,20 @@ def _constant(module: nn.Module, name: str, value: Tensor) -> None:
 class Denoiser(nn.Module):
     """From z_t, x_t and t to the prediction for z and the logits of x_0.
 
-    DIFF: paper feeds log one-hots through one linear layer; we embed each category because values of
-    0 and -69 scale badly, add the time to every layer because one sum at the input fades, and start
-    the heads at the log marginals because that is where they go first.
+    DIFF: paper feeds log one-hots through one linear layer; we embed each category because values
+    of 0 and -69 scale badly, weigh it by the probability that it is not noise because the schedule
+    weighs z_t so, add the time to every layer because one sum at the input fades, and start the
+    heads at the log marginals because that is where they go first.
     """
 
-    def __init__(self, d: int, Ks: list[int], n_known: int, config: TabDDPMConfig):
+    def __init__(self, d: int, Ks: list[int], config: TabDDPMConfig):
         super().__init__()
-        self.n_known = n_known
         widths = config.d_layers
         _constant(self, "starts", torch.tensor(np.cumsum([0, *Ks])[:-1]))
         _constant(self, "octaves", math.pi / 2 * 2.0 ** torch.arange(config.n_frequencies))
         _constant(self, "clocks", torch.exp(-math.log(10_000) * torch.arange(32) / 32))
         self.embed = skip_init(nn.Embedding, max(1, sum(Ks)), config.d_embed)
-        d_in = d * (1 + 2 * config.n_frequencies) + len(Ks) * config.d_embed + n_known
+        d_in = d * (1 + 2 * config.n_frequencies) + len(Ks) * config.d_embed
         self.time = nn.Sequential(linear(64, 128), nn.SiLU(), linear(128, sum(widths)))
         self.layers = nn.ModuleList(map(linear, [d_in, *widths], widths))
         self.head = linear(widths[-1], d + sum(Ks))
@@ -183,17 +187,15 @@ class Denoiser(nn.Module):
         self.head.bias.zero_()
         self.head.bias[len(self.head.bias) - len(log_marginals) :] = log_marginals
 
-    def forward(self, z_t: Tensor, x_t: Tensor, t: Tensor, known: Tensor | None = None) -> Tensor:
-        """Shape: z_t (B, d), x_t (B, C), t (G,) with G a divisor of B, known (B, n_known) or None;
-        returns (B, d + sum of K)."""
-        n, repeat = len(z_t), len(z_t) // len(t)
-        known = z_t.new_zeros(n, self.n_known) if known is None else known
-        embedded = self.embed(x_t + self.starts).flatten(1)
-        h = torch.cat([z_t, sinusoids(z_t, self.octaves), embedded, known], 1)
+    def forward(self, z_t: Tensor, x_t: Tensor, t: Tensor, trust: Tensor) -> Tensor:
+        """Shape: z_t (B, d), x_t (B, C), t (G,) with G a divisor of B, trust (B or 1, C) the
+        probability that x_t is still x_0; returns (B, d + sum of K)."""
+        embedded = (self.embed(x_t + self.starts) * trust[:, :, None]).flatten(1)
+        h = torch.cat([z_t, sinusoids(z_t, self.octaves), embedded], 1)
+        repeat = len(z_t) // len(t)
         clock = self.time(sinusoids(t[:, None], self.clocks)).repeat_interleave(repeat, 0)
-        for layer, shift in zip(
-            self.layers, clock.split([m.out_features for m in self.layers], 1), strict=True
-        ):
+        shifts = clock.split([layer.out_features for layer in self.layers], 1)
+        for layer, shift in zip(self.layers, shifts, strict=True):
             y = F.silu(layer(h) + shift)
             h = h + y if h.shape == y.shape else y
         return self.head(h)
@@ -202,21 +204,21 @@ class Denoiser(nn.Module):
 class PaperDenoiser(nn.Module):
     """The paper's network: one linear layer and the time embedding, summed, into a ReLU MLP."""
 
-    def __init__(self, d: int, Ks: list[int], n_known: int, config: TabDDPMConfig):
+    def __init__(self, d: int, Ks: list[int], config: TabDDPMConfig):
         super().__init__()
         d_time = 128
         _constant(self, "starts", torch.tensor(np.cumsum([0, *Ks])[:-1]))
         _constant(self, "clocks", torch.exp(-math.log(10_000) * torch.arange(64) / 64))
-        # DIFF: paper multiplies log one-hots by a matrix; we add the matrix's columns of the one-hot
-        # because the product of a one-hot is a lookup.
+        # DIFF: paper multiplies log one-hots by a matrix; we add up rows of one because that is the
+        # product of one-hots, and a log of 1e-30 only scales it.
         self.embed = skip_init(nn.EmbeddingBag, max(1, sum(Ks)), d_time, mode="sum")
         self.numbers = linear(d, d_time) if d else None
         self.time = nn.Sequential(linear(d_time, d_time), nn.SiLU(), linear(d_time, d_time))
         self.layers = nn.ModuleList(map(linear, [d_time, *config.d_layers], config.d_layers))
         self.head = linear(config.d_layers[-1], d + sum(Ks))
 
-    def forward(self, z_t: Tensor, x_t: Tensor, t: Tensor, known: Tensor | None = None) -> Tensor:
-        """Shapes as in `Denoiser`; nothing can be known."""
+    def forward(self, z_t: Tensor, x_t: Tensor, t: Tensor, trust: Tensor) -> Tensor:
+        """Shapes as in `Denoiser`; trust is not used."""
         h = self.time(sinusoids(t[:, None], self.clocks)).repeat_interleave(len(z_t) // len(t), 0)
         h = h if self.numbers is None else h + self.numbers(z_t)
         h = h + self.embed(x_t + self.starts) if x_t.shape[1] else h
@@ -238,9 +240,8 @@ class Slices(NamedTuple):
     @classmethod
     def of(cls, Ks: list[int]) -> Slices:
         column = torch.repeat_interleave(torch.arange(len(Ks)), torch.tensor(Ks, dtype=torch.long))
-        return cls(
-            Ks, torch.tensor(np.cumsum([0, *Ks])[:-1]), F.one_hot(column, max(1, len(Ks))).float()
-        )
+        starts = torch.tensor(np.cumsum([0, *Ks])[:-1])
+        return cls(Ks, starts, F.one_hot(column, max(1, len(Ks))).float())
 
     def exp(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """exp(logits - column maximum) (n, sum of K) and the maxima (n, C)."""
@@ -265,7 +266,7 @@ class PosteriorCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, logits, x_0, x_t, log_gain, slices):  # noqa: D102
+    def forward(ctx, logits, x_0, x_t, log_gain, slices):
         odds, top = slices.exp(logits)
         total = odds @ slices.member
         at_0, at_t = x_0 + slices.starts, x_t + slices.starts
@@ -277,7 +278,7 @@ class PosteriorCrossEntropy(torch.autograd.Function):
         return norm.log() + top - logits.gather(1, at_0) - same * F.softplus(log_gain)
 
     @staticmethod
-    def backward(ctx, grad):  # noqa: D102
+    def backward(ctx, grad):
         odds, norm, extra, at_0, at_t = ctx.saved_tensors
         out = ctx.slices.scale_(odds.clone(), grad / norm)
         out.scatter_add_(1, at_t, grad * extra / norm)
@@ -300,24 +301,17 @@ def kl_categorical(
     a, b = (1 - alpha_t) / K, (1 - alpha_bar_prev) / K
     log_b = b.clamp(min=1e-30).log()
     log_p = torch.logaddexp(logits.log_softmax(1) + alpha_bar_prev.log()[:, None], log_b[:, None])
-    pick = lambda x: log_p.gather(1, x[:, None])[:, 0]  # noqa: E731
-    log_p_0, log_p_t = pick(x_0), pick(x_t)
-    same = (x_0 == x_t).to(logits.dtype)
-    log_top = (alpha_bar_prev + b).log()  # of the marginal at x_0
-    q_t = alpha_bar_prev * same + b
-    # q = (anywhere a b, at x_0 a alpha_bar_prev, at x_t alpha_t q_t) / Z_q, summed against log q - log p
-    anywhere_ = a * b * ((K - 1) * log_b + log_top - log_p.sum(1))
-    at_0 = a * alpha_bar_prev * (log_top - log_p_0)
-    at_t = alpha_t * q_t * (torch.where(x_0 == x_t, log_top, log_b) - log_p_t)
+    log_p_0, log_p_t = log_p.gather(1, torch.stack([x_0, x_t], 1)).unbind(1)
+    same = x_0 == x_t
+    log_top = (alpha_bar_prev + b).log()  # the marginal at x_0
+    q_t = alpha_bar_prev * same + b  # the marginal at x_t
     Z_q, Z_p = alpha_t * q_t + a, alpha_t * log_p_t.exp() + a
-    return (
-        torch.where(
-            b > 0,
-            (anywhere_ + at_0 + at_t) / Z_q - Z_q.log(),
-            -log_p_0 - torch.where(x_0 == x_t, alpha_t + a, a).log(),
-        )
-        + Z_p.log()
-    )
+    # q's three parts, each against the difference of the log marginals where it lies
+    everywhere = a * b * ((K - 1) * log_b + log_top - log_p.sum(1))
+    at_0 = a * alpha_bar_prev * (log_top - log_p_0)
+    at_t = alpha_t * q_t * (torch.where(same, log_top, log_b) - log_p_t)
+    kl = (everywhere + at_0 + at_t) / Z_q - Z_q.log() + Z_p.log()
+    return torch.where(b > 0, kl, Z_p.log() - log_p_0 - (alpha_t * same + a).log())
 
 
 def kl_prior(alpha_bar_T: float, Ks: Tensor) -> Tensor:
@@ -335,7 +329,7 @@ class Diffusion(nn.Module):
         self.d, self.config = len(fields.smooth), config
         self.n_known = len(fields.cats) if config.reveal else 0
         network = Denoiser if config.d_embed else PaperDenoiser
-        self.net = network(self.d, fields.Ks, self.n_known, config)
+        self.net = network(self.d, fields.Ks, config)
         self.slices = Slices.of(fields.Ks)
         _constant(self, "Ks", torch.tensor(fields.Ks, dtype=torch.float64))
         _constant(self, "alpha_bar", cosine_schedule(config.n_timesteps))
@@ -413,7 +407,14 @@ class Diffusion(nn.Module):
         z_t = q_numerical(z_0, eps, alpha_bar_t.float())
         x_t = q_categorical(x_0, alpha_bar_t, self.Ks, rng, draws)
         x_t[:, : self.n_known] = torch.where(known, x_0[:, : self.n_known], x_t[:, : self.n_known])
-        return self.net(z_t, x_t, t.float(), known.float()), eps, x_t, rows
+        return self.net(z_t, x_t, t.float(), self._trust(alpha_bar_t, known)), eps, x_t, rows
+
+    def _trust(self, alpha_bar_t: Tensor, known: Tensor) -> Tensor:
+        """Probability (n, C) that x_t is x_0, all x_0 alike; 1 where known. alpha_bar_t (n, 1)."""
+        trust = torch.sigmoid(log_gain(alpha_bar_t, self.Ks))
+        return torch.cat(
+            [trust[:, : self.n_known].masked_fill(known, 1.0), trust[:, self.n_known :]], 1
+        )
 
     def _times(self, n: int, rng: torch.Generator) -> Tensor:
         """Uniform times, one in each of G even stretches of [0, T); rows come shuffled anyway."""
@@ -422,7 +423,7 @@ class Diffusion(nn.Module):
         return (u * self.config.n_timesteps).long().clamp(max=self.config.n_timesteps - 1)
 
     def _reveal(self, n: int, rng: torch.Generator) -> Tensor:
-        """In some rows each category is known with probability 1/2, so that `where` can be learned."""
+        """In some rows each category is known with probability 1/2: how `where` is learned."""
         rows = torch.rand((n, 1), generator=rng) < self.config.reveal
         return rows & (torch.rand((n, self.n_known), generator=rng) < 0.5)
 
@@ -432,14 +433,15 @@ class Diffusion(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """z_0 (n, d) and x_0 (n, C) by ancestral sampling over `steps` of the T times."""
         z, x = torch.randn((n, self.d), generator=rng), anywhere((n, len(self.Ks)), self.Ks, rng)
-        known = torch.zeros((n, self.n_known))
+        known = torch.zeros((1, self.n_known), dtype=torch.bool)
         for column, category in given.items():
-            known[:, column], x[:, column] = 1.0, category
-        times = visited(self.config.n_timesteps, steps) if self.d or self.slices.Ks else []
-        for t, s in zip(times, [*times[1:], None], strict=False):
+            known[:, column], x[:, column] = True, category
+        times = visited(self.config.n_timesteps, steps)
+        for t, s in zip(times, [*times[1:], None], strict=True):
             alpha_bar_t = float(self.alpha_bar[t])
             alpha_bar_s = 1.0 if s is None else float(self.alpha_bar[s])
-            out = self.net(z, x, torch.tensor([float(t)]), known)
+            trust = self._trust(self.alpha_bar[t].reshape(1, 1), known)
+            out = self.net(z, x, torch.tensor([float(t)]), trust)
             z = self._step_numerical(z, out[:, : self.d], alpha_bar_t, alpha_bar_s, rng)
             if self.slices.Ks:
                 x = self._step_categorical(x, out[:, self.d :], alpha_bar_t, alpha_bar_s, rng)
@@ -501,14 +503,9 @@ def cut(numbers: np.ndarray, layout: Layout, config: TabDDPMConfig) -> Numerical
     """Scales of the numericals: which are cut into cells, and which values are atoms."""
     names = [c.name for c in layout.numericals]
     cells = names if config.cells is None else config.cells
-    return Numericals(
-        tuple(
-            fit_scale(
-                x, n_cells=config.n_cells if name in cells else 1, atom_share=config.atom_share
-            )
-            for x, name in zip(numbers.T, names, strict=True)
-        )
-    )
+    sizes = [config.n_cells if name in cells else 1 for name in names]
+    return Numericals(tuple(fit_scale(x, n_cells=size, atom_share=config.atom_share)
+                            for x, size in zip(numbers.T, sizes, strict=True)))  # fmt: skip
 
 
 class Fields(NamedTuple):
@@ -531,16 +528,9 @@ class Fields(NamedTuple):
         smooth = [j for j, s in enumerate(scales.scales) if len(s.value)]
         Ks = [sizes[j] for j in cats] + [scales.scales[j].n_codes for j in coded]
         edge = [min(0.25, 0.5 * scales.scales[j].n_cells / scales.scales[j].n_rows) for j in smooth]
-        return cls(
-            scales,
-            cats,
-            coded,
-            smooth,
-            Ks,
-            torch.tensor([len(s.atoms) for s in scales.scales], dtype=torch.long),
-            torch.tensor([s.n_cells for s in scales.scales], dtype=torch.long),
-            torch.tensor(edge, dtype=torch.float32),
-        )
+        n_atoms = torch.tensor([len(s.atoms) for s in scales.scales], dtype=torch.long)
+        n_cells = torch.tensor([s.n_cells for s in scales.scales], dtype=torch.long)
+        return cls(scales, cats, coded, smooth, Ks, n_atoms, n_cells, torch.tensor(edge).float())
 
     @property
     def constant(self) -> bool:
@@ -559,7 +549,7 @@ class Fields(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """The training table as tensors: atoms (n, numericals), shares below and upto, codes (n, cats)."""
+    """The training table: atoms (n, numericals), shares below and upto, codes (n, cats)."""
 
     fields: Fields
     atom: Tensor
@@ -621,13 +611,11 @@ class TabDDPM(Generator):
     Config = TabDDPMConfig
 
     def __init__(self, config: TabDDPMConfig | None = None, **options: Any):
-        preset = options.get("preset", "default")
-        if preset not in ("default", "paper"):
-            raise ValueError(f"preset must be default or paper, got {preset!r}")
-        super().__init__(config, **({**PAPER, **options} if preset == "paper" else options))
+        paper = options.get("preset") == "paper"
+        super().__init__(config, **({**PAPER, **options} if paper else options))
 
     def anomaly_score(self, table: pd.DataFrame, *, seed: int = 0, draws: int = 4) -> np.ndarray:
-        """Denoising error per row (n,): how badly the model restores the row from noise; high is odd.
+        """Denoising error (n,): how badly the model restores a row from noise; high is odd.
 
         Mean over `draws` noises, the same for every row, at each of `LEVELS` of the loss per row.
         A category never seen, and a number outside the seen range, add log(rows fitted); a number
@@ -687,15 +675,9 @@ class TabDDPM(Generator):
             "columns": layout.to_json(),
             "data": training.fingerprint(numbers, codes) if plan.checkpoint else "",
         }
-        history = training.run(
-            Descent(self.diffusion_, loss, [optimizer]),
-            len(numbers),
-            plan,
-            pace,
-            key=key,
-            label=self.name,
-            began=began,
-        )
+        learner = Descent(self.diffusion_, loss, [optimizer])
+        history = training.run(learner, len(numbers), plan, pace, key=key, label=self.name,
+                               began=began)  # fmt: skip
         self.n_steps_, self.losses_ = history.n_steps, history.losses
 
     def _check_cells(self, layout: Layout) -> None:
@@ -714,12 +696,8 @@ class TabDDPM(Generator):
         given = {self.fields_.cats.index(j): k for j, k in given.items() if j in self.fields_.cats}
         if given and not self.config.reveal:
             places = self.fields_.cats
-            return reject(
-                lambda m, s: self._draw(m, s, {}, steps),
-                n,
-                seed,
-                {places[j]: k for j, k in given.items()},
-            )
+            wanted = {places[j]: k for j, k in given.items()}
+            return reject(lambda m, s: self._draw(m, s, {}, steps), n, seed, wanted)
         return self._draw(n, seed, given, steps)
 
     def _draw(
