@@ -135,7 +135,8 @@ def evaluate(
 
     Example:
         >>> rng = np.random.default_rng(0)
-        >>> real = pd.DataFrame({"workload": rng.lognormal(size=300), "site": ["BNL", "CERN"] * 150})
+        >>> sites = ["BNL", "CERN"] * 150
+        >>> real = pd.DataFrame({"workload": rng.lognormal(size=300), "site": sites})
         >>> report = evaluate(real[:100], real[100:150], real[150:], only=["WD", "JSD"])
         >>> list(report.table1().index)
         ['synthetic', 'floor']
