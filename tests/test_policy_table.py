@@ -10,16 +10,16 @@ from benchmarks.policies import differences, interval, summary, to_markdown
 
 @pytest.fixture
 def episodes() -> pd.DataFrame:
-    """Two policies on 12 worlds that differ much; `b` is one worse on each, give or take 0.1."""
+    """Two policies on 24 worlds, 3 a window, that differ much; `b` is about one worse on each."""
     rng = np.random.default_rng(0)
-    world = rng.normal(0, 50, 12)
-    gap = 1 + 0.1 * rng.normal(size=12)
-    rows = [
-        {"policy": name, "seed": s, "return": world[s] - gap[s] * k, "flow": k + 1.0, "cost": 0.0}
+    seed = np.arange(24)
+    world, gap = rng.normal(0, 50, 24), 1 + 0.1 * rng.normal(size=24)
+    shared = {"seed": seed, "window": seed % 8, "cost": 0.0}
+    parts = [
+        pd.DataFrame({"policy": name, "return": world - gap * k, "flow": k + 1.0, **shared})
         for k, name in enumerate("ab")
-        for s in range(12)
     ]
-    return pd.DataFrame(rows)
+    return pd.concat(parts, ignore_index=True)
 
 
 def test_an_interval_is_students():
@@ -38,11 +38,21 @@ def test_pairing_by_world_finds_what_means_hide(episodes):
     (row,) = differences(episodes, "a")
     assert row["policy"] == "a" and row["minus"] == "b"
     assert 0.8 < row["return"]["low"] < 1 < row["return"]["high"] < 1.2
-    spread = summary(episodes)[0]["return"]
+    spread = summary(episodes, against="a")[0]["return"]
     assert spread["high"] - spread["low"] > 20
 
 
+def test_episodes_of_one_window_count_as_one(episodes):
+    (row,) = differences(episodes, "a")
+    assert row["return"]["n"] == 8
+    twice = pd.concat([episodes, episodes.assign(seed=episodes["seed"] + 24)])
+    assert differences(twice, "a")[0]["return"]["low"] == pytest.approx(row["return"]["low"])
+
+
 def test_the_table_is_sorted_by_flow(episodes):
-    rows = summary(episodes)
+    rows = summary(episodes, against="b")
     assert [row["policy"] for row in rows] == ["a", "b"]
-    assert to_markdown(rows).splitlines()[2].startswith("| a | 1.000 |")
+    table = to_markdown(rows).splitlines()
+    assert "less than b by" in table[0]
+    assert table[2] == "| a | 1.000 | 1.000 (1.000 to 1.000) | 0.0000 |"
+    assert table[3] == "| b | 2.000 |  | 0.0000 |"
