@@ -197,7 +197,8 @@ class Run:
             "rows": rows, "floor": floor, "baselines": [shuffled], "published": claims.PUBLISHED,
             "claims": claims.check(rows), "config": self._config(models),
             "n_train": len(self.data.train), "n_holdout": len(self.data.test),
-            "n_synthetic": self.judge.n, "n_mlef": self.judge.n_mlef if self.judge.target else None,
+            "n_synthetic": self.judge.n, "dcr_test_to_train": self.judge.dcr_test,
+            "n_mlef": self.judge.n_mlef if self.judge.target else None,
         })  # fmt: skip
 
     def write(self, result: dict) -> None:

@@ -3,6 +3,8 @@
 import contextlib
 import io
 import json
+import shutil
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -180,6 +182,22 @@ def test_the_page_needs_no_other_file(finished):
     assert page.count("data:image/svg+xml;base64,") >= 4
     assert "src=\"http" not in page and "<link" not in page
     assert 'name="viewport"' in page
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [500, 1200])
+def test_the_page_opens_in_a_browser_without_complaint(finished, tmp_path, width):
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        pytest.skip("no chromium on this machine")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic",
+             "--enable-logging=stderr", f"--user-data-dir={tmp_path}", "--dump-dom",
+             f"--window-size={width},900"]  # fmt: skip
+    page = (finished[0] / "report.html").as_uri()
+    run = subprocess.run([browser, *flags, page], capture_output=True, text=True, timeout=120)
+    assert "CONSOLE" not in run.stderr
+    assert "Verdict" in run.stdout and "<script" not in run.stdout
 
 
 def test_a_folder_of_ingest_brings_its_split_and_its_cascade(command, tmp_path):
