@@ -163,11 +163,12 @@ class JobStream:
 
     CHUNK = 1 << 22  # characters
     LIMIT = 1 << 26  # no single value is longer
-    ROWS = 10_000
+    ROWS = 50_000
 
     def __init__(self, handle, path: Path):
         self.handle, self.path = handle, path
         self.text, self.at = "", 0
+        self.is_split = False  # the buffer's last brace is inside a value, or beyond the array
         self.decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
         self.keys: dict[str, str] = {}  # column -> the key that means it in this file
         self.seen: set[str] = set()
@@ -179,19 +180,23 @@ class JobStream:
         return set(self.keys)
 
     def batches(self) -> Iterator[pa.Table]:
-        rows: list[list] = []
-        for job in self._jobs():
-            if not isinstance(job, dict):
-                self.n_unreadable += 1
-                continue
-            if not job.keys() <= self.seen:
-                self._learn(job)
-            rows.append([job.get(key) for key in self.wanted])
-            if len(rows) == self.ROWS:
-                yield _text_table(rows)
-                rows = []
-        if rows:
-            yield _text_table(rows)
+        jobs: list[dict] = []
+        for values in self._jobs():
+            found = [value for value in values if isinstance(value, dict)]
+            self.n_unreadable += len(values) - len(found)
+            for job in found:
+                if not job.keys() <= self.seen:
+                    self._learn(job)
+            jobs += found
+            if len(jobs) >= self.ROWS:
+                yield self._table(jobs)
+                jobs = []
+        if jobs:
+            yield self._table(jobs)
+
+    def _table(self, jobs: list[dict]) -> pa.Table:
+        keys = zip(RAW, self.wanted, strict=True)
+        return pa.table({name: _text_array([job.get(key) for job in jobs]) for name, key in keys})
 
     def _learn(self, job: dict) -> None:
         for key in job.keys() - self.seen:
@@ -205,7 +210,7 @@ class JobStream:
         self.seen |= job.keys()
         self.wanted = [self.keys.get(name) for name in RAW]
 
-    def _jobs(self) -> Iterator[object]:
+    def _jobs(self) -> Iterator[list]:
         if self._peek() == "[":
             yield from self._array()
         else:
@@ -213,7 +218,7 @@ class JobStream:
         if self._peek():
             raise self._damaged()
 
-    def _jobs_of_object(self) -> Iterator[object]:
+    def _jobs_of_object(self) -> Iterator[list]:
         has_jobs = False
         self._take("{")
         while self._peek() != "}":
@@ -230,18 +235,32 @@ class JobStream:
         if not has_jobs:
             raise ValueError(f'{self.path}: no PanDA dump, the JSON has no list "jobs"')
 
-    def _array(self) -> Iterator[object]:
+    def _array(self) -> Iterator[list]:
+        """The array's values, some at a time."""
         self._take("[")
         if self._peek() == "]":
             return self._take("]")
         while True:
-            yield self._value()
+            yield self._many() or [self._value()]
             mark = self._peek()
             self.at += 1
             if mark == "]":
                 return
             if mark != ",":
                 raise self._damaged()
+
+    def _many(self) -> list:
+        """All values up to the buffer's last brace in one go; none where that splits a value."""
+        end = self.text.rfind("}", self.at) + 1
+        if end <= self.at or self.is_split:
+            return []
+        try:
+            values = self.decoder.decode(f"[{self.text[self.at : end]}]")
+        except (ValueError, RecursionError):
+            self.is_split = True
+            return []
+        self.at = end
+        return values
 
     def _peek(self) -> str:
         """The next character that is not blank, '' at the end."""
@@ -278,7 +297,7 @@ class JobStream:
 
     def _more(self) -> bool:
         chunk = self.handle.read(self.CHUNK)
-        self.text, self.at = self.text[self.at :] + chunk, 0
+        self.text, self.at, self.is_split = self.text[self.at :] + chunk, 0, False
         return bool(chunk)
 
     def _damaged(self) -> ValueError:
@@ -289,12 +308,7 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 _CUT = object()
 
 
-def _text_table(rows: list[list]) -> pa.Table:
-    columns = zip(*rows, strict=True)
-    return pa.table({name: _text_array(c) for name, c in zip(RAW, columns, strict=True)})
-
-
-def _text_array(values: tuple) -> pa.Array:
+def _text_array(values: list) -> pa.Array:
     try:
         return pa.array(values, pa.string())
     except (TypeError, UnicodeEncodeError, pa.ArrowException):
