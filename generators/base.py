@@ -138,7 +138,7 @@ class Generator(ABC):
             "sha256": digest,
         }
         write_atomically(folder / _weights_name(digest), data)
-        write_atomically(folder / CARD, json.dumps(card, indent=1).encode())
+        write_atomically(folder / CARD, json.dumps(sealed(card), indent=1).encode())
         for old in folder.glob("weights-*.safetensors"):
             if old.name != _weights_name(digest):
                 old.unlink()
@@ -155,7 +155,7 @@ class Generator(ABC):
             raise ValueError(f"{folder} holds a {card['generator']!r}, not a {cls.name!r}")
         try:
             return cls._revive(card, arrays)
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
             raise ValueError(f"{folder} does not fit this {cls.name}: {error}") from error
 
     @classmethod
@@ -254,17 +254,23 @@ def read_saved(folder: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
         raise FileNotFoundError(f"no saved generator in {folder}: {CARD} is missing")
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        wanted = ("format", "generator", "config", "columns", "n_steps", "losses", "sha256")
-        if not isinstance(card, dict) or any(key not in card for key in wanted):
-            raise ValueError("keys are missing")
-        if card["format"] != FORMAT:
-            raise ValueError(f"format {card['format']!r} is not {FORMAT!r}")
+        if not isinstance(card, dict) or card.get("format") != FORMAT:
+            raise ValueError(f"{CARD} is not of the format {FORMAT!r}")
+        if card != sealed(card):
+            raise ValueError(f"{CARD} was changed after it was written")
         data = (folder / _weights_name(str(card["sha256"]))).read_bytes()
         if hashlib.sha256(data).hexdigest() != card["sha256"]:
             raise ValueError("the weights do not have the hash of the card")
         return card, tensors_from_bytes(data)
     except (ValueError, OSError, SafetensorError) as error:
         raise ValueError(f"{folder} holds no whole saved generator: {error}") from error
+
+
+def sealed(card: dict) -> dict:
+    """The card with a hash of all its other entries, by which `read_saved` knows it is whole."""
+    rest = {key: value for key, value in card.items() if key != "seal"}
+    text = json.dumps(rest, sort_keys=True)
+    return {**rest, "seal": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def write_atomically(path: Path, data: bytes) -> None:

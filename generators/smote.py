@@ -97,3 +97,6 @@ class SMOTE(Generator):
     def _from_arrays(self, layout: Layout, arrays: dict[str, np.ndarray]) -> None:
         self.numbers_, self.codes_ = arrays["numbers"], arrays["codes"]
         self.neighbours_ = arrays["neighbours"]
+        widths = (self.numbers_.shape[1], self.codes_.shape[1])
+        if widths != (len(layout.numericals), len(layout.categoricals)):
+            raise ValueError(f"{widths} numerical and categorical columns are not the layout's")

@@ -722,7 +722,9 @@ class TabDDPM(Generator):
     def _from_arrays(self, layout: Layout, arrays: dict[str, np.ndarray]) -> None:
         self.n_rows_ = int(arrays["n_rows"][0])
         self._build(layout, Numericals.from_arrays(arrays, len(layout.numericals)))
+        weights = {k.removeprefix("weights."): torch.from_numpy(v) for k, v in arrays.items()
+                   if k.startswith("weights.")}  # fmt: skip
         if self.diffusion_ is not None:
-            names = [k for k in arrays if k.startswith("weights.")]
-            weights = {k.removeprefix("weights."): torch.from_numpy(arrays[k]) for k in names}
             self.diffusion_.load_state_dict(weights)
+        elif weights:
+            raise ValueError("there are weights but no column that varies")

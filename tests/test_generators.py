@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 
 import generators
-from generators.base import CARD
+from generators.base import CARD, sealed
 
 SMALL = {"tabddpm": {"d_layers": (16,), "n_cells": 4, "batch_size": 128, "steps": 6}}
 RNG = np.random.default_rng(11)
@@ -178,21 +178,22 @@ def test_a_damaged_card_is_refused(name, fitted, tmp_path, text):
         generators.load(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"generator": "nope"},
-        {"sha256": "../../etc/passwd"},
-        {"config": {"import os": 1}},
-        {"columns": [{"name": "x"}]},
-        {"columns": []},
-        {"format": "generators/99"},
-    ],
-)
-def test_a_foreign_card_is_refused(name, fitted, tmp_path, change):
+CHANGES = [
+    {"generator": "nope"},
+    {"sha256": "../../etc/passwd"},
+    {"config": {"import os": 1}},
+    {"columns": [{"name": "x"}]},
+    {"columns": []},
+    {"format": "generators/99"},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("seal", [sealed, dict])
+def test_a_foreign_card_is_refused(name, fitted, tmp_path, change, seal):
     path = fitted[name].save(tmp_path) / CARD
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(ValueError):
+    path.write_text(json.dumps(seal({**json.loads(path.read_text()), **change})))
+    with pytest.raises(ValueError, match="holds no whole saved|does not fit|unknown generator"):
         generators.load(tmp_path)
 
 

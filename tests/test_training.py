@@ -1,5 +1,10 @@
 """The training loop: pure in seed and steps, exact in resuming, safe in writing."""
 
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +15,7 @@ from generators import training
 from generators.base import Plan
 from generators.training import Descent, Pace
 
+ROOT = Path(__file__).parent.parent
 X = torch.randn(300, 4, generator=torch.Generator().manual_seed(3))
 PACE = Pace(batch_size=64, lr=1e-2, steps=40, warmup=5, ema=0.9)
 
@@ -194,3 +200,44 @@ def test_the_module_ends_with_the_averaged_weights():
     trained, _ = train(Plan(seed=0, steps=20, progress=False))
     torch.testing.assert_close(trained.module.weight.detach(), kept)
     assert not torch.allclose(kept, latest)
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np, pandas as pd, torch
+import generators
+torch.set_num_threads(1)
+path, kill_at = sys.argv[1], int(sys.argv[2])
+rng = np.random.default_rng(0)
+table = pd.DataFrame({"x": rng.normal(size=2000), "c": rng.choice(list("abc"), 2000)})
+model = generators.make("tabddpm", d_layers=(32,), batch_size=128)
+if kill_at:
+    from generators import training
+    advance = training._advance
+    def dying(state, *rest):
+        if state.step == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        advance(state, *rest)
+    training._advance = dying
+model.fit(table, seed=5, steps=60, progress=False, checkpoint=path or None, every=0.0)
+print(model.sample(100, seed=1).to_json(double_precision=15))
+print(model.losses_.to_json(double_precision=15))
+"""
+
+
+def _run(path, kill_at):
+    command = [sys.executable, "-c", KILLED, str(path), str(kill_at)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+@pytest.mark.slow
+def test_a_killed_process_resumed_gives_the_unbroken_model_bit_for_bit(tmp_path):
+    whole = _run("", 0)
+    assert whole.returncode == 0, whole.stderr
+    for kill_at in (3, 41):
+        path = tmp_path / f"run-{kill_at}"
+        killed = _run(path, kill_at)
+        assert killed.returncode == -signal.SIGKILL and path.exists()
+        assert training.read_checkpoint(path)[0]["step"] == str(kill_at)
+        resumed = _run(path, 0)
+        assert resumed.stdout == whole.stdout, resumed.stderr
