@@ -23,6 +23,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
+BUNDLED = Path(__file__).parent / "data" / "tabddpm"
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 
 
@@ -81,7 +82,9 @@ def fit(
 
 @app.command()
 def sample(
-    model: Annotated[Path, typer.Argument(help="Folder of a fitted generator.")],
+    model: Annotated[
+        Path, typer.Argument(help="Folder of a fitted generator, or tabddpm: the bundled one.")
+    ],
     n: Annotated[int, typer.Argument(min=1, help="Number of rows.")],
     out: Annotated[Path, typer.Option(help="Parquet or CSV file for the rows.")],
     seed: Seed = 0,
@@ -91,7 +94,8 @@ def sample(
     from pandaenv import records
 
     with _one_sentence():
-        rows = generators.load(model).sample(n, seed=seed)
+        is_bundled = str(model) == BUNDLED.name and not model.exists()
+        rows = generators.load(BUNDLED if is_bundled else model).sample(n, seed=seed)
         typer.echo(f"{len(rows):,} rows in {records.write(rows, out)}")
 
 
