@@ -132,14 +132,33 @@ def _check_category(column: Column, values: pd.Series) -> pd.Categorical:
     if not _is_text(values.dtype):
         raise SchemaError(f"{column.name} must be text, got dtype {values.dtype}")
     _refuse(column, values, values.isna().to_numpy(), "are missing")
-    text = values.to_numpy(dtype=object)
-    _refuse(column, values, np.array([not isinstance(v, str) for v in text]), "are not text")
-    codes, levels = pd.factorize(text, sort=True)
-    _refuse(column, values, levels[codes] == "", "are empty")
+    _refuse(column, values, ~_is_string(values), "are not text")
+    codes, levels = _coded(values)
+    _refuse(column, values, (levels == "")[codes], "are empty")
     if column.levels:
         is_bad = ~np.isin(levels, column.levels)[codes]
         _refuse(column, values, is_bad, f"are not one of {', '.join(column.levels)}")
-    return pd.Categorical.from_codes(codes, categories=pd.Index(levels, dtype="str"))
+    order = np.argsort(levels.astype(str), kind="stable")
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return pd.Categorical.from_codes(rank[codes], categories=pd.Index(levels[order], dtype="str"))
+
+
+def _is_string(values: pd.Series) -> np.ndarray:
+    """Where a value is a str, (n,) bool; of a categorical only the levels are looked at."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        is_string = np.array([isinstance(v, str) for v in values.cat.categories], dtype=bool)
+        return is_string[values.cat.codes.to_numpy()]
+    return np.array([isinstance(v, str) for v in values.to_numpy(dtype=object)], dtype=bool)
+
+
+def _coded(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Codes (n,) and the levels in use, unsorted; a categorical's own codes are not made anew."""
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        codes, levels = pd.factorize(values.to_numpy(dtype=object))
+        return codes, np.asarray(levels, dtype=object)
+    used, codes = np.unique(values.cat.codes.to_numpy(), return_inverse=True)
+    return codes, values.cat.categories.to_numpy(dtype=object)[used]
 
 
 _CHECKS = {"float64": _check_float, "int64": _check_int, "category": _check_category}
