@@ -109,8 +109,9 @@ def grade(key: str, row: dict, floor: dict) -> str:
     """"good", "fair" or "bad" by the distance from the real floor; "" where nothing is graded.
 
     Lower-is-better numbers: within 2 or 10 times the floor. diff-MLEF: within 10 % of the error of
-    the regressor trained on real rows, or equal to it. C2ST: AUC up to .6 or .8. Distances and
-    copies: how much nearer to train than real rows come.
+    the regressor trained on real rows, or equal to it. C2ST: AUC up to .6 or .8. Distances:
+    within a factor of 1.25 or 2 of the floor, either way. Copies and rows closer to train: at most
+    2 or 5 points of per cent above it.
     """
     value, real = row.get(key), floor.get(key)
     if value is None or real is None:
@@ -121,7 +122,8 @@ def grade(key: str, row: dict, floor: dict) -> str:
     if key == "C2ST":
         return _three(value, 0.6, 0.8)
     if key in ("DCR", "DCR median", "DCR 5%"):
-        return _three(-value, -0.9 * real, -0.5 * real)
+        ratio = max(value, real) / min(value, real) if min(value, real) > 0 else float("inf")
+        return _three(1.0 if value == real else ratio, 1.25, 2.0)
     if key in ("exact share", "closer to train"):
         return _three(value, real + 0.02, real + 0.05)
     if key in ("WD", "JSD", "diff-CORR"):

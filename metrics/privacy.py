@@ -90,7 +90,8 @@ def block_interval(
 ) -> tuple[float, float]:
     """95 % percentile interval of the mean of `values` by a bootstrap over whole blocks.
 
-    Rows of one block (a day, a task) are not independent, so they are drawn together.
+    Rows of one block (a day, a task) are not independent, so they are drawn together. The interval
+    covers which rows were scored, not which records train and holdout happen to hold.
     """
     _, at = np.unique(block, return_inverse=True)
     total, count = np.bincount(at, weights=values), np.bincount(at)

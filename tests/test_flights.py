@@ -1,6 +1,5 @@
 """benchmarks.flights: a public mixed table of known shape."""
 
-import pandas as pd
 import pytest
 
 from benchmarks.flights import flights
@@ -30,7 +29,3 @@ def test_cancelled_flights_have_no_times_of_their_own(table):
     assert (cancelled[["air_time", "dep_delay", "arr_delay"]] == 0).all().all()
     late = table[table["status"] == "late"]["arr_delay"]
     assert late.min() > 15 and late.max() <= 60
-
-
-def test_the_same_seed_gives_the_same_rows(table):
-    pd.testing.assert_frame_equal(table, flights())
