@@ -89,3 +89,10 @@ def test_unknown_settings_are_refused(tmp_path):
     path.write_text("steps = = 1")
     with pytest.raises(ValueError, match="must be a readable TOML file"):
         ppo.read_config(path)
+
+
+def test_the_logarithm_keeps_order_and_sign():
+    rewards = np.array([-50.0, -3.0, -0.1, 0.0, 0.2])
+    paid = [ppo.symlog(r) for r in rewards]
+    assert np.all(np.diff(paid) > 0) and paid[3] == 0.0
+    assert paid[0] == pytest.approx(-np.log(51))
