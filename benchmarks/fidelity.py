@@ -301,7 +301,8 @@ class Run:
         return self.out / folder / name
 
     def _config(self, models: dict[str, object]) -> dict:
-        return asdict(self.profile) | {
+        options = asdict(self.profile)
+        return {"profile": options.pop("name")} | options | {
             "data": self.data.name,
             "data_hash": self.digest,
             "target": self.judge.target,
@@ -375,7 +376,7 @@ def _head(result: dict) -> str:
     target = f", target {config['transform']}({config['target']})" if config["target"] else ""
     mlef = f" (diff-MLEF {result['n_mlef']:,})" if result["n_mlef"] else ""
     return (
-        f"## Table I on {config['data']}, profile {config['name']}\n\n"
+        f"## Table I on {config['data']}, profile {config['profile']}\n\n"
         f"Trained on {result['n_train']:,} rows, scored at n = {result['n_synthetic']:,}{mlef} "
         f"against half of {result['n_holdout']:,} unseen rows{target}.\n"
     )
