@@ -116,9 +116,10 @@ _RULES = (
     (4, "computingsite missing", "computingsite IS NULL"),
     (4, "computingsite no site name",
      "NOT regexp_full_match(computingsite, '[A-Za-z][A-Za-z0-9_./-]{1,63}') "
-     "OR computingsite = produsername OR computingsite = jobname"),
+     f"OR regexp_matches(lower(computingsite), '{nomenclature.PRIVATE}') "
+     "OR lower(computingsite) IN (lower(produsername), lower(jobname))"),
     (4, "creationtime missing", "creationtime IS NULL"),
-    (4, "creationtime no date", "moment IS NULL"),
+    (4, "creationtime no date", "moment IS NULL OR NOT isfinite(moment)"),
     (4, f"creationtime not in {FIRST_YEAR}-{LAST_YEAR}",
      f"NOT year(moment) BETWEEN {FIRST_YEAR} AND {LAST_YEAR}"),
     (4, "corecount missing", "cores IS NULL OR finite(cores) = 0"),

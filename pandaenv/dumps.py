@@ -136,6 +136,10 @@ def rephrased(duckdb, what: str) -> Iterator[None]:
     """Turn errors of the engine, whose texts quote rows, into one sentence without them."""
     try:
         yield
+    except (RuntimeError, duckdb.InterruptException) as error:
+        if "interrupt" not in str(error).lower():
+            raise
+        raise KeyboardInterrupt from None  # Ctrl-C reaches the engine first
     except duckdb.OutOfMemoryException:
         raise ValueError(f"{what}: not enough memory or disk space to process it") from None
     except (duckdb.Error, pa.ArrowException) as error:

@@ -103,6 +103,9 @@ def _check_out(out: Path, dumps: list[Path]) -> Path:
     clash = {(out / name).resolve() for name in OUTPUTS} & set(dumps)
     if clash:
         raise ValueError(f"the output would overwrite the dump {clash.pop()}")
+    folders = [out / name for name in OUTPUTS if (out / name).is_dir()]
+    if folders:
+        raise ValueError(f"the output must be a file; {folders[0]} is a folder")
     return out
 
 
@@ -242,8 +245,12 @@ def _writers(folder: Path) -> Iterator[list[pq.ParquetWriter]]:
 
 
 def _publish(folder: Path, out: Path) -> None:
-    """Move the finished files to their place; the cascade, which vouches for them, comes last."""
+    """Move the finished files to their place; the cascade, which vouches for them, comes last.
+
+    An old cascade goes first, so that it never stands beside files of another run.
+    """
     out.mkdir(parents=True, exist_ok=True)
+    (out / OUTPUTS[3]).unlink(missing_ok=True)
     for name in OUTPUTS:
         os.replace(folder / name, out / name)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pandaenv.cascade import RAW as COLUMNS
-from pandaenv.dumps import JobStream
+from pandaenv.dumps import JobStream, rephrased
 from pandaenv.records import ingest, read
 from tests.raw_dump import (
     assert_no_secret,
@@ -109,6 +109,12 @@ def test_a_file_that_is_no_dump_ends_in_one_clear_sentence(name, tmp_path, capfd
     shown = "".join(traceback.format_exception(error.value))
     assert_no_secret(message, shown.replace(str(path), ""), *capfd.readouterr())
     assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_ctrl_c_inside_the_engine_stops_like_anywhere_else():
+    duckdb = pytest.importorskip("duckdb")
+    with pytest.raises(KeyboardInterrupt), rephrased(duckdb, "dump.csv"):
+        raise RuntimeError("Query interrupted")
 
 
 # --- the JSON stream -----------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Ingest of raw dumps in every format and with every kind of bad row; read, write and split."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -133,6 +134,25 @@ def test_ingest_refuses_wrong_arguments(tmp_path):
         ingest(dump, dump)
     with pytest.raises(ValueError, match="would overwrite the dump"):
         ingest(dump, tmp_path)
+    (tmp_path / "out/test.parquet").mkdir(parents=True)
+    with pytest.raises(ValueError, match="test.parquet is a folder"):
+        ingest(write_dump(RAW, tmp_path / "dump.parquet"), tmp_path / "out")
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["test.parquet"]
+
+
+def test_a_kill_between_the_files_leaves_no_cascade_to_vouch_for_them(tmp_path, monkeypatch):
+    ingest_raw(RAW, tmp_path)
+    replace = os.replace
+
+    def stop(source, target):
+        if target.name == "test.parquet":
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(records.os, "replace", stop)
+    with pytest.raises(KeyboardInterrupt):
+        ingest_raw(RAW.iloc[:200], tmp_path)
+    assert not (tmp_path / "out/cascade.json").exists()
 
 
 def test_a_missing_extra_names_the_line_that_brings_it(tmp_path, monkeypatch):
