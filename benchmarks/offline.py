@@ -44,14 +44,25 @@ def collect(
     """Collect a named data set into `out`; `arguments` go to the environment."""
     if name not in SETS:
         raise ValueError(f"unknown data set {name!r}; known: {', '.join(SETS)}")
+    path = out / f"{name}.hdf5"
+    if _lacks_card(path, episodes, seed):
+        return path
     behaviour = SETS[name]
     env = gym.make(behaviour.env, **arguments)
     policy = policies.make(behaviour.policy)
     with tqdm(total=episodes, desc=name, unit="episode", disable=not progress) as bar:
         return offline.collect(
-            env, policy, out / f"{name}.hdf5", episodes=episodes, seed=seed, name=name,
+            env, policy, path, episodes=episodes, seed=seed, name=name,
             notify=lambda n: bar.update(n - bar.n),
         )  # fmt: skip
+
+
+def _lacks_card(path: Path, episodes: int, seed: int) -> bool:
+    """Whether this very data set is complete but for its card: a run was stopped in between."""
+    if not path.is_file() or path.with_suffix(".json").exists():
+        return False
+    made = offline.metadata(path)
+    return (made.get("n_episodes"), made.get("seed")) == (episodes, seed)
 
 
 def card(path: Path) -> dict:
@@ -83,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     settings = {k: v for k, v in chosen.items() if v is not None}
     try:
         path = collect(**options, progress=sys.stderr.isatty(), **settings)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, gym.error.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     result = card(path)

@@ -231,9 +231,21 @@ def test_the_command_writes_a_data_set_and_its_card(tmp_path, capsys):
     assert card["per_episode"]["rewards"]["max"] == card["max_return"]
     assert command.main(words) == 1
     assert "never overwritten" in capsys.readouterr().err
+    # stopped between the data and its card
+    (tmp_path / "panda-tier1-brokerage-v0.json").unlink()
+    assert command.main([*words, "--seed", "1"]) == 1
+    assert command.main(words) == 0
+    again = json.loads((tmp_path / "panda-tier1-brokerage-v0.json").read_text())
+    assert again["per_episode"] == card["per_episode"]
 
 
-def test_an_unknown_data_set_ends_with_one_sentence(tmp_path, capsys):
+def test_an_unknown_data_set_or_a_wrong_seed_ends_with_one_sentence(tmp_path, capsys):
     assert command.main(["--name", "nope", "--episodes", "1", "--out", str(tmp_path)]) == 1
     assert "unknown data set 'nope'; known: panda-random-v0" in capsys.readouterr().err
+    table = records.write(random_records(3_000), tmp_path / "jobs.parquet")
+    words = ["--name", "panda-tier1-random-v0", "--episodes", "1", "--out", str(tmp_path)]
+    words += ["--workload", str(table), "--rate", "200", "--episode-jobs", "20", "--seed", "-1"]
+    assert command.main(words) == 1
+    assert "Seed must be" in capsys.readouterr().err
+    table.unlink()
     assert list(tmp_path.iterdir()) == []
