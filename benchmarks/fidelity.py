@@ -92,6 +92,9 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
     try:
+        if options.dry_run:
+            print(json.dumps(resolved(options), indent=1))
+            return 0
         result = run(options, arguments)
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -114,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--target", help="numerical column to predict for diff-MLEF ('workload' if there is one)")
     add("--out", type=Path, help="folder to write, runs/fidelity-DATA-PROFILE by default")
     add("--seed", type=int, default=0)
+    add("--dry-run", action="store_true", help="print the resolved configuration and stop")
     add("--quiet", action="store_true", help="no progress on stderr")
     return parser  # fmt: skip
 
@@ -130,12 +134,18 @@ def run(options: argparse.Namespace, arguments: list[str]) -> dict:
                   n_seeds=profile.n_seeds, extra=extra)  # fmt: skip
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(cut.name).stem) or "data"
     out = options.out or Path("runs") / f"fidelity-{stem}-{profile.name}"
-    run = Run(profile, cut, extra, judge, out, options.seed, options.quiet)
-    result = run.table(models) | provenance.provenance(
-        "benchmarks.fidelity", arguments, options.seed
-    )
-    run.write(result)
+    work = Run(profile, cut, extra, judge, out, options.seed, options.quiet)
+    made = provenance.provenance("benchmarks.fidelity", arguments, options.seed)
+    result = work.table(models) | made
+    work.write(result)
     return result
+
+
+def resolved(options: argparse.Namespace) -> dict:
+    """The configuration a run with these options would have, before any data is read."""
+    profile = _profile(options)
+    models = {name: _settings(model) for name, model in _models(options.generators, profile).items()}
+    return plain(asdict(profile)) | {"generators": models, "data": options.data}
 
 
 def _profile(options: argparse.Namespace) -> Profile:

@@ -325,6 +325,14 @@ def test_a_claim_fails_where_one_pair_fails():
     assert found["SMOTE has the lowest diff-MLEF"] is None
 
 
+def test_a_dry_run_prints_the_configuration_and_writes_nothing(command, file, tmp_path, capsys):
+    assert command(*arguments(file, tmp_path / "out", "smote"), "--dry-run", "--budget", 9) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["budget"], shown["n_train"]) == (9.0, 200)
+    assert shown["generators"] == {"smote": {"k": 5}}
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_shipped_profiles_are_read():
     names = ("smoke", "standard", "paper")
     smoke, standard, paper = (fidelity.Profile.read(name) for name in names)
