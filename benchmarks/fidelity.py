@@ -144,8 +144,9 @@ def run(options: argparse.Namespace, arguments: list[str]) -> dict:
 def resolved(options: argparse.Namespace) -> dict:
     """The configuration a run with these options would have, before any data is read."""
     profile = _profile(options)
-    models = {name: _settings(model) for name, model in _models(options.generators, profile).items()}
-    return plain(asdict(profile)) | {"generators": models, "data": options.data}
+    models = _models(options.generators, profile)
+    settings = {name: _settings(model) for name, model in models.items()}
+    return plain(asdict(profile)) | {"generators": settings, "data": options.data}
 
 
 def _profile(options: argparse.Namespace) -> Profile:
