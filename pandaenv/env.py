@@ -356,10 +356,14 @@ class Setting:
 
 
 def setting(workload, sites, rate, load, episode_jobs, split, warmup_days, seed) -> Setting:
-    """The setting of a configuration, from the last few made where its parts can be compared."""
+    """The setting of a configuration, from the last few made where its parts can be compared.
+
+    A file that has been written anew is another part.
+    """
     if isinstance(sites, list):
         sites = tuple(sites)
-    key = (workload, sites, rate, load, episode_jobs, split, warmup_days, seed)
+    written = workloads.stamp(workload), workloads.stamp(sites)
+    key = (workload, sites, rate, load, episode_jobs, split, warmup_days, seed, written)
     try:
         hash(key)
     except TypeError:
@@ -367,8 +371,10 @@ def setting(workload, sites, rate, load, episode_jobs, split, warmup_days, seed)
     return _kept_setting(*key)
 
 
-def _make_setting(workload, sites, rate, load, episode_jobs, split, warmup_days, seed) -> Setting:
-    stream = _stream(workload, sites, rate, load, seed)
+def _make_setting(
+    workload, sites, rate, load, episode_jobs, split, warmup_days, seed, written
+) -> Setting:
+    stream = _stream(workload, sites, rate, load, seed, written)
     lengths = {"episode_jobs": episode_jobs, "warmup_days": warmup_days}
     windows = stream.windows(split, **lengths)
     past = slice(0, max(window.stop for window in stream.windows("train", **lengths)))
@@ -391,7 +397,7 @@ _kept_setting = lru_cache(maxsize=4, typed=True)(_make_setting)
 
 
 @lru_cache(maxsize=2, typed=True)
-def _kept_stream(workload, sites, rate, load, seed) -> workloads.Stream:
+def _kept_stream(workload, sites, rate, load, seed, written) -> workloads.Stream:
     return workloads.make(workload).stream(catalogue(sites), rate=rate, load=load, seed=seed)
 
 

@@ -46,6 +46,8 @@ from .worlds import (
 )
 
 MAX_ATTEMPTS = 3
+LONGEST_S = 1e9
+"""Longest mean length of an outage: 30 years."""
 PAYLOAD_SHARE = 0.5
 """Share of recorded `failed` jobs whose own payload failed; ASSUMED. Their site failed the rest."""
 
@@ -61,16 +63,24 @@ class Scenario:
     outage_every_s: float = 14 * 86_400.0
     """Mean time from the end of one outage to the next, s; infinity for none."""
     outage_length_s: float = 6 * 3_600.0
-    """Mean length of an outage, s."""
+    """Mean length of an outage, s; finite, or what waits at a site would never end."""
     n_outages: int = 4
     """Outages drawn for each site; after them there are none."""
 
     def __post_init__(self):
         for name in ("outage_every_s", "outage_length_s"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.n_outages < 0:
-            raise ValueError(f"n_outages must be at least 0, got {self.n_outages}")
+            value = getattr(self, name)
+            if not (isinstance(value, int | float | np.number) and value > 0):
+                raise ValueError(f"{name} must be positive, got {value!r}")
+        if not self.outage_length_s <= LONGEST_S:
+            raise ValueError(
+                f"outage_length_s must be at most {LONGEST_S:.0e}, got {self.outage_length_s}"
+            )
+        is_whole = isinstance(self.n_outages, int | np.integer)
+        if not is_whole or isinstance(self.n_outages, bool) or self.n_outages < 0:
+            raise ValueError(
+                f"n_outages must be a whole number of at least 0, got {self.n_outages!r}"
+            )
 
     def outages(self, n_sites: int, start: float, rng: np.random.Generator) -> np.ndarray:
         """Draw begin and end of outages after `start`, float64 (S, 2 n_outages), increasing."""

@@ -26,6 +26,8 @@ COLUMNS = ("name", "tier", "cloud", "cores", "power", "disk", "ingress", "failur
 DEFAULT_POWER = 10.0
 """GFLOP/s per core of a site nobody knows: HS06 per core = 10 is the common default, and 1 HS06
 is read as 1 GFLOP/s."""
+MAX_CORES = 1e9
+"""Slots of the largest site anybody may ask for; sums over sites stay exact."""
 UNKNOWN = 11
 """Closeness of two sites that were never compared."""
 THROUGHPUT = 1e6 * np.array([1e4, 1284, 159, 35, 8.9, 2.8, 1.3, 0.7, 0.7, 0.7, 0.7, 0.7])
@@ -130,6 +132,8 @@ def catalogue(which: int | str | Path | Iterable[str] | Catalogue = 40) -> Catal
         return everything.take(range(int(which)))
     if isinstance(which, Path) or (isinstance(which, str) and _is_file_name(which)):
         return read_catalogue(which)
+    if isinstance(which, np.ndarray):
+        which = which.tolist()
     if which == "all":
         return everything
     if which == "tier1":
@@ -327,6 +331,7 @@ def _check_values(c: Catalogue) -> None:
             raise ValueError(f"{name} must have one value for each of {n} sites, got shape {shape}")
     _check_each(c, "tier", (c.tier >= 0) & (c.tier <= 3), "in 0..3")
     _check_each(c, "cores", c.cores >= 1, "at least 1")
+    _check_each(c, "cores", c.cores <= MAX_CORES, f"at most {MAX_CORES:.0e}")
     _check_each(c, "power", c.power > 0, "positive")
     _check_each(c, "disk", c.disk >= 0, "at least 0")
     _check_each(c, "ingress", c.ingress > 0, "positive")
@@ -376,6 +381,9 @@ def _integers(name: str, values: np.ndarray) -> np.ndarray:
     if (array != np.floor(array)).any():
         i = np.argwhere(array != np.floor(array))[0]
         raise ValueError(f"{name} must be whole numbers, got {array[tuple(i)]} in row {int(i[0])}")
+    if (np.abs(array) >= 2.0**63).any():
+        i = np.argwhere(np.abs(array) >= 2.0**63)[0]
+        raise ValueError(f"{name} must fit 64 bits, got {array[tuple(i)]} in row {int(i[0])}")
     return array.astype(np.int64)
 
 

@@ -13,6 +13,7 @@ Units: seconds since Monday 00:00 UTC, bytes, cores, GFLOP; rate in jobs a day.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -22,6 +23,7 @@ import pandas as pd
 
 from . import reference, schema
 from .jobs import JobArrays
+from .records import read
 from .sites import Catalogue, resolve
 
 DAY_S = 86_400.0
@@ -35,6 +37,8 @@ MIN_WORK = 1.0
 """GFLOP; records that used less (jobs closed before they ran used none) count as this much."""
 MIN_SLOTS = 8
 """Slots of the smallest site, so that every site can run an eight-core job whatever the load."""
+MAX_SLOTS = 1e9
+"""Slots of the largest grid anybody may ask for, a thousand times those of ATLAS."""
 EIGHT_CORE_SHARE = 0.03
 """Share of user-analysis jobs with eight cores; 97 % have one (ATLAS, 2024)."""
 EXTRA_REPLICAS = (2.0, 3.4)
@@ -116,7 +120,7 @@ class Stream:
 
     def _part(self, split: str) -> tuple[float, float]:
         """Begin and end of a split in seconds; the end of the last part takes the last job in."""
-        if split not in N_WINDOWS:
+        if not isinstance(split, str) or split not in N_WINDOWS:
             raise ValueError(f"unknown split {split!r}; known: {', '.join(N_WINDOWS)}")
         begin = np.floor(self.jobs.time[0] / WEEK_S) * WEEK_S
         weeks = round((self.jobs.time[-1] - begin) / WEEK_S)
@@ -190,7 +194,7 @@ class Synthetic:
         if isinstance(self.source, pd.DataFrame):
             return schema.check(self.source)
         if isinstance(self.source, Path) and self.source.is_file():
-            return _read_pool(self.source)
+            return _read_pool(self.source, stamp(self.source))
         return schema.check(_generator(self.source).sample(self.n, seed=self.seed))
 
     stream = Trace.stream
@@ -234,6 +238,7 @@ def make_stream(
 ) -> Stream:
     """Return checked records as a stream; arguments as for `Trace.stream`."""
     _check_positive("load", load)
+    _check_seed(seed)
     thinning, folding, placing, copying, widening = np.random.default_rng(seed).spawn(5)
     format_, formats = _codes_by_frequency(records["datatype"])
     burst = _bursts(records, format_)
@@ -427,8 +432,14 @@ def scale(catalogue: Catalogue, offered: float, load: float) -> Catalogue:
     transfers run at 0.5, 1.2 and 17 MB/s (5, 50 and 95 % of the pairs of 150 sites), which is near
     the 0.4, 1.7 and 36 MB/s measured for stage-in on ATLAS.
     """
-    mean_power = capacity(catalogue) / catalogue.cores.sum()
-    slots = share_slots(round(offered / mean_power / load), catalogue.cores)
+    mean_power = capacity(catalogue) / float(catalogue.cores.sum())
+    needed = offered / mean_power / load
+    if not needed <= MAX_SLOTS:
+        raise ValueError(
+            f"a grid must have at most {MAX_SLOTS:.0e} slots, got {needed:.2g} for {offered:.2g} "
+            f"GFLOP/s at load={load:g}"
+        )
+    slots = share_slots(round(needed), catalogue.cores)
     factor = offered / load / float(slots @ catalogue.power)
     shrink = slots / catalogue.cores
     return replace(
@@ -473,13 +484,23 @@ def _find(source: str | Path) -> Path:
     raise ValueError(f"unknown workload {str(source)!r}; known: {', '.join(_NAMED)}, or a file")
 
 
-@lru_cache(maxsize=2)
-def _read_pool(path: Path) -> pd.DataFrame:
-    read = pd.read_parquet if path.suffix == ".parquet" else pd.read_csv
+def stamp(source) -> tuple | None:
+    """Which file or folder a path means now and when it was written; None where it means none."""
+    if not isinstance(source, str | Path):
+        return None
     try:
-        return schema.check(read(path))
+        found = os.stat(source)
+    except (OSError, ValueError):
+        return None
+    return os.path.abspath(source), found.st_mtime_ns, found.st_size, found.st_ino
+
+
+@lru_cache(maxsize=2)
+def _read_pool(path: Path, written: tuple | None) -> pd.DataFrame:
+    try:
+        return read(path)
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} must be a table of job records: {error}") from error
+        raise ValueError(f"a workload must be a table of job records: {error}") from error
 
 
 @lru_cache(maxsize=2)
@@ -500,6 +521,12 @@ def _check_positive(name: str, value: float) -> None:
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not (is_number and np.isfinite(value) and value > 0):
         raise ValueError(f"{name} must be positive and finite, got {name}={value!r}")
+
+
+def _check_seed(seed: int) -> None:
+    is_whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not (is_whole and seed >= 0):
+        raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
 
 
 def _check_lengths(episode_jobs: int, warmup_days: float) -> None:

@@ -20,6 +20,9 @@ N_CHANNELS = 8
 MEMORY_S = 6 * 3600.0
 """Counts of recent ends halve at every multiple of this time; ASSUMED."""
 
+MAX_WORK = 9e15
+"""GFLOP; the MFLOP of all jobs in one queue must fit 64 bits."""
+
 FUTURE, MOVING, QUEUED, RUNNING, FINISHED, FAILED, LOST, REJECTED = range(8)
 """States of a job. FAILED: its payload failed. LOST: its site failed it MAX_ATTEMPTS times."""
 STATES = ("future", "moving", "queued", "running", "finished", "failed", "lost", "rejected")
@@ -134,6 +137,10 @@ def grid_of(catalogue: Catalogue, jobs: JobArrays, estimate: np.ndarray | None =
     for name in ("time", "work", "nbytes", "cores", "dataset", "status"):
         stream[name] = getattr(jobs, name)
     estimate = np.full(len(jobs), jobs.work.mean()) if estimate is None else estimate
+    if not estimate.sum() < MAX_WORK:
+        raise ValueError(
+            f"the work of all jobs must be below {MAX_WORK:.0e} GFLOP, got {estimate.sum():.2g}"
+        )
     stream["estimate"] = np.rint(estimate * 1e3)
     link = np.ascontiguousarray(catalogue.link, dtype=np.float64)
     return Grid(sites, link, stream, np.array(jobs.replicas))

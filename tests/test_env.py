@@ -15,7 +15,7 @@ import pandaenv
 from pandaenv import policies
 from pandaenv.reward import COSTS, LOSS
 from pandaenv.simulator import Scenario, advance
-from pandaenv.sites import catalogue
+from pandaenv.sites import PATH, catalogue
 from pandaenv.workload import Reference, Trace
 from pandaenv.worlds import STATES, clear, worlds_of
 
@@ -372,6 +372,8 @@ def test_numpy_integers_are_actions(make):
         ({"scenario": "surge"}, "unknown scenario 'surge'; known: normal"),
         ({"render_mode": "human"}, "unknown render_mode 'human'; known: None"),
         ({"split": "dev"}, "unknown split 'dev'; known: train, test"),
+        ({"split": ["train"]}, r"unknown split \['train'\]; known: train, test"),
+        ({"workload_seed": None}, "seed must be a whole number"),
         ({"wait_limit": -1}, "wait_limit must be at least 0, got -1"),
         ({"byte_limit": float("nan")}, "byte_limit must be at least 0, got nan"),
         ({"rate": 0}, "rate must be positive"),
@@ -386,6 +388,18 @@ def test_numpy_integers_are_actions(make):
 def test_a_wrong_option_is_named_with_what_is_known(make, option, message):
     with pytest.raises(ValueError, match=message):
         make(**option)
+
+
+def test_files_written_anew_make_another_environment(make, trace, tmp_path):
+    pool, grid = tmp_path / "pool.parquet", tmp_path / "grid.csv"
+    lines = PATH.read_text().splitlines()
+    seen = []
+    for n in (3, 5):
+        trace.records.iloc[:-n].to_parquet(pool)
+        grid.write_text("\n".join(lines[: 1 + n]))
+        env = make(workload=str(pool), sites=str(grid), rate=None).unwrapped
+        seen.append((int(env.action_space.n), len(env.stream.jobs) - len(trace.records)))
+    assert seen == [(3, -3), (5, -5)]
 
 
 def test_reset_options_are_checked(make):

@@ -313,3 +313,18 @@ def test_scenario_draws_outages_that_alternate_after_the_start():
 def test_scenario_refuses_times_that_are_not_positive(wrong):
     with pytest.raises(ValueError, match="must be positive"):
         Scenario(**wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"outage_length_s": np.inf}, {"n_outages": 2.5}, {"n_outages": -1}, {"outage_every_s": "1"}],
+)
+def test_scenario_refuses_what_it_cannot_draw(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        Scenario(**wrong)
+
+
+def test_work_beyond_what_a_queue_can_count_is_refused():
+    with pytest.raises(ValueError, match=r"below 9e\+15 GFLOP, got 1e\+18"):
+        Simulator(sites([1], [1]), jobs([0], [1e18], [[True]]))

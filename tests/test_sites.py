@@ -94,6 +94,11 @@ def test_a_list_of_names_a_file_and_a_catalogue_are_accepted(tmp_path):
     assert catalogue(named) is named
 
 
+def test_names_may_be_an_array():
+    names = ("BNL-ATLAS", "MWT2")
+    assert set(catalogue(np.array(names)).names) == set(names)
+
+
 def test_queue_names_resolve_to_sites(everything):
     assert resolve("BNL-ATLAS_SHORT") == "BNL-ATLAS_SHORT"
     assert resolve("BNL-ATLAS_SHORT", among=catalogue("tier1").names) == "BNL-ATLAS"
@@ -109,6 +114,8 @@ def test_queue_names_resolve_to_sites(everything):
     ("changes", "message"),
     [
         ({"cores": [0, 5]}, "cores must be at least 1, got 0 at site 'here'"),
+        ({"cores": [1e10, 5]}, r"cores must be at most 1e\+09, got 10000000000 at site 'here'"),
+        ({"cores": [1e20, 5]}, r"cores must fit 64 bits, got 1e\+20 in row 0"),
         ({"cores": [1.5, 5]}, "cores must be whole numbers, got 1.5 in row 0"),
         ({"power": [10, -1]}, "power must be positive, got -1.0 at site 'there'"),
         ({"power": [10, np.nan]}, "power must be finite, got nan in row 1"),

@@ -363,6 +363,25 @@ def test_empty_and_foreign_tables_are_refused(records):
         Synthetic(pd.DataFrame({"x": [1.0]})).stream(CATALOGUE, rate=700, load=0.6)
 
 
+def test_a_pool_written_anew_is_read_anew(records, tmp_path):
+    path = tmp_path / "pool.parquet"
+    for factor in (1, 2):
+        records.assign(workload=factor * records["workload"]).to_parquet(path)
+        assert Synthetic(path).records["workload"].sum() == factor * records["workload"].sum()
+
+
+def test_a_grid_beyond_all_bounds_is_refused(records):
+    for changed, load in ((records, 1e-300), (records.assign(workload=1e300), 0.6)):
+        with pytest.raises(ValueError, match=r"at most 1e\+09 slots"):
+            Trace(changed).stream(CATALOGUE, rate=700, load=load)
+
+
+@pytest.mark.parametrize("seed", [None, -1, 1.5, "0", True])
+def test_a_seed_must_be_a_whole_number(records, seed):
+    with pytest.raises(ValueError, match="seed must be a whole number of at least 0, got"):
+        Trace(records).stream(CATALOGUE, rate=700, load=0.6, seed=seed)
+
+
 def test_unknown_workloads_are_refused(tmp_path):
     with pytest.raises(ValueError, match="unknown workload 'nope'; known: reference, tabddpm"):
         workload.make("nope")
