@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from metrics import columns
+from pandaenv import records
 
-TEST_SHARE = 0.2
 REFERENCE = "reference"
 
 
@@ -63,12 +63,8 @@ def _folder(path: Path) -> Source:
 
 
 def _split(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    order = np.random.default_rng([seed, 80]).permutation(len(table))
-    n_test = max(1, round(TEST_SHARE * len(table)))
-    return (
-        table.iloc[order[n_test:]].reset_index(drop=True),
-        table.iloc[order[:n_test]].reset_index(drop=True),
-    )
+    train, test = records.split(table, seed=seed)
+    return train.reset_index(drop=True), test.reset_index(drop=True)
 
 
 def read_table(path: Path) -> pd.DataFrame:
