@@ -140,6 +140,9 @@ def play(
     from pandaenv import policies
 
     with _one_sentence():
+        known = [name for name in gym.registry if name.startswith("PandaSiteAllocation")]
+        if env not in known:
+            raise ValueError(f"unknown environment {env!r}; known: {', '.join(known)}")
         broker = policies.make(policy)
         given = {"episode_jobs": jobs, "workload": workload, "rate": rate, "load": load}
         world = gym.make(env, **{k: v for k, v in given.items() if v is not None})
@@ -200,6 +203,8 @@ def _read(path: Path, part: str):
 
 
 def _write_text(path: Path, text: str) -> None:
+    if path.is_dir():
+        raise ValueError(f"the output must be a file; {path} is a folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + ".part")
     draft.write_text(text, encoding="utf-8")

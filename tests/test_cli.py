@@ -68,6 +68,10 @@ def test_fit_sample_and_evaluate_follow_each_other(ingested, tmp_path):
     code, out, err = run(*words, "--only", "WD", "--only", "JSD")
     assert code == 0 and "WD" in out, err
     assert json.loads((tmp_path / "r.json").read_text())
+    (tmp_path / "r").mkdir()
+    code, _, err = run(*words[:-1], tmp_path / "r", "--only", "WD")
+    assert code == 1 and "r is a folder" in err
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_play_prints_one_line_an_episode(ingested, tmp_path):
@@ -94,7 +98,8 @@ def test_info_lists_the_known_names():
         (["sample", "nowhere", "5", "--out", "s.csv"], "nowhere"),
         (["evaluate", "a.csv", "b.csv", "c.csv"], "a.csv does not exist"),
         (["play", "--policy", "nobody"], "unknown policy 'nobody'"),
-        (["play", "NoSuchEnv-v0"], "NoSuchEnv"),
+        (["play", "NoSuchEnv-v0"], "unknown environment 'NoSuchEnv-v0'; known: PandaSite"),
+        (["play", "CartPole-v1"], "unknown environment 'CartPole-v1'; known: PandaSite"),
         (["play", "--workload", "nowhere.csv"], "nowhere.csv"),
     ],
 )
