@@ -11,8 +11,9 @@ attempt early; the job queues again at its site, at most 3 attempts in all, then
 payload failure ends the job wherever it runs. An outage fails what runs and stops starts;
 transfers go on and storage stays readable. A job that can never run where it was put is rejected.
 Events of one instant are handled in the order they were scheduled, and before an arrival of that
-instant. A site cannot tell what happens at another, so a placement changes the future of its own
-site only (`pandaenv.reward` relies on this).
+instant; begin and end of an outage are scheduled when the one before is handled. A site cannot tell
+what happens at another, so a placement changes the future of its own site only (`pandaenv.reward`
+relies on this).
 
 Whether an attempt fails is u(seed, job, attempt) < p(site), a counter hash without the site in it:
 all policies meet the same world, and a job that fails somewhere fails at every worse site too.

@@ -78,10 +78,13 @@ class Twin:
         self.expect_outages(outages)
 
     def expect_outages(self, outages):
-        for s, times in enumerate(outages):
-            for i, time in enumerate(times):
-                if time < math.inf:
-                    self.schedule(float(time), "down" if i % 2 == 0 else "up", s)
+        self.switches = [[float(t) for t in times if t < math.inf] for times in outages]
+        for s in range(len(self.switches)):
+            self.schedule_switch(s, "down")
+
+    def schedule_switch(self, s, kind):
+        if self.switches[s]:
+            self.schedule(self.switches[s].pop(0), kind, s)
 
     def schedule(self, time, kind, subject):
         self.tokens += 1
@@ -143,7 +146,8 @@ class Twin:
         fate = "finished"
         if uniform(self.seed, job.index, job.attempts, 0) < site.failure_rate:
             fate = "retry"
-            seconds = seconds * uniform(self.seed, job.index, job.attempts, 1) ** 2
+            u = uniform(self.seed, job.index, job.attempts, 1)
+            seconds = seconds * (u * u)  # u ** 2 is the C library's pow, at times a bit off
         elif job.status in ("closed", "cancelled"):
             fate = "failed"
         elif job.status == "failed" and uniform(self.seed, job.index, 0, 2) < PAYLOAD_SHARE:
@@ -171,6 +175,7 @@ class Twin:
         job.state, job.end = ("lost" if fate == "retry" else fate), self.now
 
     def down(self, s, _):
+        self.schedule_switch(s, "up")
         site = self.sites[s]
         site.up = False
         stopped = [job for job in site.placed if job.index in site.running]
@@ -179,6 +184,7 @@ class Twin:
             self.after(job, "retry")
 
     def up(self, s, _):
+        self.schedule_switch(s, "down")
         self.sites[s].up = True
         self.fill(s)
 
