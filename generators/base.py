@@ -94,7 +94,7 @@ class Generator(ABC):
             delattr(self, name)
         layout = transform.Layout.of(table)
         numbers, codes = layout.split(table)
-        self.losses_, self.n_steps_ = pd.DataFrame(), 0
+        self.losses_, self.n_steps_, self.seconds_ = pd.DataFrame(), 0, 0.0
         self._fit(layout, numbers, codes, plan)
         self.layout_ = layout
         return self
@@ -134,6 +134,7 @@ class Generator(ABC):
             "config": asdict(self.config),
             "columns": self.layout_.to_json(),
             "n_steps": self.n_steps_,
+            "seconds": self.seconds_,
             "losses": list(self.losses_.columns),
             "sha256": digest,
         }
@@ -163,7 +164,7 @@ class Generator(ABC):
         as_tuple = {k: tuple(v) if isinstance(v, list) else v for k, v in card["config"].items()}
         self = cls(cls.Config(**as_tuple))
         self.layout_ = transform.Layout.from_json(card["columns"])
-        self.n_steps_ = int(card["n_steps"])
+        self.n_steps_, self.seconds_ = int(card["n_steps"]), float(card["seconds"])
         losses = pd.DataFrame(arrays["losses"], columns=card["losses"])
         self.losses_ = losses.astype({"step": int} if "step" in losses else {})
         self._from_arrays(self.layout_, arrays)

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +44,9 @@ from generators.transform import Layout, Numericals, fit_scale
 CHUNK = 8192  # rows sampled at once
 TIME_GROUPS = 256  # distinct times in a training batch, evenly spread; each serves a run of rows
 LEVELS = (0.05, 0.15, 0.3, 0.5)  # t / T at which an anomaly score looks
+ROUNDS, ROUND_ROWS, ROUND_STEPS = 4, 4096, 20  # of calibration: samples, rows each, times visited
+CALIBRATION = 0.07  # of the training's work, at most
+PSEUDO = 4.0  # rows added to every category's count, so that a rare one is not chased by chance
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class TabDDPMConfig:
     atom_share: float = 0.005  # a value with this share of rows becomes a category of its own
     dequantise: bool = True  # a repeated value stands for its interval of ranks, not for the middle
     objective: str = "v-ce"  # "eps-kl" is the paper's
+    calibrate: bool = True  # tilt the sampled logits until the marginals are those of the table
     reveal: float = 0.1  # share of rows trained with some categories known, for `where`
     batch_size: int = 1024  # paper: 4096 at most
     lr: float = 2e-3  # paper: searched from 1e-5 to 3e-3
@@ -78,8 +82,8 @@ class TabDDPMConfig:
 
 PAPER = dict(
     steps=1000, d_layers=(256, 256), d_embed=0, n_frequencies=0, n_cells=1, atom_share=1.0,
-    dequantise=False, objective="eps-kl", reveal=0.0, batch_size=4096, lr=2e-4, warmup=0,
-    n_steps=30_000,
+    dequantise=False, objective="eps-kl", calibrate=False, reveal=0.0, batch_size=4096, lr=2e-4,
+    warmup=0, n_steps=30_000,
 )  # fmt: skip
 
 
@@ -334,6 +338,7 @@ class Diffusion(nn.Module):
         _constant(self, "Ks", torch.tensor(fields.Ks, dtype=torch.float64))
         _constant(self, "alpha_bar", cosine_schedule(config.n_timesteps))
         _constant(self, "z_max", -torch.special.ndtri(fields.edge))
+        _constant(self, "tilt", torch.zeros(sum(fields.Ks)))
 
     def loss(
         self, z_0: Tensor, weight: Tensor, x_0: Tensor, rng: torch.Generator
@@ -449,6 +454,19 @@ class Diffusion(nn.Module):
                     x[:, column] = category
         return z, x
 
+    @torch.no_grad()
+    def calibrate(self, marginals: Tensor, n: int, rng: torch.Generator) -> None:
+        """Tilt the logits until categories are sampled as often as `marginals` (sum of K,) say.
+
+        DIFF: paper samples the network as it is; we correct its marginals because small errors of
+        the network add up along the chain, always in favour of the frequent categories.
+        """
+        for _ in range(ROUNDS if self.slices.Ks else 0):
+            _, x = self.sample(n, ROUND_STEPS, {}, rng)
+            counts = torch.cat([torch.bincount(part, minlength=K)
+                                for part, K in zip(x.T, self.slices.Ks, strict=True)])  # fmt: skip
+            self.tilt += torch.log((n * marginals + PSEUDO) / (counts + PSEUDO))
+
     def _step_numerical(
         self, z_t: Tensor, out: Tensor, alpha_bar_t: float, alpha_bar_s: float, rng: torch.Generator
     ) -> Tensor:
@@ -468,7 +486,7 @@ class Diffusion(nn.Module):
         rng: torch.Generator,
     ) -> Tensor:
         """x_0 ~ softmax(logits) q(x_t | x_0), then x_s ~ q(x_s | x_t, x_0)."""
-        x_0 = self._draw_x_0(x_t, logits, alpha_bar_t, rng)
+        x_0 = self._draw_x_0(x_t, logits + self.tilt, alpha_bar_t, rng)
         origin, stay, other = posterior_categorical(
             (x_t == x_0).double(), alpha_bar_t, alpha_bar_s, self.Ks
         )
@@ -675,10 +693,21 @@ class TabDDPM(Generator):
             "columns": layout.to_json(),
             "data": training.fingerprint(numbers, codes) if plan.checkpoint else "",
         }
+        if config.calibrate and plan.budget is not None:
+            plan = replace(plan, budget=plan.budget * (1 - CALIBRATION))
         learner = Descent(self.diffusion_, loss, [optimizer])
         history = training.run(learner, len(numbers), plan, pace, key=key, label=self.name,
                                began=began)  # fmt: skip
         self.n_steps_, self.losses_ = history.n_steps, history.losses
+        self.seconds_ = history.seconds
+        self._calibrate(rows, plan.seed)
+
+    def _calibrate(self, rows: Rows, seed: int) -> None:
+        work = 3 * CALIBRATION * self.n_steps_ * self.config.batch_size  # a step costs 3 forwards
+        n = min(ROUND_ROWS, int(work / (ROUNDS * ROUND_STEPS)))
+        if self.config.calibrate and n >= training.MIN_BATCH:
+            rng = torch.Generator().manual_seed(seed)
+            self.diffusion_.calibrate(rows.log_marginals().exp(), n, rng)
 
     def _check_cells(self, layout: Layout) -> None:
         names = [c.name for c in layout.numericals]
@@ -715,9 +744,12 @@ class TabDDPM(Generator):
         return self.fields_.decode(z, x, n_cats)
 
     def _to_arrays(self) -> dict[str, np.ndarray]:
-        state = {} if self.diffusion_ is None else self.diffusion_.state_dict()
-        weights = {f"weights.{k}": v.numpy() for k, v in state.items()}
-        return {**self.fields_.scales.to_arrays(), **weights, "n_rows": np.array([self.n_rows_])}
+        arrays = {**self.fields_.scales.to_arrays(), "n_rows": np.array([self.n_rows_])}
+        if self.diffusion_ is not None:
+            arrays["tilt"] = self.diffusion_.tilt.numpy()
+            weights = self.diffusion_.state_dict()
+            arrays |= {f"weights.{k}": v.numpy() for k, v in weights.items()}
+        return arrays
 
     def _from_arrays(self, layout: Layout, arrays: dict[str, np.ndarray]) -> None:
         self.n_rows_ = int(arrays["n_rows"][0])
@@ -726,5 +758,6 @@ class TabDDPM(Generator):
                    if k.startswith("weights.")}  # fmt: skip
         if self.diffusion_ is not None:
             self.diffusion_.load_state_dict(weights)
+            self.diffusion_.tilt.copy_(torch.from_numpy(arrays["tilt"]))
         elif weights:
             raise ValueError("there are weights but no column that varies")

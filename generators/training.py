@@ -78,6 +78,7 @@ class History:
     """What a run leaves beside the weights."""
 
     n_steps: int
+    seconds: float  # of wall clock, over all parts of a resumed run
     losses: pd.DataFrame  # step, lr, and the mean of each loss term since the row before
 
 
@@ -89,6 +90,7 @@ class State:
     averaged: AveragedModel
     rng: torch.Generator
     step: int = 0
+    seconds: float = 0.0
     terms: list[str] = field(default_factory=list)
     rows: list[list[float]] = field(default_factory=list)
     sums: list[float] = field(default_factory=list)
@@ -160,7 +162,7 @@ def run(
     _loop(state, n_rows, plan, pace, n_steps, run_key, label)
     learner.module.load_state_dict(state.averaged.module.state_dict())
     losses = pd.DataFrame(state.rows, columns=["step", "lr", *state.terms])
-    return History(n_steps, losses.astype({"step": int}))
+    return History(n_steps, state.seconds, losses.astype({"step": int}))
 
 
 def _loop(
@@ -168,6 +170,7 @@ def _loop(
 ) -> None:
     window = max(1, n_steps // HISTORY_ROWS)
     saved, done = time.monotonic(), state.step
+    began = saved - state.seconds
     with tqdm(
         total=n_steps,
         initial=done,
@@ -181,6 +184,7 @@ def _loop(
             if plan.progress and state.step % window == 0:
                 bar.set_postfix(loss=f"{sum(state.rows[-1][2:]):.4g}", refresh=False)
             bar.update()
+            state.seconds = time.monotonic() - began
             if plan.checkpoint is not None and time.monotonic() - saved >= plan.every:
                 _try_write(plan.checkpoint, state, run_key, n_steps)
                 saved = time.monotonic()
@@ -275,6 +279,7 @@ def write_checkpoint(path: Path, state: State, run_key: str, n_steps: int) -> No
         "format": FORMAT,
         "run": run_key,
         "step": str(state.step),
+        "seconds": str(state.seconds),
         "n_steps": str(n_steps),
         "terms": json.dumps(state.terms),
         "digest": _digest_of(tensors),
@@ -309,6 +314,7 @@ def _resume(state: State, path: Path | None, run_key: str) -> int | None:
             "steps differ); remove it or name another file"
         )
     state.restore(tensors, int(meta["step"]), json.loads(meta["terms"]))
+    state.seconds = float(meta["seconds"])
     return int(meta["n_steps"])
 
 

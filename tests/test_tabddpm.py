@@ -1,5 +1,6 @@
 """TabDDPM: the algebra against slow plain restatements, and what sampling promises."""
 
+import copy
 import math
 
 import numpy as np
@@ -285,6 +286,19 @@ def test_a_trained_model_learns_marginals_spikes_and_dependence(trained):
     assert (sample["like"] == "k_" + sample["site"]).mean() > 0.9
     assert sample.loc[sample["site"] == "a", "x"].mean() < -2 < 2 < sample.loc[
         sample["site"] != "a", "x"].mean()  # fmt: skip
+
+
+def test_calibration_gives_biased_heads_the_marginals_of_the_table(trained):
+    biased = copy.deepcopy(trained)
+    diffusion = biased.diffusion_
+    with torch.no_grad():
+        diffusion.net.head.bias[diffusion.d] -= 1.5  # site a
+    shares = [biased.sample(3000, seed=0)["site"].eq("a").mean()]
+    rows = Rows.of(biased.fields_, *biased.layout_.split(TABLE))
+    diffusion.calibrate(rows.log_marginals().exp(), 2000, rng())
+    shares.append(biased.sample(3000, seed=0)["site"].eq("a").mean())
+    true = TABLE["site"].eq("a").mean()
+    assert abs(shares[0] - true) > 0.1 > 0.05 > abs(shares[1] - true)
 
 
 def test_where_is_obeyed_and_the_rest_follows(trained):
