@@ -1,5 +1,7 @@
 """Workloads: rate, load, profile, replicas, windows, and what they refuse."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -413,3 +415,22 @@ def test_a_short_replay_is_cut_at_three_quarters(records):
     lengths = {"episode_jobs": 100, "warmup_days": 0.5}
     assert max(stream.jobs.time[w.stop - 1] for w in stream.windows("train", **lengths)) < border
     assert min(stream.jobs.time[w.first] for w in stream.windows("test", **lengths)) >= border
+
+
+# The bundled pool
+
+
+def test_the_bundled_pool_spans_eight_weeks_at_the_default_rate():
+    stream = Synthetic().stream(sites.catalogue(40), rate=5_500, load=0.6)
+    assert stream.duration == 8 * WEEK_S
+    assert abs(stream.rate / 5_500 - 1) < 0.02
+    assert abs(stream.realised_load / 0.6 - 1) < 1e-3
+
+
+def test_the_bundled_pool_is_read_when_asked_for_and_without_torch():
+    code = (
+        "import sys; from pandaenv import workload; pool = workload.make('tabddpm')\n"
+        "assert 'records' not in vars(pool)\n"
+        "assert len(pool.records) > 300_000 and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
