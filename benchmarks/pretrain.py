@@ -11,6 +11,7 @@ on rows held out, versions and command. A run stopped on the way goes on from `-
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import sys
 import time
@@ -20,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 import generators
+from generators.base import Generator
 from metrics import evaluate
 from pandaenv import reference, schema
 
@@ -44,18 +46,39 @@ def main(arguments: list[str] | None = None) -> None:
     pool = rounded(model.sample(options.pool, seed=options.seed, steps=options.sampling_steps))
     rows_per_s = options.pool / (time.monotonic() - began)
     write_pool(pool, options.out / "pool.parquet")
-    card = {
-        "data": {"records": "pandaenv.reference.records", "days": options.days,
-                 "rate": options.rate, "seed": options.seed, "train_rows": len(train)},
-        "model": {"n_steps": model.n_steps_, "fit_seconds": round(model.seconds_, 1),
-                  "bytes": sum(p.stat().st_size for p in options.out.glob("weights-*"))},
-        "pool": {"rows": options.pool, "seed": options.seed, "steps": options.sampling_steps,
-                 "rows_per_s": round(rows_per_s), "sha256": sha256(options.out / "pool.parquet"),
-                 "bytes": (options.out / "pool.parquet").stat().st_size},
+    card = describe(model, train, options) | {
+        "pool": describe_pool(options) | {"rows_per_s": round(rows_per_s)},
         "scores": scores(train, pool, holdout, options.judged, options.seed),
-    }  # fmt: skip
+    }
     write_json(options.out / "card.json",
                card | provenance("benchmarks.pretrain", arguments, options.seed))  # fmt: skip
+
+
+def describe(model: Generator, train: pd.DataFrame,
+             options: argparse.Namespace) -> dict:  # fmt: skip
+    """What the model was trained on, how long, and how large it is."""
+    rows = pd.util.hash_pandas_object(train, index=False).to_numpy()
+    return {
+        "data": {
+            "records": "pandaenv.reference.records", "days": options.days, "rate": options.rate,
+            "seed": options.seed, "train_rows": len(train),
+            "sha256": hashlib.sha256(rows.tobytes()).hexdigest(),
+        },
+        "model": {
+            "generator": model.name, "config": dataclasses.asdict(model.config),
+            "n_steps": model.n_steps_, "fit_seconds": round(model.seconds_, 1),
+            "bytes": sum(path.stat().st_size for path in options.out.glob("weights-*")),
+        },
+    }  # fmt: skip
+
+
+def describe_pool(options: argparse.Namespace) -> dict:
+    """How the pool was sampled, and the hash it is known by."""
+    path = options.out / "pool.parquet"
+    return {
+        "rows": options.pool, "seed": options.seed, "sampling_steps": options.sampling_steps,
+        "sha256": sha256(path), "bytes": path.stat().st_size,
+    }  # fmt: skip
 
 
 def split(records: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -94,7 +117,8 @@ def scores(
     """The pool against rows the model never saw, beside the real floor."""
     draw = pool.sample(min(judged, len(pool)), random_state=seed, ignore_index=True)
     report = evaluate(train, draw, holdout.iloc[: 2 * len(draw)], seed=seed)
-    return report.table1().astype(float).to_dict("index")
+    return {"n": report.n, "n_train": report.n_train, "synthetic": report.synthetic.values,
+            "floor": report.floor.values}  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:
