@@ -142,7 +142,7 @@ def main(argv: list[str] | None = None) -> None:
     print(to_markdown(rows))
     if args.out:
         result = {
-            "env": {"id": ENV_ID, **settings},
+            "env": {"id": ENV_ID, **settings, "workload": Path(args.workload).name},
             "policies": rows,
             "differences": [d for name in contestants for d in differences(episodes, name)],
             "episodes": episodes.to_dict("records"),

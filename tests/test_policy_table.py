@@ -1,11 +1,14 @@
 """The table of policies: paired differences, intervals, and that all meet the same worlds."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from benchmarks.policies import differences, interval, summary, to_markdown
+from benchmarks.policies import differences, interval, main, summary, to_markdown
+from pandaenv import policies, reference
 
 
 @pytest.fixture
@@ -56,3 +59,14 @@ def test_the_table_is_sorted_by_flow(episodes):
     assert "less than b by" in table[0]
     assert table[2] == "| a | 1.000 | 1.000 (1.000 to 1.000) | 0.0000 |"
     assert table[3] == "| b | 2.000 |  | 0.0000 |"
+
+
+def test_the_command_writes_what_it_prints(tmp_path, capsys):
+    pool, out = tmp_path / "pool.parquet", tmp_path / "result.json"
+    reference.records(days=28, seed=1, rate=300).to_parquet(pool)
+    arguments = f"--workload {pool} --sites 4 --rate 250 --jobs 50 --seeds 3 --out {out}"
+    main(arguments.split())
+    result = json.loads(out.read_text())
+    assert to_markdown(result["policies"]) in capsys.readouterr().out
+    assert len(result["episodes"]) == 3 * len(policies.names())
+    assert str(tmp_path) not in out.read_text()
