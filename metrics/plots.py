@@ -18,6 +18,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from metrics import association, columns, report
 
@@ -221,9 +222,15 @@ def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 def _dress(axis, is_log: bool, edges: np.ndarray) -> None:
     if is_log:
         axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(_power)  # the default writes formulas, which are switched off
+        axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_xlim(edges[0], edges[-1])
     axis.set_ylim(bottom=0)
     axis.set_yticks([])
+
+
+def _power(x: float, _: int) -> str:
+    return f"{x:g}" if 1e-3 < x < 1e4 else f"1e{np.log10(x):.0f}"
 
 
 @matplotlib.rc_context(STYLE)

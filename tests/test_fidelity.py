@@ -176,6 +176,12 @@ def test_data_never_becomes_markup(finished):
         assert "<script" not in figure.read_text()
 
 
+def test_logarithmic_axes_have_labels_one_can_read():
+    long_tail = pd.DataFrame({"bytes": np.random.default_rng(0).lognormal(20, 3, 2_000)})
+    drawn = plots.svg(plots.numericals(long_tail, {"mine": long_tail}))
+    assert "<!-- 1e8 -->" in drawn and "math" not in drawn
+
+
 def test_the_page_needs_no_other_file(finished):
     out, _ = finished
     page = (out / "report.html").read_text()
