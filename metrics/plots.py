@@ -222,7 +222,7 @@ def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 def _dress(axis, is_log: bool, edges: np.ndarray) -> None:
     if is_log:
         axis.set_xscale("log")
-        axis.xaxis.set_major_formatter(_power)  # the default writes formulas, which are switched off
+        axis.xaxis.set_major_formatter(_power)  # not the default: formulas are off
         axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_xlim(edges[0], edges[-1])
     axis.set_ylim(bottom=0)
