@@ -1,0 +1,61 @@
+"""README's tables, rendered from the committed results.
+
+In: README.md with pairs of marks, `<!-- NAME -->` and `<!-- end -->`, and `results/NAME.json`.
+Out: README.md with the table of each result between its marks.
+
+    python -m benchmarks.readme
+"""
+
+import json
+import re
+from pathlib import Path
+
+from . import fidelity, policies
+from .provenance import write_text
+
+README = Path(__file__).parent.parent / "README.md"
+RESULTS = Path(__file__).parent / "results"
+BLOCK = re.compile(r"<!-- (?P<name>[\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
+
+
+def main() -> None:
+    """Render README.md anew."""
+    print(write_text(README, render(README.read_text(encoding="utf-8"))).name)
+
+
+def render(text: str) -> str:
+    """`text` with every marked block filled from the result of its name."""
+    return BLOCK.sub(lambda block: _filled(block["name"]), text)
+
+
+def _filled(name: str) -> str:
+    result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    table = TABLES[name.split("-")[0]](result)
+    return f"<!-- {name} -->\n{table.strip()}\n\n{_source(name, result)}\n<!-- end -->"
+
+
+def _source(name: str, result: dict) -> str:
+    """Where the numbers come from and how to make them again."""
+    file = f"benchmarks/results/{name}.json"
+    made = f"`{result['command']}`, seed {_seeds(result['seed'])}"
+    return f"Made by {made}; numbers, versions and processor in [{file}]({file})."
+
+
+def _seeds(seed: int | list[int]) -> str:
+    if isinstance(seed, int):
+        return str(seed)
+    return f"{seed[0]} to {seed[-1]}" if len(seed) > 1 else str(seed[0])
+
+
+def _fidelity(result: dict) -> str:
+    return fidelity.text(result).split("\n", 1)[1]  # the heading is README's own
+
+
+def _policies(result: dict) -> str:
+    return policies.to_markdown(result["policies"])
+
+
+TABLES = {"fidelity": _fidelity, "ppo": _policies, "policies": _policies}
+
+if __name__ == "__main__":
+    main()
