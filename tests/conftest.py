@@ -1,10 +1,14 @@
-"""Before the first test, throw away compiled kernels that are older than a source they came from.
+"""What holds for all tests: one thread for torch, and no compiled kernel older than its sources.
 
+Small nets gain nothing from a second thread, and on a busy machine the threads wait for each other.
 Numba notices a change of the file a cached kernel stands in, not of the files whose kernels it
 calls; a changed simulator would otherwise be tested as it was.
 """
 
+import os
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported, also by children
 
 PACKAGES = ("pandaenv", "metrics", "generators")
 
