@@ -707,7 +707,8 @@ class TabDDPM(Generator):
         n = min(ROUND_ROWS, int(work / (ROUNDS * ROUND_STEPS)))
         if self.config.calibrate and n >= training.MIN_BATCH:
             rng = torch.Generator().manual_seed(seed)
-            self.diffusion_.calibrate(rows.log_marginals().exp(), n, rng)
+            with training.steady_threads():
+                self.diffusion_.calibrate(rows.log_marginals().exp(), n, rng)
 
     def _check_cells(self, layout: Layout) -> None:
         names = [c.name for c in layout.numericals]
@@ -737,9 +738,9 @@ class TabDDPM(Generator):
             return self.fields_.decode(torch.empty((n, 0)), torch.empty((n, 0)).long(), n_cats)
         rng = torch.Generator().manual_seed(seed)
         steps = self.config.steps if steps is None else steps
-        chunks = [
-            self.diffusion_.sample(min(CHUNK, n - i), steps, given, rng) for i in range(0, n, CHUNK)
-        ]
+        sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
+        with training.steady_threads():
+            chunks = [self.diffusion_.sample(size, steps, given, rng) for size in sizes]
         z, x = (torch.cat(parts) for parts in zip(*chunks, strict=True))
         return self.fields_.decode(z, x, n_cats)
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,6 +35,7 @@ FORMAT = "generators-checkpoint/1"
 PROBE_SHARE, PROBE_SECONDS = 0.05, 2.0  # of the budget, at most, spent on timing a step
 HISTORY_ROWS = 500  # means of the loss terms kept over a run
 MIN_BATCH = 256  # rows in a batch of a smaller table, by repetition
+THREADS = torch.get_num_threads()  # as the process began
 
 
 class Learner(Protocol):
@@ -156,13 +159,42 @@ def run(
     run_key = _digest(json.dumps([key, asked, plan.seed, n_rows], sort_keys=True).encode())
     n_steps = _resume(state, plan.checkpoint, run_key)
     if n_steps is None:
-        n_steps = plan.steps or _steps_in(state, n_rows, plan, pace, began) or pace.steps
+        with steady_threads():
+            n_steps = plan.steps or _steps_in(state, n_rows, plan, pace, began) or pace.steps
         if plan.checkpoint is not None:
             write_checkpoint(plan.checkpoint, state, run_key, n_steps)
-    _loop(state, n_rows, plan, pace, n_steps, run_key, label)
+    with steady_threads():
+        _loop(state, n_rows, plan, pace, n_steps, run_key, label)
     learner.module.load_state_dict(state.averaged.module.state_dict())
     losses = pd.DataFrame(state.rows, columns=["step", "lr", *state.terms])
     return History(n_steps, state.seconds, losses.astype({"step": int}))
+
+
+@contextmanager
+def steady_threads() -> Iterator[None]:
+    """As many threads as the process began with, where numba has changed them.
+
+    The first parallel kernel of numba's OpenMP layer sets torch's number of threads to its own.
+    Weights depend on that number, and small layers crawl when more threads than cores spin.
+    """
+    now = torch.get_num_threads()
+    torch.set_num_threads(THREADS if _set_by_numba(now) else now)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(now)
+
+
+def _set_by_numba(threads: int) -> bool:
+    numba = sys.modules.get("numba")
+    try:
+        return (
+            numba is not None
+            and numba.threading_layer() == "omp"
+            and (numba.get_num_threads() == threads)
+        )
+    except ValueError:  # no parallel kernel has run
+        return False
 
 
 def _loop(

@@ -1,5 +1,6 @@
 """The training loop: pure in seed and steps, exact in resuming, safe in writing."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -200,6 +201,33 @@ def test_the_module_ends_with_the_averaged_weights():
     trained, _ = train(Plan(seed=0, steps=20, progress=False))
     torch.testing.assert_close(trained.module.weight.detach(), kept)
     assert not torch.allclose(kept, latest)
+
+
+THREADS = """
+import numba, numpy as np, pandas as pd, torch
+import generators
+rng = np.random.default_rng(0)
+table = pd.DataFrame({"x": rng.normal(size=600), "c": rng.choice(list("abc"), 600)})
+fit = lambda: generators.make("tabddpm", d_layers=(16,)).fit(table, steps=5, progress=False)
+first = fit().sample(50, seed=0)
+generators.make("smote").fit(table)  # runs a parallel kernel
+assert fit().sample(50, seed=0).equals(first)
+from generators import training
+with training.steady_threads():
+    assert torch.get_num_threads() == training.THREADS == 1
+torch.set_num_threads(numba.config.NUMBA_NUM_THREADS + 1)  # the user's own wish is left alone
+with training.steady_threads():
+    assert torch.get_num_threads() == numba.config.NUMBA_NUM_THREADS + 1
+"""
+
+
+def test_numba_does_not_change_the_threads_of_training():
+    command = [sys.executable, "-c", THREADS]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment
+    )
+    assert done.returncode == 0, done.stderr
 
 
 KILLED = """
