@@ -23,7 +23,7 @@ import pandas as pd
 import generators
 from generators.base import Generator
 from metrics import evaluate
-from pandaenv import reference, schema
+from pandaenv import records, reference, schema
 
 from .provenance import provenance, write_json
 
@@ -35,8 +35,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Train, sample, score and write."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
-    records = reference.records(options.days, options.seed, options.rate)
-    train, holdout = split(records, options.seed)
+    table = reference.records(options.days, options.seed, options.rate)
+    train, holdout = (
+        half.reset_index(drop=True) for half in records.split(table, seed=options.seed)
+    )
     model = generators.make("tabddpm").fit(
         train, seed=options.seed, budget=options.budget, steps=options.steps,
         checkpoint=options.checkpoint,
@@ -81,13 +83,6 @@ def describe_pool(options: argparse.Namespace) -> dict:
     }  # fmt: skip
 
 
-def split(records: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """80 % of the rows to train on and the rest, drawn at random."""
-    order = np.random.default_rng(seed).permutation(len(records))
-    cut = int(0.8 * len(records))
-    return tuple(records.iloc[rows].reset_index(drop=True) for rows in (order[:cut], order[cut:]))
-
-
 def rounded(pool: pd.DataFrame) -> pd.DataFrame:
     """The pool sorted by time, its times whole seconds and its work single precision."""
     seconds = np.rint(pool["creationtime"] / SECOND)
@@ -116,7 +111,8 @@ def scores(
 ) -> dict:
     """The pool against rows the model never saw, beside the real floor."""
     draw = pool.sample(min(judged, len(pool)), random_state=seed, ignore_index=True)
-    report = evaluate(train, draw, holdout.iloc[: 2 * len(draw)], seed=seed)
+    unseen = holdout.sample(min(2 * len(draw), len(holdout)), random_state=seed, ignore_index=True)
+    report = evaluate(train, draw, unseen, seed=seed)
     return {"n": report.n, "n_train": report.n_train, "synthetic": report.synthetic.values,
             "floor": report.floor.values}  # fmt: skip
 
