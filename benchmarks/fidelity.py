@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 import generators
-from benchmarks import claims, provenance, source
+from benchmarks import claims, provenance, repeats, source
 from metrics import Judge
 from metrics.columns import is_numerical
 from metrics.report import TABLE_1, Score, markdown, plain, show
@@ -117,6 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--target", help="numerical column to predict for diff-MLEF ('workload' if there is one)")
     add("--out", type=Path, help="folder to write, runs/fidelity-DATA-PROFILE by default")
     add("--seed", type=int, default=0)
+    add("--repeats", type=int, default=1, metavar="R",
+        help="seeds from --seed on, each with its own cut, training and scoring; means are printed")
     add("--dry-run", action="store_true", help="print the resolved configuration and stop")
     add("--quiet", action="store_true", help="no progress on stderr")
     return parser  # fmt: skip
@@ -126,19 +128,32 @@ def run(options: argparse.Namespace, arguments: list[str]) -> dict:
     """Do everything `options` ask for; return what table1.json holds."""
     profile = _profile(options)
     models = _models(options.generators, profile)
+    seeds = [options.seed + r for r in range(options.repeats)]
+    works = [_work(options, profile, seed, len(seeds) > 1) for seed in seeds]
+    results = [work.table(models) for work in works]
+    result = repeats.pooled(results, claims.check) if len(seeds) > 1 else results[0]
+    made = provenance.provenance("benchmarks.fidelity", arguments,
+                                 seeds if len(seeds) > 1 else seeds[0])  # fmt: skip
+    works[0].write(result | made, _out(options, profile))
+    return result | made
+
+
+def _work(options: argparse.Namespace, profile: Profile, seed: int, several: bool) -> "Run":
+    """The table of one seed, its data read and cut."""
     data = source.read(options.data, days=profile.days, seed=options.seed)
     target = _target(options.target, data.train)
     profile = profile if target else replace(profile, n_mlef=0)
-    profile, cut, extra = _cut(profile, data, options.seed)
-    judge = Judge(cut.train, cut.test, target=target, seed=options.seed, only=profile.metrics,
+    profile, cut, extra = _cut(profile, data, seed)
+    judge = Judge(cut.train, cut.test, target=target, seed=seed, only=profile.metrics,
                   n_seeds=profile.n_seeds, extra=extra)  # fmt: skip
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(cut.name).stem) or "data"
-    out = options.out or Path("runs") / f"fidelity-{stem}-{profile.name}"
-    work = Run(profile, cut, extra, judge, out, options.seed, options.quiet)
-    made = provenance.provenance("benchmarks.fidelity", arguments, options.seed)
-    result = work.table(models) | made
-    work.write(result)
-    return result
+    out = _out(options, profile)
+    out = out / f"seed-{seed}" if several else out
+    return Run(profile, cut, extra, judge, out, seed, options.quiet)
+
+
+def _out(options: argparse.Namespace, profile: Profile) -> Path:
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(options.data).stem) or "data"
+    return options.out or Path("runs") / f"fidelity-{stem}-{profile.name}"
 
 
 def resolved(options: argparse.Namespace) -> dict:
@@ -153,6 +168,8 @@ def _profile(options: argparse.Namespace) -> Profile:
     profile = Profile.read(options.profile)
     if options.seed < 0:
         raise ValueError(f"--seed must not be negative, got {options.seed}")
+    if options.repeats < 1:
+        raise ValueError(f"--repeats must be at least 1, got {options.repeats}")
     if options.budget is None:
         return profile
     if not 0 < options.budget < float("inf"):
@@ -212,18 +229,18 @@ class Run:
             "n_mlef": self.judge.n_mlef if self.judge.target else None,
         })  # fmt: skip
 
-    def write(self, result: dict) -> None:
+    def write(self, result: dict, out: Path) -> None:
         """Write the tables, figures and the page; each appears whole or not at all."""
-        self.clock.start("report", f"drawing figures and report into {self.out}")
+        self.clock.start("report", f"drawing figures and report into {out}")
         from metrics import plots
 
-        provenance.write_text(self.out / "table1.md", text(result))
+        provenance.write_text(out / "table1.md", text(result))
         page = plots.Page(result, self.judge.train, self.samples, self.judge.association,
                           self._losses(), self.data.cascade, self.data.note)  # fmt: skip
         for name, image in page.figures().items():
-            provenance.write_text(self.out / "figures" / f"{name}.svg", image)
-        provenance.write_text(self.out / "report.html", page.html())
-        provenance.write_json(self.out / "table1.json", result)
+            provenance.write_text(out / "figures" / f"{name}.svg", image)
+        provenance.write_text(out / "report.html", page.html())
+        provenance.write_json(out / "table1.json", result)
 
     def _model(self, name: str, model) -> dict:
         sample = self._place("samples", f"{name}.parquet")
@@ -374,12 +391,12 @@ def text(result: dict) -> str:
 
 
 def _cell(row: dict, key: str) -> str:
-    value = row.get(key)
+    value, spread = row.get(key), row.get("spread", {}).get(key)
     if key == "model":
         return value
     if key in ("steps", "sample_rows_per_s") and value is not None:
         return f"{value:,.0f}"
-    return show(value)
+    return show(value) + ("" if spread is None else f" ± {show(spread, 2)}")
 
 
 def _head(result: dict) -> str:
@@ -389,8 +406,13 @@ def _head(result: dict) -> str:
     return (
         f"## Table I on {config['data']}, profile {config['profile']}\n\n"
         f"Trained on {result['n_train']:,} rows, scored at n = {result['n_synthetic']:,}{mlef} "
-        f"against half of {result['n_holdout']:,} unseen rows{target}.\n"
+        f"against half of {result['n_holdout']:,} unseen rows{target}{_repeated(result)}.\n"
     )
+
+
+def _repeated(result: dict) -> str:
+    n = result.get("n_repeats", 1)
+    return f"; mean ± standard deviation of {n} seeds" if n > 1 else ""
 
 
 def _notes(result: dict) -> str:
@@ -398,7 +420,7 @@ def _notes(result: dict) -> str:
              "The published formulas of WD and JSD are not stated: those columns do not compare."]
     for row in result["rows"]:
         if row["under_trained"]:
-            steps = f"{row['steps']:,} steps, published {PUBLISHED_STEPS:,}"
+            steps = f"{row['steps']:,.0f} steps, published {PUBLISHED_STEPS:,}"
             notes.append(f"{row['model']} is under-trained: {steps}.")
     if result["config"]["target"] is None:
         notes.append("No --target was given, so diff-MLEF is left out.")

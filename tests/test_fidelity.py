@@ -356,3 +356,20 @@ def test_numbers_are_graded_by_their_distance_from_the_floor(key, value, expecte
     floor = {"WD": 0.01, "DCR": 0.1, "C2ST": 0.5, "diff-MLEF": 0.01, "MLEF": 0.5,
              "closer to train": 0.5, "JSD root": 0.1}  # fmt: skip
     assert plots.grade(key, {key: value}, floor) == expected
+
+
+def test_several_seeds_give_one_table_of_means(command, file, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert command(*arguments(file, out, "mine", "smote"), "--repeats", 2) == 0
+    result = json.loads((out / "table1.json").read_text())
+    singles = [json.loads(path.read_text())["row"]["WD"]
+               for path in sorted(out.glob("seed-*/rows/mine.json"))]  # fmt: skip
+    assert len(set(singles)) == 2
+    assert result["rows"][0]["WD"] == pytest.approx(np.mean(singles))
+    assert result["seed"] == [0, 1] and "±" in capsys.readouterr().out
+    assert (out / "report.html").is_file()
+
+
+def test_repeats_must_be_positive(command, file, tmp_path, capsys):
+    assert command(*arguments(file, tmp_path / "out", "mine"), "--repeats", 0) == 1
+    assert capsys.readouterr().err == "error: --repeats must be at least 1, got 0\n"
