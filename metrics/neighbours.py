@@ -8,9 +8,14 @@ A row that mismatches the query in exactly the columns S costs at least w(S), th
 weights. So the sets S are visited in increasing w(S): rows are grouped by their categories outside
 S, each group holds a k-d tree over its numbers (Friedman, Bentley & Finkel 1977), and a query
 leaves as soon as its k-th best cost is not above w(S). With many categorical columns there are too
-many sets: after `MAX_SUBSETS` of them, or when few queries are left, the rest is finished in one
-tree over all rows that counts mismatches row by row, which is exact too and at worst a brute-force
-scan (`NeighbourIndex.work` says how many queries took that road).
+many sets: once the visits have cost as much as comparing the queries still open with every row
+would, those are finished in one tree over all rows that counts mismatches row by row. That is exact
+too and at worst a brute-force scan, so the whole never takes more than about twice that scan;
+`NeighbourIndex.work` says how many queries took that road.
+
+Growth: near n log n where the nearest rows agree in most categories, whatever the numbers are like
+(groups of all rows, all rows equal, every category its own). The quadratic road needs a dozen
+categories or more that are as good as independent: then about 10 ns for each pair of rows.
 
 Every bound is a float64 sum of the same terms in the same order as the cost it bounds, and rounding
 is monotone, so the distances are those of brute force to the last bit.
@@ -20,15 +25,12 @@ import heapq
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
 
-LEAF = 12  # rows below which a tree node is scanned
-CHUNK = 256  # queries handed to a thread at a time
-MAX_SUBSETS = 256  # sets of mismatching columns tried before the single tree takes over
-FEW = 16  # queries left for which one more grouping of all rows costs more than a scan
+from metrics.forest import Forest, plant, search
+
+VISIT, PAIR = 500.0, 10.0  # ns: a row or query grouped, treed and asked once; a pair compared
 MAX_KEY = 2**62  # products of cardinalities above this are compressed on the way
 
 
@@ -38,19 +40,6 @@ class Work:
 
     subsets: int
     fallback: int
-
-
-class Forest(NamedTuple):
-    """k-d trees over groups of rows: rows starts[g]:starts[g + 1] form the tree of group g.
-
-    Shapes: points (n, d); rows (n,) numbers in the index; axis (n,) split at the middle row of
-    a node (-1: all points of the node are equal); starts (groups + 1,).
-    """
-
-    points: np.ndarray
-    rows: np.ndarray
-    axis: np.ndarray
-    starts: np.ndarray
 
 
 class NeighbourIndex:
@@ -91,7 +80,8 @@ class NeighbourIndex:
 
         With `exclude_self` query row i is index row i and is not its own neighbour (leave-one-out).
         Rows at equal distance come in an order that is fixed for given tables but otherwise
-        unspecified. Where the index holds fewer than k candidates the distance is inf, the row -1.
+        unspecified. Where the index holds fewer than k candidates, or the sum of the powers is no
+        longer a float64, the distance is inf, the row -1.
         """
         numbers, codes = _checked(numbers, codes, "query")
         self._check_query(numbers, codes, k, exclude_self)
@@ -124,20 +114,20 @@ class NeighbourIndex:
 
     def _search(self, numbers, codes, best: "Best") -> None:
         floor = _unseen_cost(codes, self.weights)
-        slack = 1.0 if (self.weights == np.rint(self.weights)).all() else 1.0 - 1e-12
-        n_subsets = 0
+        slack = 1.0 if _exact_sums(self.weights) else 1.0 - 1e-12
+        n_subsets, spent = 0, 0.0
         for subset in _subsets_by_weight(self.weights):
             weight = _weight(self.weights, subset)
             np.maximum(floor, weight * slack, out=floor)  # sums of fractions may come out of order
             active = np.flatnonzero(best.cost[:, -1] > floor)
             if active.size == 0:
                 break
-            if n_subsets == MAX_SUBSETS or (active.size <= FEW and n_subsets > 0):
+            if spent >= PAIR * active.size * len(self):
                 self._finish(numbers, codes, active, floor, best)
                 self.work = Work(n_subsets, active.size)
                 return
             self._visit(numbers, codes, active, subset, weight, best)
-            n_subsets += 1
+            n_subsets, spent = n_subsets + 1, spent + VISIT * (active.size + len(self))
         self.work = Work(n_subsets, 0)
 
     def _visit(self, numbers, codes, active, subset, weight, best: "Best") -> None:
@@ -147,10 +137,10 @@ class NeighbourIndex:
         if seen.size == 0:
             return
         row_group, query_group, n_groups = self._groups(codes[seen], kept)
-        forest = _forest(self.numbers, row_group, n_groups)
+        forest = plant(self.numbers, row_group, n_groups)
         order = _by_place(numbers[seen], query_group)
-        none = np.empty((0, 0), np.int64)
-        _query(
+        none = np.empty((0, 0), np.int32)
+        search(
             *forest, none, none, self.weights[:0], numbers, seen[order], query_group[order],
             np.full(len(numbers), weight), weight, self.p == 1, best.exclude_self,
             best.cost, best.row,
@@ -173,12 +163,12 @@ class NeighbourIndex:
     def _finish(self, numbers, codes, active, floor, best: "Best") -> None:
         """Finish the active queries in one tree over all rows, counting mismatches row by row."""
         if self._whole is None:
-            forest = _forest(self.numbers, np.zeros(len(self), np.int64), 1)
-            self._whole = forest, self.codes[forest.rows]
+            forest = plant(self.numbers, np.zeros(len(self), np.int64), 1)
+            self._whole = forest, self.codes[forest.rows].astype(np.int32)
         forest, row_codes = self._whole
         order = _by_place(numbers[active], np.zeros(active.size, np.int64))
-        _query(
-            *forest, row_codes, codes, self.weights, numbers, active[order],
+        search(
+            *forest, row_codes, codes.astype(np.int32), self.weights, numbers, active[order],
             np.zeros(active.size, np.int64), floor, 0.0, self.p == 1, best.exclude_self,
             best.cost, best.row,
         )  # fmt: skip
@@ -212,9 +202,15 @@ def _checked(numbers, codes, what: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _checked_weights(weights, n_columns: int) -> np.ndarray:
     weights = np.ones(n_columns) if weights is None else np.asarray(weights, np.float64)
-    if weights.shape != (n_columns,) or not (np.isfinite(weights).all() and (weights >= 0).all()):
+    valid = weights.shape == (n_columns,) and (weights >= 0).all()
+    if not (valid and (weights <= np.finfo(float).max / max(1, n_columns)).all()):
         raise ValueError(f"weights must be {n_columns} finite numbers >= 0, got {weights.tolist()}")
     return weights
+
+
+def _exact_sums(weights) -> bool:
+    """Whether sums of the weights are never rounded, so that their order is their true order."""
+    return bool((weights == np.rint(weights)).all() and weights.sum() < 2**53)
 
 
 def _unseen_cost(codes, weights) -> np.ndarray:
@@ -257,210 +253,6 @@ def _dense(row_key, query_key) -> tuple[np.ndarray, np.ndarray, int]:
     return np.where(levels[at] == row_key, at, -1), query_group, len(levels)
 
 
-def _forest(numbers, group, n_groups) -> Forest:
-    rows, starts = _sort_by_group(group, n_groups)
-    points = numbers[rows]
-    axis = np.full(len(rows), -1, np.int64)
-    sizes = np.diff(starts)
-    busy = np.flatnonzero(sizes > LEAF)
-    busy = busy[np.argsort(-sizes[busy], kind="stable")]
-    _build(points, rows, axis, starts, busy)
-    return Forest(points, rows, axis, starts)
-
-
 def _by_place(numbers, group) -> np.ndarray:
     """Order of queries in which neighbours in the table follow each other, for the cache."""
     return np.lexsort((numbers[:, 0], group)) if numbers.shape[1] else np.argsort(group)
-
-
-@njit(cache=True)
-def _sort_by_group(group, n_groups):
-    """Rows of groups 0..n_groups-1 in counting-sort order, and where each group starts."""
-    starts = np.zeros(n_groups + 1, np.int64)
-    for g in group:
-        if g >= 0:
-            starts[g + 1] += 1
-    starts = np.cumsum(starts)
-    at = starts[:-1].copy()
-    rows = np.empty(starts[-1], np.int64)
-    for r in range(group.size):
-        g = group[r]
-        if g >= 0:
-            rows[at[g]] = r
-            at[g] += 1
-    return rows, starts
-
-
-@njit(parallel=True, cache=True)
-def _build(points, rows, axis, starts, groups):
-    for i in prange(groups.size):
-        _build_tree(points, rows, axis, starts[groups[i]], starts[groups[i] + 1])
-
-
-@njit(cache=True)
-def _build_tree(points, rows, axis, lo, hi):
-    """Arrange rows lo:hi so that the middle row of a node is the median of its widest axis."""
-    stack = np.empty((130, 2), np.int64)
-    stack[0, 0], stack[0, 1], depth = lo, hi, 1
-    while depth > 0:
-        depth -= 1
-        lo, hi = stack[depth]
-        if hi - lo <= LEAF:
-            continue
-        widest, width = _widest_axis(points, lo, hi)
-        if not width > 0.0:
-            continue
-        mid = (lo + hi) >> 1
-        _select(points, rows, lo, hi - 1, mid, widest)
-        axis[mid] = widest
-        stack[depth, 0], stack[depth, 1] = lo, mid
-        stack[depth + 1, 0], stack[depth + 1, 1] = mid + 1, hi
-        depth += 2
-
-
-@njit(cache=True)
-def _widest_axis(points, lo, hi):
-    widest, width = -1, 0.0
-    for d in range(points.shape[1]):
-        low = high = points[lo, d]
-        for r in range(lo + 1, hi):
-            low = min(low, points[r, d])
-            high = max(high, points[r, d])
-        if high - low > width:
-            widest, width = d, high - low
-    return widest, width
-
-
-@njit(cache=True)
-def _select(points, rows, lo, hi, k, d):
-    """Quickselect on axis d with three-way partition, so that ties stay linear."""
-    while lo < hi:
-        a, b, c = points[lo, d], points[(lo + hi) >> 1, d], points[hi, d]
-        pivot = max(min(a, b), min(max(a, b), c))
-        below, i, above = lo, lo, hi
-        while i <= above:
-            if points[i, d] < pivot:
-                _swap(points, rows, below, i)
-                below += 1
-                i += 1
-            elif points[i, d] > pivot:
-                _swap(points, rows, i, above)
-                above -= 1
-            else:
-                i += 1
-        if k < below:
-            hi = below - 1
-        elif k > above:
-            lo = above + 1
-        else:
-            return
-
-
-@njit(cache=True)
-def _swap(points, rows, a, b):
-    if a != b:
-        for d in range(points.shape[1]):
-            points[a, d], points[b, d] = points[b, d], points[a, d]
-        rows[a], rows[b] = rows[b], rows[a]
-
-
-@njit(inline="always")
-def _cost(point, x, start, p1):
-    """start + sum_i |x_i - y_i|^p, summed in column order."""
-    cost = start
-    for d in range(x.size):
-        delta = abs(x[d] - point[d])
-        cost += delta if p1 else delta * delta
-    return cost
-
-
-@njit(inline="always")
-def _bound(gap, start):
-    """The same sum over the distances to a node's cell: never above the cost of a row in it."""
-    bound = start
-    for d in range(gap.size):
-        bound += gap[d]
-    return bound
-
-
-@njit(inline="always")
-def _start(row_codes, query_code, weights, w, r):
-    """Cost before the numbers: w, or the mismatches counted where the forest carries codes."""
-    for j in range(weights.size):
-        if row_codes[r, j] != query_code[j]:
-            w += weights[j]
-    return w
-
-
-@njit(cache=True)
-def _offer(cost, row, best_cost, best_row):
-    """Insert a candidate below the k-th best, unless its row is held (at no higher cost)."""
-    for i in range(best_row.size):
-        if best_row[i] == row:
-            return
-    i = best_row.size - 1
-    while i > 0 and best_cost[i - 1] > cost:
-        best_cost[i], best_row[i] = best_cost[i - 1], best_row[i - 1]
-        i -= 1
-    best_cost[i], best_row[i] = cost, row
-
-
-@njit(parallel=True, cache=True)
-def _query(
-    points, rows, axis, starts, row_codes, query_codes, weights, numbers, active, group,
-    floor, w, p1, exclude_self, best_cost, best_row,
-):  # fmt: skip
-    """Search group[i] of the forest for query active[i]; no row there costs less than floor[query].
-
-    row_codes follow `rows`; they and `weights` are empty where every row starts at cost w.
-    """
-    n_chunks = (active.size + CHUNK - 1) // CHUNK
-    n_axes = points.shape[1]
-    last = best_cost.shape[1] - 1
-    for chunk in prange(n_chunks):
-        node = np.empty((130, 2), np.int64)
-        gap = np.empty((130, n_axes))
-        no_code = np.empty(0, np.int64)
-        for u in range(chunk * CHUNK, min(active.size, (chunk + 1) * CHUNK)):
-            q = active[u]
-            x = numbers[q]
-            code = query_codes[q] if weights.size else no_code
-            best, held = best_cost[q], best_row[q]
-            node[0, 0], node[0, 1] = starts[group[u]], starts[group[u] + 1]
-            gap[0] = 0.0
-            top = 1
-            while top > 0:
-                top -= 1
-                if _bound(gap[top], floor[q]) >= best[last]:
-                    continue
-                lo, hi = node[top]
-                if hi <= lo:
-                    continue
-                mid = (lo + hi) >> 1
-                d = axis[mid] if hi - lo > LEAF else -1
-                if d < 0:
-                    equal = hi - lo > LEAF and weights.size == 0
-                    for r in range(lo, hi):
-                        cost = _cost(points[r], x, _start(row_codes, code, weights, w, r), p1)
-                        if cost < best[last]:
-                            if not (exclude_self and rows[r] == q):
-                                _offer(cost, rows[r], best, held)
-                        elif equal:
-                            break
-                        if best[last] <= floor[q]:
-                            break
-                    continue
-                cost = _cost(points[mid], x, _start(row_codes, code, weights, w, mid), p1)
-                if cost < best[last] and not (exclude_self and rows[mid] == q):
-                    _offer(cost, rows[mid], best, held)
-                delta = abs(x[d] - points[mid, d])
-                far = max(gap[top, d], delta if p1 else delta * delta)
-                gap[top + 1] = gap[top]
-                gap[top, d] = far
-                if x[d] < points[mid, d]:
-                    node[top + 1, 0], node[top + 1, 1] = lo, mid
-                    node[top, 0], node[top, 1] = mid + 1, hi
-                else:
-                    node[top + 1, 0], node[top + 1, 1] = mid + 1, hi
-                    node[top, 0], node[top, 1] = lo, mid
-                top += 2

@@ -1,5 +1,6 @@
 """metrics.neighbours: the distances of brute force, to the last bit, on every kind of table."""
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -24,9 +25,18 @@ def brute_force(index, query, k, weights, p, exclude_self=False):
     return np.sqrt(cost) if p == 2 else cost
 
 
-def random_table(rng, n, d, c, n_values, n_levels):
+def random_table(rng, n, d, c, n_values, n_levels, magnitude=1.0):
     numbers = rng.normal(size=(n, d)) if n_values == 0 else rng.integers(0, n_values, (n, d)) / 3
-    return numbers.astype(float), rng.integers(0, n_levels, (n, c))
+    return numbers.astype(float) * magnitude, rng.integers(0, n_levels, (n, c))
+
+
+WEIGHTS = (
+    [0.0, 0.1, 0.3, 1.7],
+    [0.0, -0.0, 1.0],
+    [1e-300, 1e-17, 1.0, 1e15],
+    [1.0, 2.0**53, 2.0**53 + 2],  # whole numbers whose sums are rounded
+    [1e300],
+)
 
 
 @st.composite
@@ -36,9 +46,10 @@ def problems(draw):
     d, c = draw(st.integers(0, 4)), draw(st.integers(0, 6))
     n_values, n_levels = draw(st.sampled_from([0, 1, 3])), draw(st.sampled_from([1, 2, 5, 10_000]))
     n, m = draw(st.integers(1, 120)), draw(st.integers(0, 40))
-    index = random_table(rng, n, d, c, n_values, n_levels)
-    query = random_table(rng, m, d, c, n_values, n_levels + 1)
-    weights = np.ones(c) if draw(st.booleans()) else rng.choice([0.0, 0.1, 0.3, 1.7], c)
+    magnitude = draw(st.sampled_from([1.0, 1.0, -1e-200, 1e-9, 1e9, 1e150]))
+    index = random_table(rng, n, d, c, n_values, n_levels, magnitude)
+    query = random_table(rng, m, d, c, n_values, n_levels + 1, magnitude)
+    weights = np.ones(c) if draw(st.booleans()) else rng.choice(draw(st.sampled_from(WEIGHTS)), c)
     return index, query, draw(st.integers(1, 6)), weights, draw(st.sampled_from([1, 2]))
 
 
@@ -79,14 +90,81 @@ def brute_pairs(index, query, weights, p):
 
 
 @pytest.mark.parametrize("n_columns", [11, 20])
-def test_many_categories_fall_back_openly_and_stay_exact(n_columns):
+@pytest.mark.parametrize("weight", [1.0, 0.7])
+def test_many_categories_fall_back_openly_and_stay_exact(n_columns, weight):
     rng = np.random.default_rng(0)
     index, query = (random_table(rng, n, 2, n_columns, 0, 3) for n in (1_000, 100))
-    search = NeighbourIndex(*index)
+    weights = np.full(n_columns, weight)
+    search = NeighbourIndex(*index, weights)
     distance, _ = search.query(*query, k=3)
-    assert np.array_equal(distance, brute_force(index, query, 3, np.ones(n_columns), 2))
+    assert np.array_equal(distance, brute_force(index, query, 3, weights, 2))
     assert search.work.fallback > 0
-    assert search.work.subsets <= neighbours.MAX_SUBSETS
+    scan = neighbours.PAIR * 100 * 1_000
+    assert (search.work.subsets - 1) * neighbours.VISIT * 1_000 < scan
+
+
+def spoiled(kind, n, rng):
+    """A table made to be slow: numbers (n, 4) and codes (n, 5), or none of a kind."""
+    uniform = rng.random((n, 4)), rng.integers(0, [150, 25, 4, 80, 4], (n, 5))
+    own = rng.permutation(9 * n)[:n]
+    return {
+        "uniform random rows": uniform,
+        "one giant group": (uniform[0], np.zeros((n, 5), int)),
+        "every category its own": (uniform[0], np.tile(own, (5, 1)).T),
+        "an id among the columns": (uniform[0], np.c_[uniform[1][:, :4], own]),
+        "no numericals": (np.empty((n, 0)), uniform[1]),
+        "no categoricals": (uniform[0], np.empty((n, 0), int)),
+        "all rows equal": (np.full((n, 4), rng.random()), np.full((n, 5), rng.integers(9))),
+        "far apart": (uniform[0] * 1e3, uniform[1]),
+    }[kind]  # fmt: skip
+
+
+KINDS = (
+    "uniform random rows", "one giant group", "every category its own", "an id among the columns",
+    "no numericals", "no categoricals", "all rows equal", "far apart",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_hostile_tables_are_exact_without_a_scan(kind):
+    rng = np.random.default_rng(6)
+    index, query = spoiled(kind, 16_000, rng), spoiled(kind, 16_000, rng)
+    search = NeighbourIndex(*index)
+    distance, _ = search.query(*query, k=2)
+    assert search.work.fallback < 100 and search.work.subsets <= 32
+    some = rng.choice(16_000, 60, replace=False)
+    expected = brute_force(index, (query[0][some], query[1][some]), 2, np.ones(5), 2)
+    assert np.array_equal(distance[some], expected)
+
+
+def test_one_index_serves_many_queries():
+    rng = np.random.default_rng(7)
+    index = random_table(rng, 800, 2, 12, 0, 3)
+    shared, queries = NeighbourIndex(*index), [random_table(rng, 50, 2, 12, 0, 4) for _ in "abc"]
+    for k, query in enumerate([*queries, index], start=1):
+        fresh = NeighbourIndex(*index).query(*query, k=k, exclude_self=query is index)
+        again = shared.query(*query, k=k, exclude_self=query is index)
+        assert all(np.array_equal(a, b) for a, b in zip(fresh, again, strict=True))
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread is all there is")
+@pytest.mark.parametrize("n_columns", [3, 14])
+def test_threads_do_not_change_the_rows_found(n_columns):
+    rng = np.random.default_rng(8)
+    index, query = (random_table(rng, 3_000, 2, n_columns, 3, 3) for _ in "ab")
+    threads, found = numba.get_num_threads(), []
+    for n in (1, 2):
+        numba.set_num_threads(n)
+        found.append(NeighbourIndex(*index).query(*query, k=5))
+    numba.set_num_threads(threads)
+    assert all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_distances_beyond_float64_are_infinite():
+    far = NeighbourIndex(np.array([[1e200]]), np.zeros((1, 0))).query(
+        np.array([[-1e200]]), np.zeros((1, 0))
+    )
+    assert far[0].item() == np.inf and far[1].item() == -1
 
 
 def test_cardinalities_whose_product_overflows_are_compressed():
@@ -150,6 +228,7 @@ def test_tables_are_not_changed():
         (lambda x, c: NeighbourIndex(x * np.nan, c), "index: numbers must be finite, got nan"),
         (lambda x, c: NeighbourIndex(x, c, p=3), "p must be 1 or 2, got p=3"),
         (lambda x, c: NeighbourIndex(x, c, weights=[-1.0, 1.0]), "weights must be 2 finite"),
+        (lambda x, c: NeighbourIndex(x, c, weights=[1e308, 1e308]), "weights must be 2 finite"),
         (lambda x, c: NeighbourIndex(x, c).query(x, c, k=0), "k must be positive, got k=0"),
         (lambda x, c: NeighbourIndex(x, c).query(x[:, :1], c), "query must have 2 numbers"),
         (lambda x, c: NeighbourIndex(x, c).query(x * np.inf, c), "query: numbers must be finite"),
