@@ -28,6 +28,7 @@ from generators import transform
 FORMAT = "generators/1"
 CARD = "generator.json"
 MAX_TRIES = 200  # batches drawn before `where` by rejection gives up
+CELL_BYTES = 24  # of memory for one value on its way: as an array, rounded, and in the frame
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ class Generator(ABC):
         self._check_fitted()
         n, seed = _integer(n, "n"), _integer(seed, "seed")
         given = self._given(where or {})
+        self._check_room(n)
         numbers, codes = self._sample(n, seed, given, **options) if n else self._nothing()
         return self.layout_.join(numbers, codes)
 
@@ -206,6 +208,15 @@ class Generator(ABC):
             given[names.index(name)] = column.categories.index(value)
         return given
 
+    def _check_room(self, n: int) -> None:
+        need = n * len(self.layout_.columns) * CELL_BYTES
+        if need > memory():
+            raise ValueError(
+                f"n={n} rows of {len(self.layout_.columns)} columns need about {need / 2**30:,.0f} "
+                f"GiB, more than the {memory() / 2**30:,.0f} GiB of this machine; "
+                "draw parts, each with a seed of its own"
+            )
+
     def _check_fitted(self) -> None:
         if not hasattr(self, "layout_"):
             from sklearn.exceptions import NotFittedError  # its import takes a second
@@ -220,6 +231,11 @@ class Generator(ABC):
             if getattr(self.config, f.name) != getattr(default, f.name)
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def memory() -> int:
+    """Bytes of main memory of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def reject(draw, n: int, seed: int, given: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:

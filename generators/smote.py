@@ -23,6 +23,8 @@ from generators.base import Generator, Plan, reject
 from generators.transform import Layout
 from metrics.neighbours import NeighbourIndex
 
+CHUNK = 65_536  # rows mixed at once, so that only the table itself grows with n
+
 
 @dataclass(frozen=True)
 class SMOTEConfig:
@@ -61,6 +63,12 @@ def vote(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.take_along_axis(codes, ballots.argmax(1)[:, None], axis=1)[:, 0]
 
 
+def shuffled(rows: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """n of the rows in random order, each as often as any other, up to one."""
+    rounds = -(-n // max(1, len(rows)))
+    return np.concatenate([rows[:0], *(rng.permutation(rows) for _ in range(rounds))])[:n]
+
+
 class SMOTE(Generator):
     """SMOTE-NC over all rows of a table; it keeps the table, so it protects nobody's privacy."""
 
@@ -77,19 +85,28 @@ class SMOTE(Generator):
         )
 
     def _sample(self, n: int, seed: int, given: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        return reject(self._draw, n, seed, given) if given else self._draw(n, seed)
+        if not given:
+            return self._draw(n, seed, np.arange(len(self.numbers_)))
+        able = self._able(given)
+        return reject(lambda m, s: self._draw(m, s, able), n, seed, given)
 
-    def _draw(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def _able(self, given: dict[int, int]) -> np.ndarray:
+        """Rows whose neighbours hold the given codes at all: no other row's vote can fall so."""
+        ballots = [(self.codes_[:, j] == k)[self.neighbours_].any(1) for j, k in given.items()]
+        return np.flatnonzero(np.all(ballots, axis=0))
+
+    def _draw(self, n: int, seed: int, able: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng(seed)
-        rows = self._bases(n, rng)
-        mates = self.neighbours_[rows, rng.integers(self.neighbours_.shape[1], size=n)]
-        numbers = interpolate(self.numbers_, rows, mates, rng.random((n, 1)))
-        return numbers, vote(self.codes_[self.neighbours_[rows]], rng)
-
-    def _bases(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Every row equally often up to one, in random order."""
-        rounds = -(-n // len(self.numbers_))
-        return np.concatenate([rng.permutation(len(self.numbers_)) for _ in range(rounds)])[:n]
+        n = n if len(able) else 0
+        numbers = np.empty((n, self.numbers_.shape[1]))
+        codes = np.empty((n, self.codes_.shape[1]), np.int64)
+        bases = shuffled(able, n, rng)
+        for start in range(0, n, CHUNK):
+            rows, part = bases[start : start + CHUNK], slice(start, start + CHUNK)
+            mates = self.neighbours_[rows, rng.integers(self.neighbours_.shape[1], size=len(rows))]
+            numbers[part] = interpolate(self.numbers_, rows, mates, rng.random((len(rows), 1)))
+            codes[part] = vote(self.codes_[self.neighbours_[rows]], rng)
+        return numbers, codes
 
     def _to_arrays(self) -> dict[str, np.ndarray]:
         return {"numbers": self.numbers_, "codes": self.codes_, "neighbours": self.neighbours_}
