@@ -6,6 +6,8 @@ Source: classifier two-sample tests, Lopez-Paz & Oquab (2017, arXiv 1610.06545),
 of accuracy.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
@@ -22,15 +24,40 @@ def c2st(
 
     NaN where a table has fewer rows than there are folds.
     """
+    return told_apart(real, synthetic, seed=seed, n_folds=n_folds).auc
+
+
+class Told(NamedTuple):
+    """AUC, mean over the folds, and what it comes from: the held-out score of every row.
+
+    Shapes: is_synthetic, rank (rows,), real rows first; rank is the score's place in its fold,
+    0..1, because the scores of two classifiers do not compare.
+    """
+
+    auc: float
+    is_synthetic: np.ndarray
+    rank: np.ndarray
+
+
+def told_apart(
+    real: pd.DataFrame, synthetic: pd.DataFrame, *, seed: int = 0, n_folds: int = 5
+) -> Told:
+    """The classifier two-sample test with the scores an interval needs; see `c2st`."""
     columns.check(real, "real")
     synthetic = columns.aligned(real, synthetic, "synthetic")
-    if min(len(real), len(synthetic)) < n_folds:
-        return float("nan")
-    x, n_categorical = _features(real, synthetic)
     y = np.repeat([0, 1], [len(real), len(synthetic)])
+    rank = np.full(len(y), np.nan)
+    if min(len(real), len(synthetic)) < n_folds:
+        return Told(float("nan"), y, rank)
+    x, n_categorical = _features(real, synthetic)
     rng = np.random.default_rng(seed)
     fold = np.concatenate([rng.permutation(len(t)) % n_folds for t in (real, synthetic)])
-    return float(np.mean([_fold_auc(x, y, fold == f, n_categorical, seed) for f in range(n_folds)]))
+    areas = []
+    for f in range(n_folds):
+        score = _held_out(x, y, fold == f, n_categorical, seed)
+        rank[fold == f] = pd.Series(score).rank(pct=True)
+        areas.append(auc(y[fold == f], score))
+    return Told(float(np.mean(areas)), y, rank)
 
 
 def _features(real, synthetic) -> tuple[np.ndarray, int]:
@@ -49,7 +76,8 @@ def _features(real, synthetic) -> tuple[np.ndarray, int]:
     return np.hstack([numbers, codes, np.minimum(codes, MAX_LEVELS - 1)]), len(known)
 
 
-def _fold_auc(x, y, held, n_categorical: int, seed: int) -> float:
+def _held_out(x, y, held, n_categorical: int, seed: int) -> np.ndarray:
+    """Scores of the held rows by a classifier trained on the others."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     from threadpoolctl import threadpool_limits
 
@@ -58,8 +86,7 @@ def _fold_auc(x, y, held, n_categorical: int, seed: int) -> float:
         categorical_features=list(names) or None, early_stopping=False, random_state=seed
     )
     with threadpool_limits(1 if len(x) < FEW else None):
-        score = model.fit(x[~held], y[~held]).predict_proba(x[held])[:, 1]
-    return auc(y[held], score)
+        return model.fit(x[~held], y[~held]).predict_proba(x[held])[:, 1]
 
 
 def auc(y: np.ndarray, score: np.ndarray) -> float:

@@ -52,6 +52,18 @@ def dcr(train: pd.DataFrame, synthetic: pd.DataFrame) -> np.ndarray:
     return Closest(train).distance(synthetic)[:, 0]
 
 
+def nndr(nearest: np.ndarray) -> np.ndarray:
+    """(n,) closest over second closest distance of (n, 2) `nearest`, 0..1.
+
+    1 where both are 0: the row copies a record that train holds twice, so it points at nobody. NaN
+    where train has one row. Source: Zhao et al. (2021, arXiv 2102.08369), after the ratio test of
+    Lowe (2004, Int. J. Computer Vision 60).
+    """
+    first, second = nearest[:, 0], nearest[:, 1]
+    out = np.divide(first, second, out=np.ones(len(first)), where=second > 0)
+    return np.where(np.isfinite(second), out, np.nan)
+
+
 def closer_to_train(
     train: pd.DataFrame, synthetic: pd.DataFrame, holdout: pd.DataFrame, *, seed: int = 0
 ) -> np.ndarray:
@@ -83,20 +95,3 @@ def nearer(to_train: Closest, to_holdout: Closest, synthetic: pd.DataFrame) -> n
 
 def _draw(table: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.DataFrame:
     return table if n == len(table) else table.iloc[rng.permutation(len(table))[:n]]
-
-
-def block_interval(
-    values: np.ndarray, block: np.ndarray, *, seed: int = 0, n_boot: int = 2000
-) -> tuple[float, float]:
-    """95 % percentile interval of the mean of `values` by a bootstrap over whole blocks.
-
-    Rows of one block (a day, a task) are not independent, so they are drawn together. The interval
-    covers which rows were scored, not which records train and holdout happen to hold.
-    """
-    _, at = np.unique(block, return_inverse=True)
-    total, count = np.bincount(at, weights=values), np.bincount(at)
-    rng = np.random.default_rng(seed)
-    times = rng.multinomial(len(count), np.full(len(count), 1 / len(count)), size=n_boot)
-    means = (times @ total) / (times @ count)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)

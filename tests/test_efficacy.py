@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from catboost import CatBoostRegressor
+from catboost import CatBoostClassifier, CatBoostRegressor
 
 from metrics import diff_mlef, efficacy
-from metrics.efficacy import Regressor, mlef, transform_for
+from metrics.efficacy import Classifier, Regressor, diff_skill, mlef, skill, transform_for
 
 QUICK = Regressor(iterations=20, depth=4, learning_rate=0.5, thread_count=1)
 
@@ -104,3 +104,44 @@ def test_no_file_is_left_behind(tmp_path, monkeypatch):
 def test_a_target_that_is_no_number_is_refused(target):
     with pytest.raises(ValueError, match=r"numerical column, got .*; known: \['files'"):
         diff_mlef(table(10, 18), table(10, 19), table(10, 20), target)
+
+
+FAST = Classifier(iterations=15, depth=3, thread_count=1)
+
+
+def test_skill_is_accuracy_and_macro_log_loss_of_that_classifier():
+    train, test = table(400, 20), table(200, 21)
+    model = CatBoostClassifier(
+        iterations=15, depth=3, learning_rate=0.5, thread_count=1, random_seed=2, verbose=False,
+        loss_function="MultiClass", allow_writing_files=False, max_ctr_complexity=1,
+    )  # fmt: skip
+    x, x_test = (t[["files", "workload"]].astype(float) for t in (train, test))
+    p = model.fit(x, train["site"].astype(str)).predict_proba(x_test)
+    order = list(model.classes_)
+    loss = [-np.log(p[i, order.index(s)]) for i, s in enumerate(test["site"])]
+    found = skill(train, test, "site", seed=2, classifier=FAST)
+    guess = np.array(order)[p.argmax(axis=1)]
+    assert found.accuracy == pytest.approx(np.mean(guess == test["site"]), abs=0.02)
+    expected = pd.Series(loss).groupby(test["site"].astype(str)).mean().mean()
+    assert found.log_loss == pytest.approx(expected, rel=0.02)
+
+
+def test_shuffled_rows_teach_a_classifier_little_and_good_ones_as_much():
+    train, test = table(1_500, 22), table(600, 23)
+    good, bad = (
+        diff_skill(train, rows, test, "site", classifier=FAST)
+        for rows in (table(1_500, 24), shuffled(train))
+    )
+    assert abs(good.accuracy) < 0.06 and bad.accuracy < -0.2
+    assert abs(good.log_loss) < 0.2 < bad.log_loss
+
+
+def test_a_class_the_table_never_has_costs_the_least_probability():
+    test = pd.DataFrame({"x": [1.0, 2.0], "s": ["a", "b"]})
+    found = skill(pd.DataFrame({"x": [1.0, 2.0], "s": ["a", "a"]}), test, "s")
+    assert found.accuracy == 0.5 and found.log_loss == pytest.approx(-np.log(1e-6) / 2)
+
+
+def test_a_label_must_be_categorical():
+    with pytest.raises(ValueError, match="label must be a categorical column, got 'files'"):
+        skill(table(20, 25), table(20, 26), "files")

@@ -6,7 +6,8 @@ import pytest
 from sklearn.neighbors import NearestNeighbors
 
 from metrics import dcr
-from metrics.privacy import Closest, block_interval, closer_to_train, ranges
+from metrics.bootstrap import block_interval
+from metrics.privacy import Closest, closer_to_train, nndr, ranges
 
 
 def table(n, seed, shift=0.0):
@@ -106,3 +107,25 @@ def test_a_holdout_of_other_columns_is_refused():
     train = table(20, 15)
     with pytest.raises(ValueError, match=r"holdout must have the columns of train, got missing"):
         closer_to_train(train, train, train.drop(columns="site"))
+
+
+def test_the_ratio_of_the_two_nearest_by_hand():
+    nearest = np.array([[1.0, 2.0], [0.0, 3.0], [0.0, 0.0], [1.0, np.inf]])
+    np.testing.assert_array_equal(nndr(nearest), [0.5, 0.0, 1.0, np.nan])
+
+
+def test_the_ratio_equals_scikit_learns_brute_force():
+    train, synthetic = table(600, 16), table(200, 17)
+    numbers = [t[["creationtime", "bytes"]] / ranges(train) for t in (train, synthetic)]
+    search = NearestNeighbors(n_neighbors=2, algorithm="brute").fit(numbers[0].to_numpy())
+    expected = search.kneighbors(numbers[1].to_numpy())[0]
+    names = ["creationtime", "bytes"]
+    ours = nndr(Closest(train[names]).distance(synthetic[names], k=2))
+    np.testing.assert_allclose(ours, expected[:, 0] / expected[:, 1], rtol=1e-6)
+
+
+def test_a_copy_has_ratio_zero_and_an_honest_row_has_not():
+    train = table(800, 18)
+    index = Closest(train)
+    assert nndr(index.distance(train, k=2)).max() == 0
+    assert 0.6 < nndr(index.distance(table(400, 19), k=2)).mean() < 0.95

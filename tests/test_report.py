@@ -1,17 +1,20 @@
 """metrics.report: every number beside its floor, at one n, the same for the same seed."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import metrics
-from metrics import Judge, evaluate
-from metrics.efficacy import Regressor
+from metrics import Judge, evaluate, meanings
+from metrics.efficacy import Classifier, Regressor
+from metrics.groups import MEASURES
 from metrics.report import MEANINGS, TABLE_1, markdown, plain, show
 
 QUICK = ("WD", "JSD", "diff-CORR", "DCR")
+FAST = Classifier(iterations=5, depth=2)
 SMALL = Regressor(iterations=10, depth=3, learning_rate=0.5)
 
 
@@ -33,7 +36,8 @@ def report():
 def test_every_metric_has_a_floor_and_a_meaning(report):
     assert set(report.synthetic.values) == set(report.floor.values) <= set(MEANINGS)
     assert set(TABLE_1) | {"C2ST"} <= set(report.floor.values)
-    assert all(np.isfinite(v) for v in report.synthetic.values.values())
+    undefined = {name for name, v in report.synthetic.values.items() if not np.isfinite(v)}
+    assert undefined == {"site x week JSD", "unseen pair share"}  # no computingsite, one categorical
 
 
 def test_real_rows_score_like_the_floor(report):
@@ -55,7 +59,9 @@ def test_table_1_has_the_five_columns(report):
 def test_json_is_strict_and_carries_the_columns(report):
     loaded = json.loads(report.to_json(), parse_constant=lambda word: pytest.fail(word))
     assert set(loaded["synthetic"]["columns"]["WD"]) == {"creationtime", "bytes", "workload"}
-    assert set(loaded["floor"]["interval"]) == {"DCR", "closer to train"}
+    assert set(loaded["floor"]["interval"]) == {
+        "DCR", "closer to train", "NNDR", "C2ST", "membership AUC", "membership AUC distance",
+    }  # fmt: skip
     low, high = loaded["floor"]["interval"]["closer to train"]
     assert low <= loaded["floor"]["values"]["closer to train"] <= high
 
@@ -121,6 +127,11 @@ def test_tiny_tables_are_scored():
     [
         ((table(9, 0), table(9, 1), table(9, 2)), {"only": ["WD", "XX"]}, "unknown metric 'XX'"),
         ((table(9, 0), table(9, 1), table(9, 2)), {"target": "site"}, "target must be a numerical"),
+        ((table(9, 0), table(9, 1), table(9, 2)), {"target": "site", "only": ["WD"]},
+         r"target must be a numerical column, got 'site'; classifiers take labels=\['site'\]"),
+        ((table(9, 0), table(9, 1), table(9, 2)), {"labels": ["bytes"], "only": ["MLE"]},
+         "labels must be categorical columns, got 'bytes'"),
+        ((table(9, 0), table(9, 1), table(9, 2)), {"only": ["MLE"]}, "MLE needs labels"),
         ((table(9, 0), table(9, 1), table(1, 2)), {}, "holdout must have at least 2 rows"),
         ((table(9, 0), table(0, 1), table(9, 2)), {}, "synthetic must have at least one row"),
         ((table(9, 0), table(9, 1)[["site"]], table(9, 2)), {}, "synthetic must have the columns"),
@@ -147,6 +158,26 @@ def test_plain_turns_the_undefined_into_null():
     assert plain({"a": [np.float32(1), float("inf")], "b": (np.int64(2),)}) == {
         "a": [1.0, None], "b": [2],
     }  # fmt: skip
+
+
+def test_classifiers_of_any_category_are_one_name_away():
+    tables = table(300, 30), table(150, 31), table(300, 32)
+    found = evaluate(*tables, labels="site", only=["MLE"], classifier=FAST)
+    assert set(found.floor.values) == {"diff-accuracy", "diff-log-loss"} == set(found.floor.spread)
+    assert set(found.floor.columns["diff-accuracy"]) == {"site"}
+    assert abs(found.floor.values["diff-accuracy"]) < 0.2
+
+
+def test_every_meaning_is_complete_and_belongs_to_a_group():
+    for name, meaning in MEANINGS.items():
+        assert meaning.better in meanings.BETTER and meaning.group in meanings.GROUPS, name
+        assert all((meaning.range, meaning.words, meaning.source)), name
+    assert {m.group for m in MEANINGS.values()} == set(meanings.GROUPS) == set(MEASURES)
+
+
+def test_the_docs_hold_the_table_as_it_is():
+    page = Path(__file__).parent.parent / "docs" / "metrics.md"
+    assert meanings.table() in page.read_text(), "run python -m metrics.meanings > docs/metrics.md"
 
 
 def test_everything_exported_is_there():

@@ -1,0 +1,90 @@
+"""Can an attacker who holds the synthetic table tell who was in the training data?
+
+In: known members (train rows), known non-members (unseen rows of the same origin), the synthetic
+table, and reference rows: other unseen rows the attacker is granted. Out: the area under the ROC
+curve of two attacks, 0.5 where they learn nothing, and what the better one finds at 1 % false
+alarms. Source: the density ratio p_synthetic / p_reference is the attack DOMIAS of van Breugel et
+al. (2023, arXiv 2302.12580), here with nearest-neighbour densities; the distance to the closest
+synthetic row is that of Chen et al. (2020, arXiv 1909.03935); true positives at few false ones
+follow Carlini et al. (2022, arXiv 2112.03570). Distances are those of `metrics.density`.
+
+The closest-row density in d dimensions is proportional to 1 / r^d, so ranking rows by the ratio of
+densities is ranking them by r_reference / r_synthetic, whatever d is.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from metrics import density
+from metrics.detection import auc
+
+FALSE_ALARMS = 0.01
+NAMES = ("membership AUC", "membership AUC distance", "membership found")
+
+
+class Attack(NamedTuple):
+    """Scores of members and non-members, high for suspected members.
+
+    Shapes: is_member (m,) of 0 and 1; ratio (m,) in -1..1; distance (m,) <= 0.
+    """
+
+    is_member: np.ndarray
+    ratio: np.ndarray
+    distance: np.ndarray
+
+    def values(self) -> dict[str, float]:
+        """The numbers of the suite by name."""
+        if self.is_member.size == 0:
+            return dict.fromkeys(NAMES, float("nan"))
+        y = self.is_member
+        numbers = auc(y, self.ratio), auc(y, self.distance), found(y, self.ratio)
+        return dict(zip(NAMES, numbers, strict=True))
+
+
+def attack(
+    members: pd.DataFrame,
+    others: pd.DataFrame,
+    synthetic: pd.DataFrame,
+    reference: pd.DataFrame,
+    *,
+    embedding: pd.DataFrame | None = None,
+) -> Attack:
+    """Attack rows whose membership is known; empty where there are no rows to attack with.
+
+    Args:
+        reference: unseen real rows, none of them among `others` or behind `synthetic`.
+        embedding: table that fixes the distances, `reference` by default (the attacker has no
+            train table).
+    """
+    if min(len(members), len(others), len(reference)) == 0:
+        nothing = np.empty(0)
+        return Attack(nothing, nothing, nothing)
+    base = reference if embedding is None else embedding
+    asked, made, unseen = density.embed(
+        base, pd.concat([members, others], ignore_index=True), synthetic, reference
+    )
+    near, far = (p.index().query(asked.numbers, asked.codes)[0][:, 0] for p in (made, unseen))
+    total = near + far
+    ratio = np.divide(far - near, total, out=np.zeros_like(total), where=total > 0)
+    return Attack(np.repeat([1, 0], [len(members), len(others)]), ratio, -near)
+
+
+def found(y: np.ndarray, score: np.ndarray) -> float:
+    """Share of members above the score that at most 1 % of the non-members exceed."""
+    alarm = np.quantile(score[y == 0], 1 - FALSE_ALARMS, method="higher")
+    return float(np.mean(score[y == 1] > alarm))
+
+
+def cast(
+    train: pd.DataFrame, test: pd.DataFrame, *, seed: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """(members, others, reference): the test rows cut in two halves, and as many members as others.
+
+    The train rows must come from the same random split, else the attack only tells the times apart.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(test))
+    others, reference = test.iloc[order[: len(test) // 2]], test.iloc[order[len(test) // 2 :]]
+    return train.iloc[rng.permutation(len(train))[: len(others)]], others, reference

@@ -1,0 +1,126 @@
+"""When rows happen: rhythms, bursts and gaps of a table with a creation time.
+
+In: creation times in days since a Monday 00:00 UTC, of train and of a table in the synthetic one's
+place, equally many of both, because thinning a stream changes its gaps and its noise. Out: one
+number each. Source: profiles by the divergence of Lin (1991); peaks by the periodogram of a point
+process (Bartlett 1963), which needs no bins; dispersion from the variance-to-mean ratio F of counts
+(Fano 1947; Cox & Lewis 1966, The Statistical Analysis of Series of Events) as (F - 1) / mean, which
+thinning at random leaves unchanged in expectation; gaps by the distance of Smirnov (1948).
+"""
+
+import numpy as np
+import pandas as pd
+
+from metrics import columns
+from metrics.marginals import jsd_counts
+
+DAYS = "creationtime"
+SITE = "computingsite"
+WINDOWS = (1, 6, 24, 168)  # hours of the dispersion
+PEAKS = {"day peak": 1.0, "week peak": 1 / 7}  # cycles a day
+
+
+def temporal(train: pd.DataFrame, synthetic: pd.DataFrame, *, seed: int = 0) -> dict[str, float]:
+    """All numbers of this file by name, on tables drawn down to one n.
+
+    Needs a numerical column `creationtime`; "site x week JSD" is NaN without `computingsite`.
+    """
+    n = min(len(train), len(synthetic))
+    rng = np.random.default_rng(seed)
+    (t, site), (u, other) = (_drawn(table, n, rng) for table in (train, synthetic))
+    span = whole_days(t)
+    return {
+        "hour JSD": jsd_counts(hours(t), hours(u)),
+        "weekday JSD": jsd_counts(weekdays(t), weekdays(u)),
+        **{name: ratio(peak(u, f), peak(t, f)) for name, f in PEAKS.items()},
+        **{f"dispersion {h}h": dispersion(u, h, span) for h in WINDOWS},
+        "gap KS": ks(np.diff(np.sort(t)), np.diff(np.sort(u))),
+        "site x week JSD": site_weeks(t, site, u, other),
+    }
+
+
+def check_days(table) -> None:
+    """Raise unless the table has its creation times as numbers."""
+    if DAYS not in table.columns or not columns.is_numerical(table[DAYS]):
+        raise ValueError(
+            f"temporal needs a numerical column {DAYS!r} in days since a Monday 00:00 UTC, "
+            f"got {list(table.columns)}"
+        )
+
+
+def _drawn(table, n: int, rng: np.random.Generator) -> tuple[np.ndarray, pd.Series | None]:
+    """Times and sites of n rows drawn without replacement."""
+    check_days(table)
+    rows = rng.permutation(len(table))[:n] if n < len(table) else slice(None)
+    site = table[SITE].iloc[rows] if SITE in table.columns else None
+    return table[DAYS].to_numpy(np.float64)[rows], site
+
+
+def hours(days: np.ndarray) -> np.ndarray:
+    """(24,) rows by hour of the day."""
+    return np.bincount(np.floor(days % 1 * 24).astype(np.int64) % 24, minlength=24)
+
+
+def weekdays(days: np.ndarray) -> np.ndarray:
+    """(7,) rows by day of the week, Monday first."""
+    return np.bincount(np.floor(days % 7).astype(np.int64) % 7, minlength=7)
+
+
+def peak(days: np.ndarray, frequency: float) -> float:
+    """|mean of exp(2 pi i f t)|, 0..1: strength of the rhythm of `frequency` cycles a day.
+
+    Its square times n is the periodogram; rows without the rhythm give about 1 / sqrt(n).
+    """
+    phase = 2 * np.pi * ((days * frequency) % 1.0)
+    return float(np.hypot(np.cos(phase).mean(), np.sin(phase).mean()))
+
+
+def ratio(a: float, b: float) -> float:
+    """a / b; NaN where b is 0."""
+    return a / b if b > 0 else float("nan")
+
+
+def whole_days(t: np.ndarray) -> tuple[float, float]:
+    """Start of the first and end of the last day with a row.
+
+    Dispersion is counted over the days of train alone: a stray row must not add empty windows.
+    """
+    return float(np.floor(t.min())), float(np.floor(t.max()) + 1)
+
+
+def dispersion(days: np.ndarray, hours: float, span: tuple[float, float]) -> float:
+    """(F - 1) / mean of the counts in windows of `hours` that lie whole in `span`; 0 for Poisson.
+
+    F is variance over mean, the variance with n - 1. NaN with fewer than two windows or no row.
+    """
+    first, last = span
+    n_windows = int((last - first) * 24 / hours + 1e-9)
+    if n_windows < 2:
+        return float("nan")
+    window = np.floor((days - first) * 24 / hours)
+    inside = (window >= 0) & (window < n_windows)
+    count = np.bincount(window[inside].astype(np.int64), minlength=n_windows)
+    mean = count.mean()
+    return float((count.var(ddof=1) / mean - 1) / mean) if mean > 0 else float("nan")
+
+
+def ks(x: np.ndarray, y: np.ndarray) -> float:
+    """Largest distance of two empirical distribution functions, 0..1; NaN for an empty sample."""
+    if x.size == 0 or y.size == 0:
+        return float("nan")
+    x, y = np.sort(x), np.sort(y)
+    both = np.concatenate([x, y])
+    below = np.searchsorted(x, both, "right") / x.size - np.searchsorted(y, both, "right") / y.size
+    return float(np.abs(below).max())
+
+
+def site_weeks(t: np.ndarray, site, u: np.ndarray, other) -> float:
+    """JSD in bits of the shares of the pairs (site, week); NaN without sites."""
+    if site is None or other is None:
+        return float("nan")
+    known = columns.levels(site.to_frame(), other.to_frame())
+    code = np.concatenate([columns.encode(s.to_frame(), known).codes[:, 0] for s in (site, other)])
+    week = np.floor(np.concatenate([t, u]) / 7).astype(np.int64)
+    pair = np.unique((week - week.min()) * len(known[0]) + code, return_inverse=True)[1]
+    count = [np.bincount(part, minlength=pair.max() + 1) for part in np.split(pair, [len(t)])]
+    return jsd_counts(*count)
