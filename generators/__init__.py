@@ -16,6 +16,7 @@ __all__ = ["load", "make", "names"]
 REGISTRY = {
     "smote": "generators.smote:SMOTE",
     "tabddpm": "generators.tabddpm:TabDDPM",
+    "tabar": "generators.tabar:TabAR",
 }
 
 
