@@ -23,11 +23,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_from_bytes
 from safetensors.numpy import save as tensors_to_bytes
 
-from generators import transform
+from generators import team, transform
 
 FORMAT = "generators/1"
 CARD = "generator.json"
+KEYS = ("generator", "config", "columns", "n_steps", "seconds", "losses", "sha256")  # of a card
 MAX_TRIES = 200  # batches drawn before `where` by rejection gives up
+DRAFT = ".part"  # how the name of a file not yet in its place ends
 CELL_BYTES = 24  # of memory for one value on its way: as an array, rounded, and in the frame
 
 
@@ -121,11 +123,22 @@ class Generator(ABC):
     def save(self, folder: str | os.PathLike) -> Path:
         """Write the fitted model as weights and a JSON card; a kill leaves the old or the new one.
 
-        The card names the weights by their hash and is replaced last, in one move.
+        The card names the weights by their hash and is replaced last, in one move. Of several
+        processes that trained together the first one writes.
+
+        Raises `OSError` in one sentence where the folder cannot be made or written.
         """
         self._check_fitted()
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        if team.launched().leads:
+            check_target(folder)
+            try:
+                self._write(folder)
+            except OSError as error:
+                raise OSError(f"cannot save {self.name} in {folder}: {error.strerror}") from error
+        return folder
+
+    def _write(self, folder: Path) -> None:
         arrays = {**self._to_arrays(), "losses": self.losses_.to_numpy(np.float64)}
         # safetensors would write a view's memory as it lies
         data = tensors_to_bytes({k: np.ascontiguousarray(v) for k, v in arrays.items()})
@@ -140,12 +153,13 @@ class Generator(ABC):
             "losses": list(self.losses_.columns),
             "sha256": digest,
         }
+        for name in (CARD, "weights-*.safetensors"):
+            forget_drafts(folder, name)
         write_atomically(folder / _weights_name(digest), data)
         write_atomically(folder / CARD, json.dumps(sealed(card), indent=1).encode())
         for old in folder.glob("weights-*.safetensors"):
             if old.name != _weights_name(digest):
                 old.unlink()
-        return folder
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> Generator:
@@ -275,12 +289,31 @@ def read_saved(folder: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
             raise ValueError(f"{CARD} is not of the format {FORMAT!r}")
         if card != sealed(card):
             raise ValueError(f"{CARD} was changed after it was written")
+        if missing := [key for key in KEYS if key not in card]:
+            raise ValueError(f"{CARD} lacks {missing[0]!r}")
         data = (folder / _weights_name(str(card["sha256"]))).read_bytes()
         if hashlib.sha256(data).hexdigest() != card["sha256"]:
             raise ValueError("the weights do not have the hash of the card")
         return card, tensors_from_bytes(data)
-    except (ValueError, OSError, SafetensorError) as error:
+    except (ValueError, OSError, RecursionError, SafetensorError) as error:
         raise ValueError(f"{folder} holds no whole saved generator: {error}") from error
+
+
+def check_target(folder: str | os.PathLike) -> Path:
+    """Make the folder a model is to be saved in; call it before hours of training, not after.
+
+    Raises `OSError` in one sentence when it is a file, or cannot be made or written in.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except FileExistsError as error:
+        raise OSError(f"a model is saved in a folder, but {folder} is a file") from error
+    except OSError as error:
+        raise OSError(f"cannot write a model in {folder}: {error.strerror}") from error
+    return folder
 
 
 def sealed(card: dict) -> dict:
@@ -292,7 +325,7 @@ def sealed(card: dict) -> dict:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Put data at path in one move: readers see the old file or the new one, never half of it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(DRAFT, f".{path.name}.", path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -303,6 +336,12 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def forget_drafts(folder: Path, name: str) -> None:
+    """Remove what processes killed in `write_atomically` left in the folder; name may hold a *."""
+    for draft in folder.glob(f".{name}.????????{DRAFT}"):
+        draft.unlink(missing_ok=True)
 
 
 def _weights_name(digest: str) -> str:

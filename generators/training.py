@@ -3,10 +3,18 @@
 In: a `Learner`, the number of rows, a `Plan`. Out: the `History` of a run whose module now holds
 the averaged weights. A run is a pure function of seed, steps, versions and threads, and its whole
 state goes into a checkpoint: killed and resumed, it ends in the same weights, bit for bit.
+
+Several processes train one model together when `torchrun` starts them, nothing else changes:
+
+    python -m torch.distributed.run --nproc-per-node 2 -m pandaenv.cli fit TABLE --out MODEL
+
+Each takes its shard of every batch (`team`), the first writes and reads the files and shows the
+progress, all end with the same weights. A checkpoint goes on with the same number of processes.
 """
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import math
@@ -29,9 +37,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from generators.base import Plan, write_atomically
+from generators.base import Plan, forget_drafts, write_atomically
+from generators.team import Team, join
 
-FORMAT = "generators-checkpoint/1"
+FORMAT = "generators-checkpoint/2"
 PROBE_SHARE, PROBE_SECONDS = 0.05, 2.0  # of the budget, at most, spent on timing a step
 HISTORY_ROWS = 500  # means of the loss terms kept over a run
 MIN_BATCH = 256  # rows in a batch of a smaller table, by repetition
@@ -92,6 +101,8 @@ class State:
     learner: Learner
     averaged: AveragedModel
     rng: torch.Generator
+    seed: int = 0
+    team: Team = field(default_factory=Team)
     step: int = 0
     seconds: float = 0.0
     terms: list[str] = field(default_factory=list)
@@ -99,9 +110,9 @@ class State:
     sums: list[float] = field(default_factory=list)
 
     @classmethod
-    def start(cls, learner: Learner, seed: int, ema: float) -> State:
+    def start(cls, learner: Learner, seed: int, ema: float, team: Team | None = None) -> State:
         averaged = AveragedModel(learner.module, multi_avg_fn=_average(ema))
-        return cls(learner, averaged, torch.Generator().manual_seed(seed))
+        return cls(learner, averaged, torch.Generator().manual_seed(seed), seed, team or Team())
 
     def tensors(self) -> dict[str, Tensor]:
         """A copy of the state as named tensors."""
@@ -154,20 +165,39 @@ def run(
     Raises `ValueError` for a damaged or foreign checkpoint, `OSError` where none can be written.
     """
     began = time.monotonic() if began is None else began
-    state = State.start(learner, plan.seed, pace.ema)
-    asked = [plan.steps, None if plan.steps else plan.budget]
-    run_key = _digest(json.dumps([key, asked, plan.seed, n_rows], sort_keys=True).encode())
+    state = State.start(learner, plan.seed, pace.ema, join())
+    run_key = _run_key([key, plan.steps, plan.budget, plan.seed, n_rows], state.team.size)
     n_steps = _resume(state, plan.checkpoint, run_key)
-    if n_steps is None:
-        with steady_threads():
+    with steady_threads(), _together(state):
+        if n_steps is None:
             n_steps = plan.steps or _steps_in(state, n_rows, plan, pace, began) or pace.steps
-        if plan.checkpoint is not None:
-            write_checkpoint(plan.checkpoint, state, run_key, n_steps)
-    with steady_threads():
+            if plan.checkpoint is not None and state.team.leads:
+                write_checkpoint(plan.checkpoint, state, run_key, n_steps)
         _loop(state, n_rows, plan, pace, n_steps, run_key, label)
     learner.module.load_state_dict(state.averaged.module.state_dict())
     losses = pd.DataFrame(state.rows, columns=["step", "lr", *state.terms])
     return History(n_steps, state.seconds, losses.astype({"step": int}))
+
+
+def _run_key(parts: list, n_processes: int) -> str:
+    key, steps, budget, *rest = parts
+    parts = [key, [steps, None if steps else budget], *rest]
+    parts += [n_processes] if n_processes > 1 else []
+    return _digest(json.dumps(parts, sort_keys=True).encode())
+
+
+@contextmanager
+def _together(state: State) -> Iterator[None]:
+    """Average gradients over the team before every step of every optimizer."""
+    hooks = [
+        optimizer.register_step_pre_hook(state.team.average_gradients)
+        for optimizer in (state.learner.optimizers if state.team.size > 1 else [])
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager
@@ -203,11 +233,12 @@ def _loop(
     window = max(1, n_steps // HISTORY_ROWS)
     saved, done = time.monotonic(), state.step
     began = saved - state.seconds
+    path = plan.checkpoint if state.team.leads else None
     with tqdm(
         total=n_steps,
         initial=done,
         desc=label,
-        disable=not plan.progress,
+        disable=not (plan.progress and state.team.leads),
         unit="step",
         mininterval=0.5,
     ) as bar:
@@ -217,11 +248,11 @@ def _loop(
                 bar.set_postfix(loss=f"{sum(state.rows[-1][2:]):.4g}", refresh=False)
             bar.update()
             state.seconds = time.monotonic() - began
-            if plan.checkpoint is not None and time.monotonic() - saved >= plan.every:
-                _try_write(plan.checkpoint, state, run_key, n_steps)
+            if path is not None and time.monotonic() - saved >= plan.every:
+                _try_write(path, state, run_key, n_steps)
                 saved = time.monotonic()
-    if plan.checkpoint is not None and state.step > done:
-        _try_write(plan.checkpoint, state, run_key, n_steps)
+    if path is not None and state.step > done:
+        _try_write(path, state, run_key, n_steps)
 
 
 def _advance(state: State, rows: Tensor, pace: Pace, n_steps: int, window: int) -> None:
@@ -229,12 +260,16 @@ def _advance(state: State, rows: Tensor, pace: Pace, n_steps: int, window: int) 
     for optimizer in state.learner.optimizers:
         for group in optimizer.param_groups:
             group["lr"] = lr * group.get("lr_factor", 1.0)
-    terms = state.learner.step(rows, state.rng)
+    team = state.team
+    shard, rng = team.shard(rows), team.rng(state.rng, state.seed, state.step)
+    terms = state.learner.step(shard, rng)
+    team.average_statistics(state.learner.module)
     state.averaged.update_parameters(state.learner.module)
     state.step += 1
     state.terms = list(terms)
     sums = state.sums or [0.0] * len(terms)
-    state.sums = [s + float(t) for s, t in zip(sums, terms.values(), strict=True)]
+    means = team.mean([float(t) for t in terms.values()])
+    state.sums = [s + t for s, t in zip(sums, means, strict=True)]
     if state.step % window == 0:
         state.rows.append([state.step, lr, *(s / window for s in state.sums)])
         state.sums = []
@@ -297,11 +332,11 @@ def _steps_in(state: State, n_rows: int, plan: Plan, pace: Pace, began: float) -
     for rows in batches(n_rows, pace.batch_size, plan.seed, 0, 10_000):
         _advance(state, rows, pace, 10_000, 10_000)
         times.append(time.monotonic())
-        if len(times) > 4 and times[-1] - times[0] > limit:
+        if state.team.agree(len(times) > 4 and times[-1] - times[0] > limit):
             break
     state.restore(before, 0, [])
     per_step = (times[-1] - times[2]) / (len(times) - 3)  # the first two also warm up
-    return max(1, int((plan.budget - (time.monotonic() - began)) / per_step))
+    return int(state.team.agree(max(1, (plan.budget - (time.monotonic() - began)) // per_step)))
 
 
 def write_checkpoint(path: Path, state: State, run_key: str, n_steps: int) -> None:
@@ -314,8 +349,8 @@ def write_checkpoint(path: Path, state: State, run_key: str, n_steps: int) -> No
         "seconds": str(state.seconds),
         "n_steps": str(n_steps),
         "terms": json.dumps(state.terms),
-        "digest": _digest_of(tensors),
     }
+    meta["digest"] = _digest_of(tensors, meta)
     try:
         write_atomically(path, tensors_to_bytes(tensors, metadata=meta))
     except OSError as error:
@@ -324,26 +359,37 @@ def write_checkpoint(path: Path, state: State, run_key: str, n_steps: int) -> No
 
 def read_checkpoint(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Metadata and tensors. Raises `ValueError` when the file is none of ours or not whole."""
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise OSError(f"cannot read the checkpoint {path}: {error.strerror}") from error
     try:
         tensors = tensors_from_bytes(data)
         length = int.from_bytes(data[:8], "little")
         meta = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
     except (SafetensorError, ValueError) as error:
         raise ValueError(f"{path} is not a whole checkpoint: {error}") from error
-    if meta.get("format") != FORMAT or meta.get("digest") != _digest_of(tensors):
+    digest = meta.pop("digest", None)
+    if meta.get("format") != FORMAT or digest != _digest_of(tensors, meta):
         raise ValueError(f"{path} is not a whole checkpoint: its hash or format is wrong")
     return meta, tensors
 
 
 def _resume(state: State, path: Path | None, run_key: str) -> int | None:
-    if path is None or not path.exists():
-        return None
+    if path is not None and state.team.leads:
+        forget_drafts(path.parent, glob.escape(path.name))
+    there = path is not None and state.team.agree(path.exists())
+    n_steps = _restore(state, path, run_key) if there else None
+    state.team.wait()  # nobody writes before all have read
+    return n_steps
+
+
+def _restore(state: State, path: Path, run_key: str) -> int:
     meta, tensors = read_checkpoint(path)
     if meta["run"] != run_key:
         raise ValueError(
-            f"{path} is the checkpoint of another run (data, configuration, seed or "
-            "steps differ); remove it or name another file"
+            f"{path} is the checkpoint of another run (data, configuration, seed, steps or "
+            "processes differ); remove it or name another file"
         )
     state.restore(tensors, int(meta["step"]), json.loads(meta["terms"]))
     state.seconds = float(meta["seconds"])
@@ -362,9 +408,9 @@ def fingerprint(*arrays: np.ndarray) -> str:
     return _digest(b"".join(_digest(np.ascontiguousarray(a).tobytes()).encode() for a in arrays))
 
 
-def _digest_of(tensors: dict[str, Tensor]) -> str:
+def _digest_of(tensors: dict[str, Tensor], meta: dict[str, str]) -> str:
     parts = (f"{k}:{_digest(v.numpy().tobytes())}" for k, v in sorted(tensors.items()))
-    return _digest("".join(parts).encode())
+    return _digest("".join([json.dumps(meta, sort_keys=True), *parts]).encode())
 
 
 def _digest(data: bytes) -> str:
