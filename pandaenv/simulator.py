@@ -3,13 +3,15 @@
 In: a `Catalogue` of sites, `JobArrays` in order of arrival, the site chosen for each job.
 Out: the time of every stage of every job.
 
-A placed job whose data are not at its site fetches them from the closest replica (fastest link,
-then first row) through the site's ingress channel that is free first: first in, first out, each
-min(link, ingress / 8) fast. It then waits, first come first served by the time it became ready (no
-backfill), for its cores, and runs for work / (cores x power) seconds. A site failure ends an
-attempt early; the job queues again at its site, at most 3 attempts in all, then it is lost. A
-payload failure ends the job wherever it runs. An outage fails what runs and stops starts;
-transfers go on and storage stays readable. A job that can never run where it was put is rejected.
+A placed job whose data (if any) are not at its site fetches them from the closest replica (fastest
+link, then first row) through the site's ingress channel that is free first: first in, first out,
+each min(link, ingress / 8) fast. It then waits, first come first served by the time it became ready
+(no backfill), for its cores, and runs for work / (cores x power) seconds. A site failure ends an
+attempt early, after v^2 of its length with v(seed, job, attempt) in [0, 1); the job queues again at
+its site, at most 3 attempts in all, then it is lost. A payload failure ends the job wherever it
+runs: each recorded `closed` or `cancelled`, and a share of those recorded `failed`. An outage fails
+what runs and stops starts; transfers go on and storage stays readable; one that began before the
+first arrival is met as it stands. A job that can never run where it was put is rejected.
 Events of one instant are handled in the order they were scheduled, and before an arrival of that
 instant; begin and end of an outage are scheduled when the one before is handled. A site cannot tell
 what happens at another, so a placement changes the future of its own site only (`pandaenv.reward`
@@ -142,6 +144,12 @@ class Simulator:
         sites, n_sites = np.asarray(sites), self.catalogue.n_sites
         if sites.ndim != 1 or not np.issubdtype(sites.dtype, np.integer):
             raise ValueError(f"sites must be whole numbers, one a job, got {sites!r}")
+        if len(sites) and self.n_left and self.now > self.jobs.time[-self.n_left]:
+            arrival = float(self.jobs.time[-self.n_left])
+            raise ValueError(
+                f"a drained world takes no more jobs: the next arrives at {arrival:g} s, "
+                f"it is {self.now:g} s"
+            )
         if len(sites) > self.n_left:
             raise ValueError(f"a job must be left to place, got {len(sites)} for {self.n_left}")
         wrong = (sites < -1) | (sites >= n_sites)
@@ -243,6 +251,7 @@ def advance(grid, worlds, w, until):
 
 @njit(cache=True)
 def pass_time(world, time):
+    time = max(time, world.now)  # an outage may have begun before the first arrival
     world.integral += world.own_in_system * (time - world.now)
     world.now = time
 

@@ -221,7 +221,7 @@ def clear(grid, worlds, w, begin, n_rows, first_own, seed):
     world.n_rows = n_rows
     world.first_own = first_own
     world.age = np.int64(world.now // MEMORY_S)
-    worlds.channel[w] = 0.0
+    worlds.channel[w] = world.now
     for s in range(len(grid.sites)):
         site = worlds.site[w, s]
         site.finished = site.failed = 0.0

@@ -1,4 +1,6 @@
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -148,6 +150,45 @@ def test_agrees_with_the_twin_event_for_event(seed, n_sites, n_jobs, every_s, wi
     follow(catalogue, stream, actions, seed, outages)
 
 
+@st.composite
+def worlds(draw):
+    """A world in which every number is drawn, ends of ranges first: ties, zeros and extremes."""
+    n_sites, n_jobs = draw(st.integers(1, 5)), draw(st.integers(1, 12))
+
+    def some(values, n):
+        return draw(st.lists(values, min_size=n, max_size=n))
+
+    catalogue = sites(
+        some(st.sampled_from([1, 2, 8, 1000]), n_sites),
+        some(st.sampled_from([0.1, 1.0, 10.0, 1e6]), n_sites),
+        failure_rate=some(st.sampled_from([0.0, 0.5, 0.999]), n_sites),
+        ingress=some(st.sampled_from([1.0, 8e6, 1e12]), n_sites),
+        closeness=draw(st.integers(0, 11)) * (1 - np.eye(n_sites, dtype=int)),
+    )
+    replicas = np.array([some(st.booleans(), n_sites) for _ in range(3)])
+    replicas[~replicas.any(axis=1), draw(st.integers(0, n_sites - 1))] = True
+    times = st.one_of(st.sampled_from([0.0, 100.0, 1e6]), st.floats(-1e3, 1e3))
+    stream = jobs(
+        sorted(some(times, n_jobs)),
+        some(st.sampled_from([1e-6, 1.0, 1000.0, 1e12]), n_jobs),
+        replicas,
+        cores=some(st.sampled_from([1, 2, 8]), n_jobs),
+        nbytes=some(st.sampled_from([0.0, 1.0, 1e9, 1e14]), n_jobs),
+        dataset=some(st.integers(0, 2), n_jobs),
+        status=some(st.integers(0, 3), n_jobs),
+    )
+    moments = st.sampled_from([-50.0, 0.0, 100.0, 100.0, 5e3, 1e6, np.inf])
+    outages = np.array([sorted(some(moments, 6)) for _ in range(n_sites)])
+    actions = some(st.integers(-1, n_sites - 1), n_jobs)
+    return catalogue, stream, actions, draw(st.integers(0, 2**63)), outages
+
+
+@settings(max_examples=250, deadline=None, derandomize=True)
+@given(worlds())
+def test_agrees_with_the_twin_where_every_number_is_drawn(world):
+    follow(*world)
+
+
 def test_ten_thousand_random_placements_equal_the_twin_exactly():
     rng = np.random.default_rng(7)
     catalogue, stream, outages = random_grid(rng, 5, 10_000, every_s=60.0)
@@ -269,6 +310,31 @@ def test_waits_at_one_site_agree_with_erlang_c():
     assert idle == pytest.approx(1 - waits, abs=0.02)
 
 
+def test_an_outage_that_began_before_the_first_arrival_goes_on_and_time_does_not_run_back():
+    stream = jobs([100.0], [1000.0], [[True]])
+    simulator = Simulator(sites([1], [10]), stream, outages=np.array([[20.0, 30.0, 50.0, 170.0]]))
+    simulator.place(0)
+    assert simulator.now == 100 and simulator.worlds.world[0]["integral"] == 0
+    assert simulator.drain().log()["start"].tolist() == [170]
+
+
+def test_a_stream_may_begin_before_its_monday():
+    stream = jobs([-100.0, -90.0], [1000.0, 1000.0], [[True, False]], nbytes=1e9)
+    log = run(sites([2, 2], [10, 10]), stream, [1, 1]).log()
+    assert log["ready"].tolist() == [-99.0, -89.0]
+
+
+def test_a_simulator_can_be_copied_and_pickled_halfway():
+    rng = np.random.default_rng(8)
+    catalogue, stream, outages = random_grid(rng, 3, 300)
+    actions = rng.integers(0, 3, 300)
+    simulator = Simulator(catalogue, stream, seed=1, outages=outages).replay(actions[:150])
+    twins = [copy.deepcopy(simulator), pickle.loads(pickle.dumps(simulator))]
+    expected = simulator.replay(actions[150:]).drain().worlds.job[0].tobytes()
+    for twin in twins:
+        assert twin.replay(actions[150:]).drain().worlds.job[0].tobytes() == expected
+
+
 def test_a_heap_never_outgrows_its_room_under_many_outages():
     catalogue = sites([50], [1])
     stream = jobs(np.zeros(50), np.full(50, 1e4), [[True]])
@@ -290,6 +356,15 @@ def test_placing_checks_the_site_and_that_a_job_is_left():
         simulator.place(0)
     with pytest.raises(ValueError, match="whole numbers"):
         Simulator(*tiny_grid()).place(0.5)
+
+
+def test_a_drained_world_takes_no_more_jobs():
+    simulator = Simulator(*tiny_grid()).replay(np.array([0, 0])).drain()
+    with pytest.raises(ValueError, match="the next arrives at 20 s, it is 140 s"):
+        simulator.place(0)
+    assert simulator.now == 140 and simulator.n_left == 2
+    late = Simulator(sites([1], [10]), jobs([0, 500], [1000, 1000], [[True]]))
+    assert late.replay(np.array([0])).drain().replay(np.array([0])).drain().now == 600
 
 
 def test_stream_and_catalogue_must_have_the_same_sites():

@@ -56,7 +56,7 @@ class Site:
     placed: list = field(default_factory=list)
     queue: list = field(default_factory=list)
     running: dict = field(default_factory=dict)  # job index -> token of its end event
-    free_at: list = field(default_factory=lambda: [0.0] * N_CHANNELS)
+    free_at: list = field(default_factory=lambda: [-math.inf] * N_CHANNELS)
     up: bool = True
 
 
@@ -116,7 +116,8 @@ class Twin:
 
     def run(self, until):
         while self.events and self.events[0][0] <= until:
-            self.now, token, kind, subject = heapq.heappop(self.events)
+            time, token, kind, subject = heapq.heappop(self.events)
+            self.now = max(time, self.now)  # an outage may have begun before the first arrival
             getattr(self, kind)(subject, token)
 
     def drain(self):

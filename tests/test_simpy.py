@@ -1,0 +1,95 @@
+"""The simulator against the same world built of SimPy's processes."""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+from grids import jobs, sites
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simpy_world import Chance, World
+from twin import uniform
+
+from pandaenv.simulator import PAYLOAD_SHARE, Simulator
+
+STAGES = ("submit", "ready", "first_start", "start", "end")
+FAILED_OF_ITSELF = ("closed", "cancelled")
+
+
+def tieless_world(rng, n_sites, n_jobs, every_s):
+    """A crowded world of continuous quantities: (catalogue, jobs, outages, actions)."""
+    closeness = np.triu(rng.integers(1, 8, (n_sites, n_sites)), 1)
+    catalogue = sites(
+        rng.integers(1, 7, n_sites), rng.uniform(2, 20, n_sites),
+        failure_rate=rng.choice([0.0, 0.2, 0.7], n_sites),
+        ingress=rng.uniform(1e7, 1e9, n_sites), closeness=closeness + closeness.T,
+    )  # fmt: skip
+    replicas = rng.random((5, n_sites)) < 0.3
+    replicas[np.arange(5), rng.integers(0, n_sites, 5)] = True
+    span = n_jobs * every_s
+    stream = jobs(
+        np.sort(rng.uniform(0, span, n_jobs)), rng.lognormal(6, 1.5, n_jobs), replicas,
+        cores=rng.choice([1, 1, 1, 2, 4], n_jobs),
+        nbytes=rng.choice([0.0, 1.0], n_jobs, p=[0.1, 0.9]) * rng.lognormal(20, 1, n_jobs),
+        dataset=rng.integers(0, 5, n_jobs),
+        status=rng.choice(4, n_jobs, p=[0.7, 0.2, 0.05, 0.05]),
+    )  # fmt: skip
+    outages = np.cumsum(rng.exponential(span / 4, (n_sites, 6)), axis=1)
+    return catalogue, stream, outages, rng.integers(-1, n_sites, n_jobs)
+
+
+def chance(seed, stream):
+    """The hash that the simulator documents, asked by plain Python integers."""
+
+    def payload(i):
+        recorded = ("finished", "failed", *FAILED_OF_ITSELF)[stream.status[i]]
+        fails = recorded == "failed" and uniform(seed, i, 0, 2) < PAYLOAD_SHARE
+        return fails or recorded in FAILED_OF_ITSELF
+
+    return Chance(
+        attempt=lambda i, attempt: uniform(seed, i, attempt, 0),
+        cut=lambda i, attempt: uniform(seed, i, attempt, 1) ** 2,
+        payload=payload,
+    )
+
+
+def assert_same(catalogue, stream, outages, actions, seed):
+    world = World(catalogue, stream, actions, outages, chance(seed, stream))
+    simulator = Simulator(catalogue, stream, seed=seed, outages=outages).replay(actions).drain()
+    log = simulator.log()
+    assert log["state"].tolist() == [job.state for job in world.placed]
+    assert log["attempts"].tolist() == [job.attempts for job in world.placed]
+    assert simulator.worlds.job[0]["source"].tolist() == [job.source for job in world.placed]
+    for name in STAGES:
+        expected = [getattr(job, name) for job in world.placed]
+        np.testing.assert_allclose(log[name], expected, rtol=1e-9, err_msg=name)
+    return log
+
+
+def test_the_model_in_simpy_imports_nothing_of_ours():
+    tree = ast.parse((Path(__file__).parent / "simpy_world.py").read_text())
+    modules = [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+    modules += [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
+    assert set(modules) == {"math", "dataclasses", "simpy"}
+
+
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32),
+    n_sites=st.integers(1, 5),
+    n_jobs=st.integers(1, 60),
+    every_s=st.sampled_from([1.0, 10.0, 100.0]),
+)
+def test_agrees_with_simpy_event_for_event(seed, n_sites, n_jobs, every_s):
+    world = tieless_world(np.random.default_rng(seed), n_sites, n_jobs, every_s)
+    assert_same(*world, seed)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_long_crowded_run_agrees_with_simpy_and_shows_every_fate(seed):
+    world = tieless_world(np.random.default_rng(seed), 4, 4000, 30.0)
+    log = assert_same(*world, seed)
+    assert set(log["state"]) == {"finished", "failed", "lost", "rejected"}
+    assert (log["attempts"] == 2).any() and log["source"].notna().any()
+    assert (log["start"] > log["ready"]).mean() > 0.1
