@@ -5,17 +5,18 @@ import pickle
 import subprocess
 import sys
 
+import contracts
 import numpy as np
 import pandas as pd
 import pytest
+import strategies
+from contracts import assert_like, make
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 
 import generators
 from generators.base import CARD, sealed
 
-SMALL = {"tabddpm": {"d_layers": (16,), "n_cells": 4, "batch_size": 128, "steps": 6}}
 RNG = np.random.default_rng(11)
 N = 160
 MIXED = pd.DataFrame(
@@ -44,15 +45,11 @@ TABLES = {
 }
 
 
-def make(name):
-    return generators.make(name, **SMALL.get(name, {}))
-
-
 def fit(name, table=MIXED, **options):
-    return make(name).fit(table, progress=False, **{"steps": 4, **options})
+    return contracts.fit(name, table, **options)
 
 
-@pytest.fixture(params=generators.names())
+@pytest.fixture(params=generators.names(), scope="module")
 def name(request):
     return request.param
 
@@ -62,43 +59,27 @@ def fitted():
     return {name: fit(name) for name in generators.names()}
 
 
-def assert_like(sample, table, n):
-    assert len(sample) == n and list(sample.columns) == list(table.columns)
-    assert (sample.dtypes == table.dtypes).all() and not sample.isna().any().any()
-    assert isinstance(sample.index, pd.RangeIndex)
-    for column in table:
-        if pd.api.types.is_numeric_dtype(table[column]) and table[column].dtype != bool:
-            assert sample[column].between(table[column].min(), table[column].max()).all()
-        else:
-            assert set(sample[column]) <= set(table[column])
-
-
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 def test_schema_out_is_schema_in(name, table):
     assert_like(fit(name, table).sample(70, seed=1), table, 70)
 
 
-columns = {
-    "a": st.integers(-(2**53), 2**53),
-    "b": st.integers(0, 2),
-    "c": st.floats(-1e30, 1e30),
-    "d": st.sampled_from(["u", "v", "é", ""]),
-    "e": st.booleans(),
-    "f": st.sampled_from([0.0, 1e-300, 1.5, 1e300]),
-}
-rows = st.integers(1, 40).flatmap(
-    lambda n: st.fixed_dictionaries(
-        {k: st.lists(v, min_size=n, max_size=n) for k, v in columns.items()}
-    )
-)
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(table=strategies.tables(max_rows=300))
+def test_any_table_is_learned_sampled_and_saved(name, table):
+    contracts.assert_contract(name, table)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
-@given(data=rows, keep=st.sets(st.sampled_from(sorted(columns)), min_size=1))
-def test_any_table_fits_and_samples(data, keep):
-    table = pd.DataFrame(data)[sorted(keep)]
-    for name in generators.names():
-        assert_like(fit(name, table, steps=2).sample(9, seed=0), table, 9)
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(table=strategies.tables())
+def test_any_table_is_learned_sampled_and_saved_often(name, table):
+    contracts.assert_contract(name, table)
+
+
+@pytest.mark.parametrize("kind", strategies.KINDS)
+def test_every_kind_of_column_alone(name, kind):
+    contracts.assert_contract(name, strategies.build([kind], 40, seed=0))
 
 
 def test_same_seed_same_bytes(name):

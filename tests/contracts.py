@@ -1,0 +1,57 @@
+"""What every generator promises, as checks a test runs over whatever stands in the registry."""
+
+import tempfile
+
+import numpy as np
+import pandas as pd
+
+import generators
+
+SMALL = {
+    "tvae": {"d_layers": (16,), "d_latent": 4, "batch_size": 128},
+    "ctabganplus": {"batch_size": 64},
+    "tabddpm": {"d_layers": (16,), "n_cells": 4, "batch_size": 128, "steps": 6},
+    "tabar": {"d_trunk": 16, "d_head": 8, "batch_size": 128},
+}
+LEARNED = tuple(name for name in generators.names() if name != "smote")
+
+
+def make(name, **options):
+    """An untrained generator of a size for tests."""
+    return generators.make(name, **{**SMALL.get(name, {}), **options})
+
+
+def fit(name, table, **options):
+    """The same, fitted in a few steps."""
+    return make(name).fit(table, progress=False, **{"steps": 4, **options})
+
+
+def assert_like(sample, table, n):
+    """n rows with the columns, dtypes, ranges and categories of the table."""
+    assert len(sample) == n and list(sample.columns) == list(table.columns)
+    assert (sample.dtypes == table.dtypes).all() and not sample.isna().any().any()
+    assert isinstance(sample.index, pd.RangeIndex)
+    for column in table if n else ():
+        seen, drawn = table[column], sample[column]
+        if pd.api.types.is_numeric_dtype(seen) and not pd.api.types.is_bool_dtype(seen):
+            assert drawn.min() >= seen.min() and drawn.max() <= seen.max(), column
+            assert np.isfinite(drawn.to_numpy(np.float64)).all(), column
+        else:
+            known = {(type(v), v) for v in seen}
+            assert {(type(v), v) for v in drawn} <= known, column
+
+
+def assert_contract(name, table, n=33, steps=2):
+    """Fit and sample: schema, ranges, input untouched, determinism, and save and load alike."""
+    before = table.copy(deep=True)
+    model = fit(name, table, steps=steps, seed=3)
+    pd.testing.assert_frame_equal(table, before, check_exact=True)
+    sample = model.sample(n, seed=1)
+    assert_like(sample, table, n)
+    assert_like(model.sample(0), table, 0)
+    pd.testing.assert_frame_equal(sample, model.sample(n, seed=1), check_exact=True)
+    again = fit(name, table, steps=steps, seed=3).sample(n, seed=1)
+    pd.testing.assert_frame_equal(sample, again, check_exact=True)
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = generators.load(model.save(folder))
+    pd.testing.assert_frame_equal(sample, loaded.sample(n, seed=1), check_exact=True)
