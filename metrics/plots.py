@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from metrics import association, columns, report
+from metrics.temporal import DAYS
 
 STYLE = {
     "svg.hashsalt": "pandaenv", "svg.fonttype": "path", "font.size": 9, "axes.titlesize": 9,
@@ -31,6 +32,8 @@ INK = "#1b2733"
 COLOURS = ("#0b7285", "#d9480f", "#5f3dc4", "#2b8a3e", "#c2255c", "#846358")
 BINS = 60
 TOP = 5  # categories shown, as in the paper
+WEEK = 168  # hours
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 LONG = 22  # characters of a name that fit beside an axis
 NO_LOSS = ("step", "lr", "seconds")  # columns of a loss table that are no loss
 SKEWED = 50  # (max - median) / (median - min) beyond which an axis is logarithmic
@@ -64,6 +67,7 @@ class Page:
             "fig4a-numericals": numerical and numericals(self.train, self.samples),
             "fig4b-categories": categorical and categories(self.train, self.samples),
             "fig5-associations": len(self.real) > 1 and associations(self.real, self._matrices()),
+            "arrivals": DAYS in numerical and arrivals(self.train, self.samples),
             "losses": self.losses and learning(self.losses),
         }
         return {name: svg(figure) for name, figure in drawn.items() if figure}
@@ -296,6 +300,33 @@ def _heat(axis, values: np.ndarray, limit: float, colours: str):
     axis.set_yticks([])
     axis.spines[:].set_visible(False)
     return image
+
+
+@matplotlib.rc_context(STYLE)
+def arrivals(train: pd.DataFrame, samples: dict[str, pd.DataFrame]) -> Figure:
+    """Share of a week's rows in each of its hours, from a time in days since a Monday."""
+    rows = list(samples.items()) or [("train", train)]
+    n_rows = -(-len(rows) // 2)
+    figure, axes = _grid(n_rows, 2, 10, 1.5 * n_rows + 0.5, sharex=True, sharey=True)
+    real = _by_hour(train)
+    for axis in axes.flat[len(rows) :]:
+        axis.set_axis_off()
+    for i, (axis, (model, table)) in enumerate(zip(axes.flat, rows, strict=False)):
+        colour = COLOURS[i % len(COLOURS)]
+        axis.stairs(_by_hour(table), color=colour, fill=True, alpha=0.45)
+        axis.stairs(real, color=INK, lw=0.9)
+        axis.set_title(_short(model))
+        axis.set_xticks(range(12, WEEK, 24), WEEKDAYS, fontsize=7)
+        axis.set_xlim(0, WEEK)
+        axis.set_yticks([])
+        axis.tick_params(labelbottom=True)
+    return figure
+
+
+def _by_hour(table: pd.DataFrame) -> np.ndarray:
+    """Share of the rows in each hour of the week. Shape: (168,)."""
+    hour = np.floor(table[DAYS].to_numpy(float) * 24).astype(np.int64) % WEEK
+    return np.bincount(hour, minlength=WEEK) / len(table)
 
 
 @matplotlib.rc_context(STYLE)
