@@ -15,6 +15,7 @@ __all__ = ["load", "make", "names"]
 
 REGISTRY = {
     "smote": "generators.smote:SMOTE",
+    "tvae": "generators.tvae:TVAE",
     "tabddpm": "generators.tabddpm:TabDDPM",
     "tabar": "generators.tabar:TabAR",
 }
