@@ -27,6 +27,13 @@ BUNDLED = Path(__file__).parent / "data" / "tabddpm"
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 
 
+class JobFormat(StrEnum):
+    """Files that other simulators read."""
+
+    SWF = "swf"
+    CGSIM = "cgsim"
+
+
 class Split(StrEnum):
     """How records part into train and test."""
 
@@ -164,6 +171,33 @@ def _episode(env, policy, seed: int) -> tuple[float, float, int]:
         total, cost, n_jobs = total + float(reward), cost + info["cost"], n_jobs + 1
         over = terminated or truncated
     return total, cost, n_jobs
+
+
+@app.command()
+def export(
+    workload: Annotated[str, typer.Argument(help="tabddpm, reference, a file or a folder.")],
+    out: Annotated[Path, typer.Option(help="File to write; FILE.json is written beside it.")],
+    format: Annotated[JobFormat, typer.Option(help="Standard Workload Format, or CGSim's CSV.")],
+    sites: Annotated[str, typer.Option(help="n largest, tier1, all, or a CSV file.")] = "40",
+    rate: Annotated[float, typer.Option(help="Jobs a day.")] = 5_500,
+    as_recorded: Annotated[
+        bool, typer.Option("--as-recorded", help="Every record at its own time, whatever --rate.")
+    ] = False,
+    load: Annotated[float, typer.Option(help="Offered work over capacity.")] = 0.6,
+    seed: Seed = 0,
+) -> None:
+    """Write a workload, and the grid scaled to it, for another simulator."""
+    from pandaenv import exports
+    from pandaenv import workload as workloads
+    from pandaenv.sites import catalogue
+
+    with _one_sentence():
+        grid = catalogue(int(sites) if sites.isdigit() else sites)
+        stream = workloads.make(workload).stream(
+            grid, rate=None if as_recorded else rate, load=load, seed=seed
+        )
+        file, beside = exports.write(stream, out, format.value)
+        typer.echo(f"{len(stream.jobs):,} jobs in {file}, their grid in {beside}")
 
 
 @app.command()
