@@ -9,6 +9,7 @@ mean square over all off-diagonal entries.
 
 import numpy as np
 import pandas as pd
+from numba import njit
 
 from metrics import columns
 
@@ -20,13 +21,13 @@ def association(table: pd.DataFrame) -> pd.DataFrame:
     """Association matrix of a table, labelled; entries in [-1, 1], diagonal 1.
 
     A constant number has r = eta = 0 with everything. A constant category is fully explained by any
-    column: U = 1 in its row.
+    column: U = 1 in its row. Two passes over blocks of rows, so a table on disk may be of any size.
     """
     columns.check(table, "table")
-    (data,), levels = columns.coded(table)
     numerical, categorical = columns.split(table)
+    known = columns.levels(table)
     names = numerical + categorical
-    return pd.DataFrame(_matrix(data, [len(k) for k in levels]), index=names, columns=names)
+    return pd.DataFrame(_matrix(table, known, len(numerical)), index=names, columns=names)
 
 
 def diff_corr(train: pd.DataFrame, synthetic: pd.DataFrame) -> float:
@@ -50,39 +51,98 @@ def matrix_difference(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, float]:
     return dict(zip(FORMS, map(float, (rms, mae, np.linalg.norm(delta), rows.mean())), strict=True))
 
 
-def _matrix(data: columns.Coded, n_levels: list[int]) -> np.ndarray:
-    d, c = data.numbers.shape[1], data.codes.shape[1]
-    z = np.apply_along_axis(_standard, 0, data.numbers) if d else data.numbers
+class Tables:
+    """Counts of pairs of categories, filled block by block; arrays of cells where they fit."""
+
+    def __init__(self, n_levels: list[int]):
+        self.n_levels = n_levels
+        self.pairs = [(a, b) for a in range(len(n_levels)) for b in range(a)]
+        cells = {(a, b): n_levels[a] * n_levels[b] for a, b in self.pairs}
+        self.dense = {p: np.zeros(n, np.int64) for p, n in cells.items() if n <= DENSE_PAIRS}
+        self.sparse: dict = {p: ([], []) for p in self.pairs if p not in self.dense}
+
+    def add(self, codes: np.ndarray) -> None:
+        """Count the rows of a block, (n, c) codes."""
+        for a, b in self.pairs:
+            if (a, b) in self.dense:
+                _tally(self.dense[a, b], codes, a, b, self.n_levels[b])
+            else:
+                key = codes[:, a] * self.n_levels[b] + codes[:, b]
+                held, count = self.sparse[a, b]
+                new, n = np.unique(key, return_counts=True)
+                held.append(new)
+                count.append(n)
+
+    def joint(self, pair: tuple[int, int]) -> np.ndarray:
+        """Count of every cell that was met (dense ones with zeros)."""
+        if pair in self.dense:
+            return self.dense[pair]
+        keys, at = np.unique(np.concatenate(self.sparse[pair][0]), return_inverse=True)
+        return np.bincount(at, np.concatenate(self.sparse[pair][1]), len(keys)).astype(np.int64)
+
+
+def _matrix(table, known: list[dict], d: int) -> np.ndarray:
+    """Pearson, eta and U from sums over blocks: means first, then products about the means."""
+    n_levels = [len(k) for k in known]
+    c = len(n_levels)
+    low, high, mean, n = _moments(table, known, d)
+    scale = np.maximum(np.abs(low), np.abs(high))
+    scale = np.where(low == high, np.inf, scale)  # constants become 0: their rounding correlates
+    gram, tables = np.zeros((d, d)), Tables(n_levels)
+    sums = [np.zeros((k, d)) for k in n_levels]
+    count = [np.zeros(k, np.int64) for k in n_levels]
+    for data in columns.blocks(table, known):
+        z = (data.numbers - mean) / scale
+        gram += z.T @ z
+        tables.add(data.codes)
+        for j in range(c):
+            _add(sums[j], count[j], data.codes, j, z)
     matrix = np.eye(d + c)
-    matrix[:d, :d] = np.clip(z.T @ z / len(z), -1.0, 1.0)
+    variance = np.diag(gram)
+    size = np.sqrt(np.outer(variance, variance))
+    matrix[:d, :d] = np.clip(_over(gram, size), -1.0, 1.0)
     np.fill_diagonal(matrix, 1.0)
-    entropy = [_entropy(np.bincount(code)) for code in data.codes.T]
-    for a in range(c):
-        code, k = data.codes[:, a], n_levels[a]
-        for i in range(d):
-            matrix[d + a, i] = matrix[i, d + a] = _eta(code, z[:, i], k)
-        for b in range(a):
-            shared = _mutual(code, data.codes[:, b], k, n_levels[b], entropy[a], entropy[b])
-            matrix[d + a, d + b] = shared / entropy[a] if entropy[a] > 0 else 1.0
-            matrix[d + b, d + a] = shared / entropy[b] if entropy[b] > 0 else 1.0
+    for j in range(c):
+        between = np.sum(sums[j] ** 2 / count[j][:, None], axis=0)
+        eta = np.sqrt(np.minimum(1.0, _over(between, variance)))
+        matrix[d + j, :d] = matrix[:d, d + j] = eta
+    entropy = [_entropy(k) for k in count]
+    for a, b in tables.pairs:
+        shared = _mutual(tables.joint((a, b)), entropy[a], entropy[b])
+        matrix[d + a, d + b] = shared / entropy[a] if entropy[a] > 0 else 1.0
+        matrix[d + b, d + a] = shared / entropy[b] if entropy[b] > 0 else 1.0
     return matrix
 
 
-def _standard(x: np.ndarray) -> np.ndarray:
-    """(x - mean) / sd; zeros for a constant, whose rounding errors would correlate."""
-    if x.min() == x.max():
-        return np.zeros_like(x)
-    x = x / np.abs(x).max()
-    x = x - x.mean()
-    return x / np.sqrt(np.mean(x**2))
+def _moments(table, known, d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """(min, max, mean) of the numbers and the number of rows, in one pass."""
+    low, high, total, n = np.full(d, np.inf), np.full(d, -np.inf), np.zeros(d), 0
+    for data in columns.blocks(table, known):
+        low, high = np.minimum(low, data.numbers.min(0)), np.maximum(high, data.numbers.max(0))
+        total += data.numbers.sum(axis=0)
+        n += len(data)
+    return low, high, total / n, n
 
 
-def _eta(code: np.ndarray, z: np.ndarray, k: int) -> float:
-    """Correlation ratio of standardised z on a category: sd of the category means, in [0, 1]."""
-    total = np.bincount(code, weights=z, minlength=k)
-    count = np.bincount(code, minlength=k)
-    some = count > 0
-    return float(np.sqrt(min(1.0, np.sum(total[some] ** 2 / count[some]) / len(z))))
+def _over(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a / b, 0 where b is."""
+    return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
+
+
+@njit(cache=True)
+def _tally(cells, codes, a, b, n_b):
+    for r in range(len(codes)):
+        cells[codes[r, a] * n_b + codes[r, b]] += 1
+
+
+@njit(cache=True)
+def _add(sums, count, codes, j, z):
+    """Sum the numbers and count the rows of each category of column j."""
+    for r in range(len(codes)):
+        k = codes[r, j]
+        count[k] += 1
+        for i in range(z.shape[1]):
+            sums[k, i] += z[r, i]
 
 
 def _entropy(count: np.ndarray) -> float:
@@ -91,9 +151,6 @@ def _entropy(count: np.ndarray) -> float:
     return float(-np.sum(p * np.log(p))) if p.size > 1 else 0.0
 
 
-def _mutual(a, b, n_a: int, n_b: int, entropy_a: float, entropy_b: float) -> float:
+def _mutual(joint: np.ndarray, entropy_a: float, entropy_b: float) -> float:
     """Mutual information in nats, 0..min of the entropies."""
-    pair = a * n_b + b
-    dense = n_a * n_b <= DENSE_PAIRS
-    joint = np.bincount(pair) if dense else np.unique(pair, return_counts=True)[1]
     return min(max(0.0, entropy_a + entropy_b - _entropy(joint)), entropy_a, entropy_b)

@@ -2,9 +2,12 @@
 
 In: DataFrames whose dtypes are the schema: number columns are numerical; category, string, object
 and bool columns categorical. Out: arrays, with codes over the union of the categories of all tables
-given, so that a category unseen in training is scored rather than refused.
+given, so that a category unseen in training is scored rather than refused. A table may also lie on
+disk (`OnDisk`, made by `metrics.streaming`): what is read column by column or in batches works on
+both.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -22,35 +25,52 @@ class Coded(NamedTuple):
         return len(self.numbers)
 
 
+class OnDisk:
+    """A table too large for memory: has `columns`, `dtypes`, `[name]`, `batches()`, `check(what)`.
+
+    `[name]` is one column as a Series, `batches()` yields frames, `select(names)` reorders.
+    """
+
+
 def is_numerical(column: pd.Series) -> bool:
-    """Whether a column is scored as a number (bool is a category)."""
-    return types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype)
+    """Whether a column (or a dtype) is scored as a number (bool is a category)."""
+    dtype = getattr(column, "dtype", column)
+    return types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype)
 
 
 def split(table: pd.DataFrame) -> tuple[list, list]:
     """Names of the numerical and of the categorical columns, in the table's order."""
-    numerical = [name for name in table.columns if is_numerical(table[name])]
+    dtypes = table.dtypes
+    numerical = [name for name in table.columns if is_numerical(dtypes[name])]
     return numerical, [name for name in table.columns if name not in numerical]
 
 
 def check(table: pd.DataFrame, what: str) -> pd.DataFrame:
     """Return the table, or raise a ValueError that names the first thing no metric can score."""
+    if isinstance(table, OnDisk):
+        return table.check(what)
     if not isinstance(table, pd.DataFrame):
         raise ValueError(f"{what} must be a pandas DataFrame, got {type(table).__name__}")
-    if len(table.columns) == 0 or len(table) == 0:
-        raise ValueError(
-            f"{what} must have at least one row and one column, "
-            f"got {len(table)} rows and {len(table.columns)} columns"
-        )
-    twice = table.columns[table.columns.duplicated()]
-    if len(twice):
-        raise ValueError(f"{what}: column names must differ, got {twice[0]!r} more than once")
+    check_shape(table.columns, len(table), what)
     for name in table.columns:
-        _check_column(table[name], what)
+        check_column(table[name], what)
     return table
 
 
-def _check_column(column: pd.Series, what: str) -> None:
+def check_shape(names: pd.Index, n: int, what: str) -> None:
+    """Raise for a table without rows or columns, or with two columns of one name."""
+    if len(names) == 0 or n == 0:
+        raise ValueError(
+            f"{what} must have at least one row and one column, "
+            f"got {n} rows and {len(names)} columns"
+        )
+    twice = names[names.duplicated()]
+    if len(twice):
+        raise ValueError(f"{what}: column names must differ, got {twice[0]!r} more than once")
+
+
+def check_column(column: pd.Series, what: str, start: int = 0) -> None:
+    """Raise for a column no metric can score; its first row is number `start` of the table."""
     if types.is_datetime64_any_dtype(column.dtype) or types.is_timedelta64_dtype(column.dtype):
         raise ValueError(
             f"{what}: column {column.name!r} has dtype {column.dtype}; "
@@ -64,7 +84,7 @@ def _check_column(column: pd.Series, what: str) -> None:
     if bad.any():
         raise ValueError(
             f"{what}: column {column.name!r}: {bad.sum()} of {len(bad)} values are {word}, "
-            f"e.g. row {int(np.argmax(bad))}"
+            f"e.g. row {start + int(np.argmax(bad))}"
         )
 
 
@@ -77,14 +97,38 @@ def aligned(train: pd.DataFrame, other: pd.DataFrame, what: str) -> pd.DataFrame
         raise ValueError(
             f"{what} must have the columns of train, got missing {missing} and unknown {extra}"
         )
-    other = other[list(train.columns)]
-    for name in train.columns:
-        if is_numerical(train[name]) != is_numerical(other[name]):
+    names = list(train.columns)
+    other = other.select(names) if isinstance(other, OnDisk) else other[names]
+    here, there = other.dtypes, train.dtypes
+    for name in names:
+        if is_numerical(there[name]) != is_numerical(here[name]):
             raise ValueError(
                 f"{what}: column {name!r} must be of one kind everywhere, "
-                f"got {train[name].dtype} in train and {other[name].dtype} here"
+                f"got {there[name]} in train and {here[name]} here"
             )
     return other
+
+
+def counts(table: pd.DataFrame, name) -> dict:
+    """{category: number of rows} of one column, in the order first met."""
+    found: dict = {}
+    for column in (p[name] for p in (_parts(table, [name]))):
+        local, values = _factorize(column)
+        for value, n in zip(values, np.bincount(local, minlength=len(values)), strict=True):
+            found[value] = found.get(value, 0) + int(n)
+    return found
+
+
+def _parts(table, names: list) -> Iterator[pd.DataFrame]:
+    return table.select(names).batches() if isinstance(table, OnDisk) else iter([table])
+
+
+def blocks(table: pd.DataFrame, known: list[dict], size: int = 1 << 16) -> Iterator[Coded]:
+    """The table as arrays, `size` rows at a time (a row group at a time if it lies on disk)."""
+    for part in _parts(table, list(table.columns)):
+        data = encode(part, known)
+        for start in range(0, len(data), size):
+            yield Coded(data.numbers[start : start + size], data.codes[start : start + size])
 
 
 def numbers(table: pd.DataFrame) -> np.ndarray:
@@ -108,7 +152,7 @@ def levels(*tables: pd.DataFrame) -> list[dict]:
     for name in split(tables[0])[1]:
         code: dict = {}
         for table in tables:
-            for value in _factorize(table[name])[1]:
+            for value in counts(table, name):
                 code.setdefault(value, len(code))
         known.append(code)
     return known

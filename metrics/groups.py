@@ -6,7 +6,7 @@ it; `metrics.meanings` says what its numbers mean.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -33,25 +33,40 @@ CAPS = {  # rows beyond which a group is measured on a seeded subsample, which t
     "MLE": 20_000,
 }
 MANY = ("diff-MLEF", "diff-MLEF lr 0.1", "membership")  # groups that want n_mlef rows
+EXACT = ("WD", "JSD", "diff-CORR", "tails", "validity", "temporal")  # of tables on disk, too
+SECONDS = {  # about what a group takes at n = 6,250, for the time left; shares are what counts
+    "WD": 0.1, "JSD": 0.1, "diff-CORR": 0.2, "DCR": 0.5, "diff-MLEF": 8.0, "C2ST": 3.0,
+    "NNDR": 0.3, "tails": 0.1, "validity": 0.2, "temporal": 0.1, "density": 1.0,
+    "membership": 1.0, "MLE": 6.0, "diff-MLEF lr 0.1": 8.0,
+}  # fmt: skip
 
 
-@dataclass
 class Case:
-    """One table being scored: `few` (n rows), `many` (n_mlef rows), the judge's index of train."""
+    """One table being scored: `few` has n rows, `many` n_mlef, perhaps on disk.
 
-    few: pd.DataFrame
-    many: pd.DataFrame
-    judge: object
+    `rows` and `more` are the same in memory, drawn down where they would be too many.
+    """
+
+    def __init__(self, few, many, judge):
+        self.few, self.many, self.judge = few, many, judge
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        return self.judge.held(self.few)
+
+    @cached_property
+    def more(self) -> pd.DataFrame:
+        return self.judge.held(self.many)
 
     @cached_property
     def nearest(self) -> np.ndarray:
         """(n, 1 or 2) distances to the closest train records, shared by DCR and NNDR."""
         k = 2 if "NNDR" in self.judge.only else 1
-        return self.judge.closest.distance(self.few, k=k)
+        return self.judge.closest.distance(self.rows, k=k)
 
-    @property
+    @cached_property
     def blocks(self) -> np.ndarray:
-        return blocks(self.few)
+        return blocks(self.rows)
 
 
 def blocks(table: pd.DataFrame) -> np.ndarray:
@@ -81,7 +96,7 @@ def _corr(judge, case: Case, score: Score) -> None:
 
 def _dcr(judge, case: Case, score: Score) -> None:
     distance = case.nearest[:, 0]
-    nearer = privacy.nearer(*judge.matched, case.few)
+    nearer = privacy.nearer(*judge.matched, case.rows)
     score.values.update({
         "DCR": float(distance.mean()),
         "DCR median": float(np.median(distance)),
@@ -101,7 +116,7 @@ def _nndr(judge, case: Case, score: Score) -> None:
 
 
 def _c2st(judge, case: Case, score: Score) -> None:
-    real, made = judge.draw(judge.test, "C2ST"), judge.draw(case.few, "C2ST")
+    real, made = judge.draw(judge.test_rows, "C2ST"), judge.draw(case.rows, "C2ST")
     runs = [detection.told_apart(real, made, seed=s) for s in judge.seeds]
     _put(score, "C2ST", [run.auc for run in runs])
     if np.isfinite(runs[0].auc):
@@ -127,14 +142,14 @@ def _temporal(judge, case: Case, score: Score) -> None:
 
 
 def _density(judge, case: Case, score: Score) -> None:
-    real, made = judge.draw(judge.test, "density"), judge.draw(case.few, "density")
+    real, made = judge.draw(judge.test_rows, "density"), judge.draw(case.rows, "density")
     n = min(len(real), len(made))
-    values = density.alpha_beta(judge.train, real.iloc[:n], made.iloc[:n])
+    values = density.alpha_beta(judge.train_rows, real.iloc[:n], made.iloc[:n])
     score.values.update(zip(("alpha-precision", "beta-recall"), values, strict=True))
 
 
 def _membership(judge, case: Case, score: Score) -> None:
-    made = judge.draw(case.many, "membership")
+    made = judge.draw(case.more, "membership")
     runs = [judge.attack(made, seed) for seed in judge.seeds]
     for name in membership.NAMES:
         _put(score, name, [run.values()[name] for run in runs])
@@ -147,10 +162,10 @@ def _membership(judge, case: Case, score: Score) -> None:
 
 
 def _mle(judge, case: Case, score: Score) -> None:
-    made = judge.draw(case.few, "MLE")
+    made = judge.draw(case.rows, "MLE")
     by_column = {}
     for label in judge.labels:
-        runs = [efficacy.skill(made, judge.test, label, seed=s, classifier=judge.classifier)
+        runs = [efficacy.skill(made, judge.test_rows, label, seed=s, classifier=judge.classifier)
                 for s in judge.seeds]  # fmt: skip
         by_column[label] = np.array(runs) - judge.skill_real(label)
     for i, name in enumerate(("diff-accuracy", "diff-log-loss")):
@@ -160,13 +175,13 @@ def _mle(judge, case: Case, score: Score) -> None:
 
 
 def _mlef(judge, case: Case, score: Score) -> None:
-    runs = judge.mlef(case.many, judge.regressor)
+    runs = judge.mlef(case.more, judge.regressor)
     _put(score, "MLEF", runs)
     _put(score, "diff-MLEF", runs - judge.mlef_real)
 
 
 def _mlef_slow(judge, case: Case, score: Score) -> None:
-    runs = judge.mlef(case.many, replace(judge.regressor, learning_rate=0.1))
+    runs = judge.mlef(case.more, replace(judge.regressor, learning_rate=0.1))
     _put(score, "diff-MLEF lr 0.1", runs - judge.mlef_real_slow)
 
 

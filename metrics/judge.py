@@ -3,19 +3,39 @@
 In: train, synthetic and holdout tables of one schema. Out: a `Report`. The holdout is cut in two
 disjoint halves: one plays the synthetic table (the real floor), the other tests, for floor and
 models alike, and every table is drawn down to one n, because most of these metrics depend on n.
+
+A table may be the path of a Parquet file. One with more rows than `in_memory` stays on disk: the
+groups of `groups.EXACT` are then computed from all its rows by passes over the file, the others
+from `in_memory` rows drawn with the seed, and the report's `sizes` say so.
 """
 
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
-from metrics import association, columns, efficacy, groups, membership, privacy, temporal
+from metrics import (
+    association,
+    columns,
+    efficacy,
+    finished,
+    groups,
+    membership,
+    privacy,
+    streaming,
+    temporal,
+)
 from metrics.meanings import DEFAULT, GROUPS
 from metrics.report import Report, Score
+
+Table = pd.DataFrame | Path | str  # a path is that of a Parquet file
+IN_MEMORY = 2_000_000  # rows
+BAR = "{desc}: {percentage:3.0f}% |{bar}| {elapsed}, about {remaining} left"
 
 PAPER = efficacy.Regressor()
 SMALL = efficacy.Classifier()
@@ -23,9 +43,9 @@ LABELS = ("jobstatus", "computingsite")  # categoricals the classifiers predict
 
 
 def evaluate(
-    train: pd.DataFrame,
-    synthetic: pd.DataFrame,
-    holdout: pd.DataFrame,
+    train: Table,
+    synthetic: Table,
+    holdout: Table,
     *,
     target: str | None = "workload",
     labels: Iterable[str] | None = None,
@@ -34,6 +54,9 @@ def evaluate(
     n_seeds: int = 3,
     regressor: efficacy.Regressor = PAPER,
     classifier: efficacy.Classifier = SMALL,
+    in_memory: int = IN_MEMORY,
+    resume: Path | str | None = None,
+    progress: bool = False,
 ) -> Report:
     """Score a synthetic table against the train table it was learned from and unseen real rows.
 
@@ -45,6 +68,9 @@ def evaluate(
             rate by default, and "temporal" only for a table with `creationtime`.
         n_seeds: runs of the stochastic metrics, whose mean and standard deviation are reported.
         regressor, classifier: of diff-MLEF (the paper's by default) and of MLE.
+        in_memory: rows beyond which a table given as a path of a Parquet file stays on disk.
+        resume: folder for what is finished, group by group; the same call goes on from there.
+        progress: show a bar on stderr with the group being measured and the time left.
 
     Raises: ValueError in one sentence for tables that cannot be compared.
 
@@ -56,11 +82,11 @@ def evaluate(
         >>> list(report.table1().index)
         ['synthetic', 'floor']
     """
-    columns.check(synthetic, "synthetic")
+    synthetic = columns.check(streaming.opened(synthetic, in_memory, "synthetic"), "synthetic")
     judge = Judge(train, holdout, target=target, labels=labels, seed=seed, only=only,
                   n_seeds=n_seeds, n_max=len(synthetic), regressor=regressor,
-                  classifier=classifier)  # fmt: skip
-    return judge.report(synthetic)
+                  classifier=classifier, in_memory=in_memory, resume=resume)  # fmt: skip
+    return judge.report(synthetic, progress=progress)
 
 
 class Judge:
@@ -70,12 +96,13 @@ class Judge:
         extra: more unseen real rows; with them the floor of diff-MLEF (and so all models) can use
             more rows than half of the holdout.
         n_max: rows a synthetic table will have, which caps n and n_mlef.
+        in_memory, resume: see `evaluate`.
     """
 
     def __init__(
         self,
-        train: pd.DataFrame,
-        holdout: pd.DataFrame,
+        train: Table,
+        holdout: Table,
         *,
         target: str | None = "workload",
         labels: Iterable[str] | None = None,
@@ -86,9 +113,14 @@ class Judge:
         n_max: int | None = None,
         regressor: efficacy.Regressor = PAPER,
         classifier: efficacy.Classifier = SMALL,
+        in_memory: int = IN_MEMORY,
+        resume: Path | str | None = None,
     ):
+        train, holdout = (streaming.opened(t, in_memory, what)
+                          for t, what in ((train, "train"), (holdout, "holdout")))  # fmt: skip
         self.train = columns.check(train, "train")
         holdout = columns.aligned(train, holdout, "holdout")
+        self.in_memory = in_memory
         self.labels = _labels(train, labels)
         self.only = _groups(only, train, target, self.labels)
         self.target, self.seed, self.n_seeds = target, seed, n_seeds
@@ -98,16 +130,26 @@ class Judge:
         self.n = min(len(self.stand_in), n_max or len(holdout))
         if extra is not None and len(extra):
             extra = columns.aligned(train, extra, "extra")
+            if isinstance(self.stand_in, columns.OnDisk):
+                raise ValueError("extra rows need a holdout in memory, got one on disk")
             self.stand_in = pd.concat([self.stand_in, extra], ignore_index=True)
         self.n_mlef = min(len(train), len(self.stand_in), n_max or len(train))
         self.transform = None
         if any(g.startswith("diff-MLEF") for g in self.only):
             self.transform = efficacy.transform_for(train, self.test, target)
+        self.finished = finished.Finished(resume, self.train, holdout, extra, n_max, target,
+                                          self.labels, seed, n_seeds, regressor, classifier,
+                                          in_memory)  # fmt: skip
 
-    def report(self, synthetic: pd.DataFrame) -> Report:
+    def report(self, synthetic: Table, *, progress: bool = False) -> Report:
         """Score a table and set its real floor beside it."""
+        seconds = 2 * sum(groups.SECONDS[group] for group in self.only)
+        with tqdm(total=seconds, disable=not progress, leave=False, bar_format=BAR) as bar:
+            score = self.score(synthetic, Told(bar, "synthetic"))
+            if "floor" not in vars(self):
+                self.floor = self.score(self.stand_in, Told(bar, "real rows"))
         return Report(
-            self.score(synthetic), self.floor, self.n, self.n_mlef, len(self.train),
+            score, self.floor, self.n, self.n_mlef, len(self.train),
             self.n_holdout, self.target, self.transform, self.regressor, self.seed, self.n_seeds,
             self.dcr_test, self.association, self.sizes,
         )  # fmt: skip
@@ -126,27 +168,56 @@ class Judge:
         """Mean distance of the test half to train, NaN unless DCR is asked for."""
         if "DCR" not in self.only:
             return math.nan
-        return float(self.closest.distance(self.test).mean())
+        kept = self.finished.score("DCR of the test half", "", self._dcr_test)
+        return kept.values["DCR"]
+
+    def _dcr_test(self) -> Score:
+        return Score({"DCR": float(self.closest.distance(self.test_rows).mean())})
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Rows of the synthetic table each group scores."""
-        n = {group: self.n_mlef if group in groups.MANY else self.n for group in self.only}
-        return {group: min(rows, groups.CAPS.get(group, rows)) for group, rows in n.items()}
+        """Rows of the synthetic table each group scores, and of train where not all are held."""
+        out = {}
+        for group in self.only:
+            n = self.n_mlef if group in groups.MANY else self.n
+            most = n if group in groups.EXACT else self.in_memory
+            out[group] = min(n, most, groups.CAPS.get(group, n))
+        if isinstance(self.train, columns.OnDisk):
+            out["train held"] = len(self.train_rows)
+        return out
 
-    def score(self, table: pd.DataFrame, say: Callable[[str], None] = lambda group: None) -> Score:
+    def score(self, table: Table, say: Callable[[str], None] = lambda group: None) -> Score:
         """Score a table of at least n (for diff-MLEF n_mlef) rows; `say` hears of each group."""
+        table = streaming.opened(table, self.in_memory, "synthetic")
         table = columns.aligned(self.train, table, "synthetic")
         need = max(self.n, self.n_mlef if set(groups.MANY) & set(self.only) else 0)
         if len(table) < need:
             raise ValueError(f"synthetic must have at least {need} rows, got {len(table)}")
         order = np.random.default_rng([self.seed, 1]).permutation(len(table))
-        case = groups.Case(*(table.iloc[order[:n]] for n in (self.n, self.n_mlef)), self)
-        score = Score({})
+        few, many = (streaming.take(table, order[:n]) for n in (self.n, self.n_mlef))
+        case, score = groups.Case(few, many, self), Score({})
+        key = finished.digest(table) if self.finished else ""
         for group in self.only:
             say(group)
-            groups.MEASURES[group](self, case, score)
+            score.add(self.finished.score(group, key, partial(self._measure, group, case)))
         return score
+
+    def _measure(self, group: str, case: groups.Case) -> Score:
+        score = Score({})
+        groups.MEASURES[group](self, case, score)
+        return score
+
+    def held(self, table: Table) -> pd.DataFrame:
+        """The table in memory; a larger one drawn down to `in_memory` rows."""
+        return streaming.held(table, self.in_memory, self.seed)
+
+    @cached_property
+    def train_rows(self) -> pd.DataFrame:
+        return self.held(self.train)
+
+    @cached_property
+    def test_rows(self) -> pd.DataFrame:
+        return self.held(self.test)
 
     @property
     def seeds(self) -> range:
@@ -161,17 +232,17 @@ class Judge:
 
     @cached_property
     def closest(self) -> privacy.Closest:
-        return privacy.Closest(self.train)
+        return privacy.Closest(self.train_rows)
 
     @cached_property
     def matched(self) -> tuple[privacy.Closest, privacy.Closest]:
-        return privacy.matched(self.train, self.test, seed=self.seed)
+        return privacy.matched(self.train_rows, self.test_rows, seed=self.seed)
 
     def mlef(self, table: pd.DataFrame, regressor: efficacy.Regressor) -> np.ndarray:
         """(n_seeds,) error of the regressor trained on `table`."""
         return np.array([
             efficacy.mlef(
-                table, self.test, self.target, self.transform, seed=s, regressor=regressor
+                table, self.test_rows, self.target, self.transform, seed=s, regressor=regressor
             )
             for s in self.seeds
         ])  # fmt: skip
@@ -187,7 +258,7 @@ class Judge:
 
     def cast(self, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Members, non-members and the reference rows of one attack."""
-        return membership.cast(self.train, self.test, seed=seed)
+        return membership.cast(self.train_rows, self.test_rows, seed=seed)
 
     def attack(self, made: pd.DataFrame, seed: int) -> membership.Attack:
         members, others, reference = self.cast(seed)
@@ -198,7 +269,7 @@ class Judge:
         if label not in self._skills:
             real = self._train_sample(self.sizes["MLE"])
             self._skills[label] = np.array([
-                efficacy.skill(real, self.test, label, seed=s, classifier=self.classifier)
+                efficacy.skill(real, self.test_rows, label, seed=s, classifier=self.classifier)
                 for s in self.seeds
             ])  # fmt: skip
         return self._skills[label]
@@ -208,8 +279,8 @@ class Judge:
         return {}
 
     def _train_sample(self, n: int) -> pd.DataFrame:
-        order = np.random.default_rng([self.seed, 2]).permutation(len(self.train))
-        return self.train.iloc[order[:n]]
+        order = np.random.default_rng([self.seed, 2]).permutation(len(self.train_rows))
+        return self.train_rows.iloc[order[:n]]
 
 
 def _groups(only, train, target: str | None, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -224,7 +295,7 @@ def _groups(only, train, target: str | None, labels: tuple[str, ...]) -> tuple[s
         temporal.check_days(train)
     if "MLE" in wanted and not labels:
         raise ValueError("MLE needs labels, categorical columns to predict, got none")
-    if target in train.columns and not columns.is_numerical(train[target]):
+    if target in train.columns and not columns.is_numerical(train.dtypes[target]):
         raise ValueError(
             f"target must be a numerical column, got {target!r}; "
             f"classifiers take labels=[{target!r}]"
@@ -244,9 +315,22 @@ def _labels(train, labels: Iterable[str] | None) -> tuple[str, ...]:
     return labels
 
 
-def _halves(holdout: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _halves(holdout: Table, seed: int) -> tuple[Table, Table]:
     if len(holdout) < 2:
         raise ValueError(f"holdout must have at least 2 rows to be halved, got {len(holdout)}")
     order = np.random.default_rng([seed, 0]).permutation(len(holdout))
     half = len(holdout) // 2
-    return holdout.iloc[order[:half]], holdout.iloc[order[half:]]
+    return streaming.take(holdout, order[:half]), streaming.take(holdout, order[half:])
+
+
+class Told:
+    """Moves a bar on by what the group before was expected to take."""
+
+    def __init__(self, bar: tqdm, what: str):
+        self.bar, self.what, self.last = bar, what, 0.0
+
+    def __call__(self, group: str) -> None:
+        self.bar.set_description(f"{self.what}: {group}", refresh=False)
+        self.bar.update(self.last)
+        self.bar.refresh()
+        self.last = groups.SECONDS[group]

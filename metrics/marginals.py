@@ -84,13 +84,14 @@ def categorical(train: pd.DataFrame, synthetic: pd.DataFrame) -> pd.DataFrame:
     """Per categorical column: JSD in bits over the union of categories, and its square root."""
     columns.check(train, "train")
     synthetic = columns.aligned(train, synthetic, "synthetic")
-    (a, b), levels = columns.coded(train, synthetic)
     names = columns.split(train)[1]
-    values = [
-        jsd_counts(np.bincount(a.codes[:, j], minlength=k), np.bincount(b.codes[:, j], minlength=k))
-        for j, k in enumerate(map(len, levels))
-    ]
+    values = [_jsd_column(columns.counts(train, c), columns.counts(synthetic, c)) for c in names]
     return pd.DataFrame({"JSD": values, "JSD root": np.sqrt(values)}, index=names, dtype=float)
+
+
+def _jsd_column(a: dict, b: dict) -> float:
+    levels = list(a | b)
+    return jsd_counts(*(np.array([counts.get(v, 0) for v in levels]) for counts in (a, b)))
 
 
 def jsd_counts(a: np.ndarray, b: np.ndarray) -> float:

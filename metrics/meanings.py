@@ -199,7 +199,7 @@ def page() -> str:
     """docs/metrics.md: what is measured, and how to read it."""
     return (
         "# What the fidelity suite measures\n\n"
-        "Rendered by `python -m metrics.meanings > docs/metrics.md`. Every number of a report "
+        "Rendered from `metrics.meanings`, where these words stand. Every number of a report "
         "stands beside its floor: the same number with unseen real rows in the synthetic table's "
         "place, at the same size. Most numbers depend on that size, so never compare across sizes. "
         "`evaluate(..., only=[...])` takes the groups; all but "
@@ -216,7 +216,3 @@ def table() -> str:
         cells = (name, m.group, BETTER[m.better], m.range, m.words, m.source)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(page(), end="")

@@ -34,6 +34,13 @@ class Score:
     columns: dict[str, dict[str, float]] = field(default_factory=dict)
     association: pd.DataFrame | None = None
 
+    def add(self, part: "Score") -> None:
+        """Take over the numbers of another group."""
+        for name in ("values", "spread", "interval", "columns"):
+            getattr(self, name).update(getattr(part, name))
+        if part.association is not None:
+            self.association = part.association
+
 
 @dataclass(frozen=True)
 class Report:

@@ -41,7 +41,7 @@ def temporal(train: pd.DataFrame, synthetic: pd.DataFrame, *, seed: int = 0) -> 
 
 def check_days(table) -> None:
     """Raise unless the table has its creation times as numbers."""
-    if DAYS not in table.columns or not columns.is_numerical(table[DAYS]):
+    if DAYS not in table.columns or not columns.is_numerical(table.dtypes[DAYS]):
         raise ValueError(
             f"temporal needs a numerical column {DAYS!r} in days since a Monday 00:00 UTC, "
             f"got {list(table.columns)}"

@@ -37,7 +37,7 @@ def test_every_metric_has_a_floor_and_a_meaning(report):
     assert set(report.synthetic.values) == set(report.floor.values) <= set(MEANINGS)
     assert set(TABLE_1) | {"C2ST"} <= set(report.floor.values)
     undefined = {name for name, v in report.synthetic.values.items() if not np.isfinite(v)}
-    assert undefined == {"site x week JSD", "unseen pair share"}  # no computingsite, one categorical
+    assert undefined == {"site x week JSD", "unseen pair share"}  # one categorical, no site
 
 
 def test_real_rows_score_like_the_floor(report):
@@ -177,7 +177,7 @@ def test_every_meaning_is_complete_and_belongs_to_a_group():
 
 def test_the_docs_hold_the_table_as_it_is():
     page = Path(__file__).parent.parent / "docs" / "metrics.md"
-    assert meanings.table() in page.read_text(), "run python -m metrics.meanings > docs/metrics.md"
+    assert meanings.table() in page.read_text(), "write meanings.page() to docs/metrics.md"
 
 
 def test_everything_exported_is_there():
