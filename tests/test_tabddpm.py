@@ -8,26 +8,22 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from generators import make
-from generators.tabddpm import (
-    CHUNK,
-    Diffusion,
-    Fields,
-    PosteriorCrossEntropy,
-    Rows,
-    Slices,
-    TabDDPM,
-    TabDDPMConfig,
+from benchmarks.plain_tabddpm import PlainDiffusion
+from generators import make, sampler
+from generators.fields import Fields, Rows, cut
+from generators.likelihood import Evidence, Slices, Step, WeightedSum, terms
+from generators.process import (
     cosine_schedule,
-    cut,
-    kl_categorical,
+    kl_prior,
     log_gain,
     posterior_categorical,
     posterior_numerical,
     q_categorical,
-    visited,
 )
+from generators.sampler import Chain, ancestral, draw_x_0, jumps, visited
+from generators.tabddpm import CHUNK, Diffusion, TabDDPM, TabDDPMConfig
 from generators.training import initialise
 from generators.transform import Layout
 
@@ -44,6 +40,11 @@ TABLE = pd.DataFrame(
 )
 
 
+def double(slices):
+    """Slices for logits in float64."""
+    return slices._replace(member=slices.member.double())
+
+
 def rng(seed=0):
     return torch.Generator().manual_seed(seed)
 
@@ -52,7 +53,8 @@ def prepared(config, table=TABLE):
     """A random network over a table and a batch of it."""
     layout = Layout.of(table)
     numbers, codes = layout.split(table)
-    fields = Fields.of(layout, cut(numbers, layout, config))
+    n_cells = [config.n_cells] * numbers.shape[1]
+    fields = Fields.of(layout, cut(numbers, n_cells, config.atom_share))
     diffusion = Diffusion(fields, config)
     initialise(diffusion, rng(7))
     rows = Rows.of(fields, numbers, codes, config.dequantise)
@@ -168,8 +170,9 @@ def test_kl_equals_the_one_hot_algebra(t, K):
     alpha_bar = cosine_schedule(100)
     logits = torch.randn(40, K, generator=rng(t), dtype=torch.float64) * 3
     x_0, x_t = torch.randint(K, (2, 40), generator=rng(K))
-    before = torch.full((40,), 1.0 if t == 0 else float(alpha_bar[t - 1]), dtype=torch.float64)
-    ours = kl_categorical(logits, x_0, x_t, alpha_bar[t] / before, before, K)
+    before = torch.full((40, 1), 1.0 if t == 0 else float(alpha_bar[t - 1]), dtype=torch.float64)
+    step = Step(x_0[:, None], x_t[:, None], alpha_bar[t] / before, before, torch.tensor([K]))
+    ours = terms(logits, step, double(Slices.of([K])))[:, 0]
     plain = [plain_terms(lo.numpy(), int(a), int(b), t, alpha_bar, K) / 100
              for lo, a, b in zip(logits, x_0, x_t, strict=True)]  # fmt: skip
     np.testing.assert_allclose(ours.numpy(), plain, rtol=1e-7, atol=1e-9)
@@ -210,19 +213,17 @@ def posterior_cross_entropy(logits, x_0, x_t, bars, Ks):
 
 def test_posterior_cross_entropy_and_its_gradient_equal_autograd():
     Ks = [3, 1, 5, 2]
-    slices = Slices.of(Ks)
-    slices = slices._replace(member=slices.member.double())
     x_0, x_t = (torch.stack([torch.randint(K, (50,), generator=rng(s + K)) for K in Ks], 1)
                 for s in (0, 9))  # fmt: skip
     bars = torch.rand((50, 1), generator=rng(4), dtype=torch.float64)
     gain = torch.log(bars * torch.tensor(Ks) / (1 - bars))
     logits = (5 * torch.randn(50, sum(Ks), generator=rng(5), dtype=torch.float64)).requires_grad_()
     weight = torch.rand((50, len(Ks)), generator=rng(6), dtype=torch.float64)
-    ours = PosteriorCrossEntropy.apply(logits, x_0, x_t, gain, slices)
+    view, slices = Evidence(x_0, x_t, gain), double(Slices.of(Ks))
+    ours = WeightedSum.apply(logits, weight, view, slices)
     plain = posterior_cross_entropy(logits, x_0, x_t, bars, Ks)
-    torch.testing.assert_close(ours, plain)
-    grads = [torch.autograd.grad((loss * weight).sum(), logits, retain_graph=True)[0]
-             for loss in (ours, plain)]  # fmt: skip
+    torch.testing.assert_close(terms(logits.detach(), view, slices), plain.detach())
+    grads = [torch.autograd.grad(loss, logits)[0] for loss in (ours, (plain * weight).sum())]
     torch.testing.assert_close(*grads)
 
 
@@ -233,7 +234,8 @@ def test_extreme_logits_stay_finite(size):
     x = torch.stack([torch.arange(8), torch.arange(8)], 1)
     for bar in (1e-9, 0.5, 1 - 1e-5):
         gain = log_gain(torch.full((8, 1), bar), torch.tensor(Ks))
-        loss = PosteriorCrossEntropy.apply(logits, x, x.flip(0), gain, Slices.of(Ks)).sum()
+        view = Evidence(x, x.flip(0), gain)
+        loss = WeightedSum.apply(logits, torch.ones(8, 2), view, Slices.of(Ks))
         assert loss.isfinite() and torch.autograd.grad(loss, logits)[0].isfinite().all()
 
 
@@ -261,12 +263,82 @@ def test_x_0_is_drawn_from_softmax_times_q():
     logits = torch.tensor([[0.0, 1.0, -1.0, 2.0, 2.0, -9.0]])
     n, bar = 60_000, 0.4
     x_t = torch.tensor([[2, 0]]).repeat(n, 1)
-    drawn = diffusion._draw_x_0(x_t, logits.repeat(n, 1), bar, rng())
+    drawn = draw_x_0(x_t, logits.repeat(n, 1), bar, diffusion.chain(), rng())
     for i, part in enumerate(logits.double().split(3, 1)):
         q = bar * F.one_hot(x_t[0, i], 3) + (1 - bar) / 3
         p = (part[0].exp() * q) / (part[0].exp() * q).sum()
         freq = torch.bincount(drawn[:, i], minlength=3) / n
         torch.testing.assert_close(freq.double(), p, atol=0.01, rtol=0)
+
+
+class Knowing(nn.Module):
+    """A net that knows the joint of two columns, and so the odds of one given the other's state.
+
+    Its last hidden layer is the logits themselves; the head passes them on.
+    """
+
+    def __init__(self, joint, alpha_bar):
+        super().__init__()
+        self.joint, self.alpha_bar = joint, alpha_bar
+        self.head = nn.Linear(sum(joint.shape), sum(joint.shape))
+        with torch.no_grad():
+            self.head.weight.copy_(torch.eye(sum(joint.shape)))
+            self.head.bias.zero_()
+
+    def hidden(self, z_t, x_t, t, trust):
+        bar, (K, L) = float(self.alpha_bar[int(t)]), self.joint.shape
+        q = [bar * F.one_hot(x, size) + (1 - bar) / size for x, size in zip(x_t.T, (K, L),
+                                                                              strict=True)]
+        given_second = q[1] @ self.joint.T.float()
+        given_first = q[0] @ self.joint.float()
+        return torch.cat([given_second, given_first], 1).log()
+
+    def forward(self, *args):
+        return self.head(self.hidden(*args))
+
+
+@pytest.mark.parametrize("rule", [ancestral, jumps])
+def test_with_a_perfect_network_sampling_gives_the_joint_back(rule):
+    joint = torch.tensor([[0.4, 0.02, 0.05], [0.03, 0.3, 0.2]], dtype=torch.float64)
+    alpha_bar = cosine_schedule(100)
+    chain = Chain(Knowing(joint, alpha_bar), Slices.of([2, 3]), torch.tensor([2.0, 3.0]).double(),
+                  alpha_bar, torch.empty(0), torch.zeros(5), False)  # fmt: skip
+    n = 20_000
+    _, x = rule(chain, n, visited(100, 50), {}, rng(3))
+    counts = torch.bincount(x[:, 0] * 3 + x[:, 1], minlength=6)
+    torch.testing.assert_close(counts / n, joint.flatten().float(), atol=0.02, rtol=0)
+
+
+def test_a_known_category_is_never_moved_by_a_jump():
+    joint = torch.tensor([[0.4, 0.1], [0.1, 0.4]], dtype=torch.float64)
+    alpha_bar = cosine_schedule(100)
+    chain = Chain(Knowing(joint, alpha_bar), Slices.of([2, 2]), torch.tensor([2.0, 2.0]).double(),
+                  alpha_bar, torch.empty(0), torch.zeros(4), False)  # fmt: skip
+    _, x = jumps(chain, 200, visited(100, 10), {1: 1}, rng())
+    assert (x[:, 1] == 1).all() and set(x[:, 0].tolist()) == {0, 1}
+
+
+def test_landing_draws_x_0_from_softmax_times_q():
+    diffusion, _, _ = prepared(TabDDPMConfig(n_cells=1, atom_share=1.0))
+    chain, n, bar = diffusion.chain(), 60_000, 0.4
+    h = torch.randn((1, chain.net.head.in_features), generator=rng(2))
+    x_t = torch.full((n,), 2)
+    drawn = sampler._land(chain, h.repeat(n, 1), x_t, 1, bar, rng())
+    logits = chain.net.head(h)[0, chain.d + 3 : chain.d + 6].detach().double()
+    q = bar * F.one_hot(x_t[0], 3) + (1 - bar) / 3
+    p = logits.softmax(0) * q
+    torch.testing.assert_close(torch.bincount(drawn, minlength=3) / n, (p / p.sum()).float(),
+                               atol=0.01, rtol=0)  # fmt: skip
+
+
+def test_the_table_of_a_shared_trust_gives_the_same_hidden_layer():
+    diffusion, _, (z, _, x) = prepared(TabDDPMConfig(n_cells=4, atom_share=0.05))
+    t = torch.tensor([300.0])
+    trust = torch.rand((1, len(diffusion.slices.Ks)), generator=rng())
+    with torch.no_grad():
+        once = diffusion.net(z, x, t, trust)
+        by_row = diffusion.net(z, x, t, trust.expand(len(z), -1))
+    torch.testing.assert_close(once, by_row, rtol=1e-4, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -357,3 +429,40 @@ def test_presets_and_cells_are_checked():
 def test_the_paper_preset_can_be_changed_option_by_option():
     config = make("tabddpm", preset="paper", lr=1e-3).config
     assert (config.lr, config.batch_size, config.objective) == (1e-3, 4096, "eps-kl")
+
+
+# The plain twin -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("t", [0, 1, 30, 99])
+def test_the_bound_and_its_gradient_equal_the_plain_restatement_in_float64(t):
+    Ks, T, n = [300, 3, 1, 7], 100, 30
+    plain = PlainDiffusion(None, 0, Ks, T, torch.float64)
+    draw = lambda s: torch.stack(  # noqa: E731
+        [torch.randint(K, (n,), generator=rng(s + K)) for K in Ks], 1)  # fmt: skip
+    x_0, x_t = draw(0), draw(1)
+    x_t = torch.where(torch.rand(n, len(Ks), generator=rng(2)) < 0.5, x_0, x_t)
+    logits = (3 * torch.randn(n, sum(Ks), generator=rng(3), dtype=torch.float64)).requires_grad_()
+    theirs = plain.terms(logits, plain.log_one_hot(x_0), plain.log_one_hot(x_t),
+                         torch.full((n,), t))  # fmt: skip
+    alpha_bar = cosine_schedule(T)
+    before = torch.full((n, 1), 1.0 if t == 0 else float(alpha_bar[t - 1]), dtype=torch.float64)
+    step = Step(x_0, x_t, alpha_bar[t] / before, before, torch.tensor(Ks).double())
+    weight = torch.full((n, len(Ks)), T / n, dtype=torch.float64)
+    ours = WeightedSum.apply(logits, weight, step, double(Slices.of(Ks)))
+    prior = kl_prior(float(alpha_bar[-1]), torch.tensor(Ks).double()).sum()
+    assert float(ours.detach() + prior) == pytest.approx(float(theirs.mean().detach()), rel=1e-6)
+    grads = [torch.autograd.grad(loss, logits)[0] for loss in (ours, theirs.mean())]
+    torch.testing.assert_close(*grads, rtol=1e-6, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_plain_sampling_and_ours_agree_on_a_constant_network(dtype):
+    class Biased(nn.Module):
+        def forward(self, x, t):
+            return torch.tensor([[0.0, 1.0, 0.0, -1.0, 2.0, 0.0]], dtype=dtype).repeat(len(x), 1)
+
+    z, x = PlainDiffusion(Biased(), 1, [2, 3], 20, dtype).sample(4000)
+    share = torch.bincount(x[:, 1], minlength=3) / 4000
+    torch.testing.assert_close(share, torch.tensor([-1.0, 2.0, 0.0]).softmax(0), atol=0.03, rtol=0)
+    assert z.isfinite().all()
