@@ -232,11 +232,11 @@ class Run:
     def write(self, result: dict, out: Path) -> None:
         """Write the tables, figures and the page; each appears whole or not at all."""
         self.clock.start("report", f"drawing figures and report into {out}")
-        from metrics import plots
+        from metrics.page import Page
 
         provenance.write_text(out / "table1.md", text(result))
-        page = plots.Page(result, self.judge.train, self.samples, self.judge.association,
-                          self._losses(), self.data.cascade, self.data.note)  # fmt: skip
+        page = Page(result, self.judge.train, self.samples, self.judge.association,
+                    self._losses(), self.data.cascade, self.data.note)  # fmt: skip
         for name, image in page.figures().items():
             provenance.write_text(out / "figures" / f"{name}.svg", image)
         provenance.write_text(out / "report.html", page.html())

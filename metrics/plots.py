@@ -1,26 +1,20 @@
-"""The paper's figures redrawn from one run, and the page that carries them.
+"""The paper's figures redrawn from one run, and some it lacks.
 
-In: what table1.json holds, the train table, a sample of each model, their losses and, where raw
-records were filtered, the cascade. Out: SVG texts and one self-contained HTML page, readable on a
-phone and printable. Every value that came from data is escaped: names in figures are drawn as
-outlines, the page is rendered with autoescape. Figures 3(b), 4(a), 4(b) and 5 follow those of
-Park et al. (2024, arXiv 2410.07940).
+In: the train table, a sample of each model, association matrices, losses, scores and, where raw
+records were filtered, the cascade. Out: figures, and `svg`, their text. Names that came from data
+are drawn as outlines. Figures 3(b), 4(a), 4(b) and 5 follow those of Park et al. (2024, arXiv
+2410.07940).
 """
 
-import base64
 import io
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
 
-import jinja2
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from metrics import association, columns, report
+from metrics import columns
 from metrics.temporal import DAYS
 
 STYLE = {
@@ -35,109 +29,9 @@ TOP = 5  # categories shown, as in the paper
 WEEK = 168  # hours
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 LONG = 22  # characters of a name that fit beside an axis
+PRIVACY = ("closer to train", "membership AUC", "exact share")
 NO_LOSS = ("step", "lr", "seconds")  # columns of a loss table that are no loss
 SKEWED = 50  # (max - median) / (median - min) beyond which an axis is logarithmic
-
-
-@dataclass
-class Page:
-    """One fidelity run as figures and as a page.
-
-    result: what table1.json holds. samples and losses: by model. cascade: {"stages": [{"stage",
-    "kept", "dropped": {reason: n}}]}; without one `note` says where the rows come from.
-    """
-
-    result: dict
-    train: pd.DataFrame
-    samples: dict[str, pd.DataFrame]
-    real: pd.DataFrame
-    losses: dict[str, pd.DataFrame] = field(default_factory=dict)
-    cascade: dict | None = None
-    note: str = ""
-
-    def figures(self) -> dict[str, str]:
-        """SVG text of every figure that can be drawn, by file name."""
-        return self._figures
-
-    @cached_property
-    def _figures(self) -> dict[str, str]:
-        numerical, categorical = columns.split(self.train)
-        drawn = {
-            "fig3b-cascade": self.cascade and cascade(self.cascade),
-            "fig4a-numericals": numerical and numericals(self.train, self.samples),
-            "fig4b-categories": categorical and categories(self.train, self.samples),
-            "fig5-associations": len(self.real) > 1 and associations(self.real, self._matrices()),
-            "arrivals": DAYS in numerical and arrivals(self.train, self.samples),
-            "losses": self.losses and learning(self.losses),
-        }
-        return {name: svg(figure) for name, figure in drawn.items() if figure}
-
-    def _matrices(self) -> dict[str, pd.DataFrame]:
-        n = self.result["n_synthetic"]
-        return {
-            name: association.association(table.iloc[:n]) for name, table in self.samples.items()
-        }
-
-    def html(self) -> str:
-        """The page: verdict first, then the table, figures, all numbers, how to make it again."""
-        loader = jinja2.FileSystemLoader(Path(__file__).parent)
-        environment = jinja2.Environment(
-            loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-            lstrip_blocks=True,
-        )  # fmt: skip
-        environment.filters["show"] = report.show
-        images = {
-            name: "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode()
-            for name, text in self.figures().items()
-        }
-        return environment.get_template("report.html.j2").render(
-            result=self.result, images=images, note=self.note, grade=self._grade,
-            table1=report.TABLE_1, meanings=report.MEANINGS, verdicts=self._verdicts(),
-        )  # fmt: skip
-
-    def _grade(self, row: dict, key: str) -> str:
-        return grade(key, row, self.result["floor"])
-
-    def _verdicts(self) -> list[tuple[str, str]]:
-        """(model, sentence) of what each model fails at."""
-        found = []
-        for row in self.result["rows"]:
-            bad = [key for key in report.MEANINGS if self._grade(row, key) == "bad"]
-            fair = [key for key in report.MEANINGS if self._grade(row, key) == "fair"]
-            words = f"far from the real rows in {', '.join(bad)}" if bad else "nowhere far off"
-            words += f"; some way off in {', '.join(fair)}" if fair else ""
-            found.append((row["model"], words))
-        return found
-
-
-def grade(key: str, row: dict, floor: dict) -> str:
-    """"good", "fair" or "bad" by the distance from the real floor; "" where nothing is graded.
-
-    Lower-is-better numbers: within 2 or 10 times the floor. diff-MLEF: within 10 % of the error of
-    the regressor trained on real rows, or equal to it. C2ST: AUC up to .6 or .8. Distances:
-    within a factor of 1.25 or 2 of the floor, either way. Copies and rows closer to train: at most
-    2 or 5 points of per cent above it.
-    """
-    value, real = row.get(key), floor.get(key)
-    if value is None or real is None:
-        return ""
-    if key == "diff-MLEF":
-        error = floor["MLEF"] - real
-        return _three(value, 0.1 * error, error)
-    if key == "C2ST":
-        return _three(value, 0.6, 0.8)
-    if key in ("DCR", "DCR median", "DCR 5%"):
-        ratio = max(value, real) / min(value, real) if min(value, real) > 0 else float("inf")
-        return _three(1.0 if value == real else ratio, 1.25, 2.0)
-    if key in ("exact share", "closer to train"):
-        return _three(value, real + 0.02, real + 0.05)
-    if key in ("WD", "JSD", "diff-CORR"):
-        return _three(value, 2 * real, 10 * real)
-    return ""
-
-
-def _three(value: float, good: float, fair: float) -> str:
-    return "good" if value <= good else "fair" if value <= fair else "bad"
 
 
 def svg(figure: Figure) -> str:
@@ -327,6 +221,30 @@ def _by_hour(table: pd.DataFrame) -> np.ndarray:
     """Share of the rows in each hour of the week. Shape: (168,)."""
     hour = np.floor(table[DAYS].to_numpy(float) * 24).astype(np.int64) % WEEK
     return np.bincount(hour, minlength=WEEK) / len(table)
+
+
+@matplotlib.rc_context(STYLE)
+def privacy(rows: list[dict], floor: dict) -> Figure:
+    """How near the rows of each model lie to train: shares and an attack, with 95 % intervals.
+
+    rows, floor: of table1.json. The dotted line is what the real rows get.
+    """
+    keys = [key for key in PRIVACY if floor.get(key) is not None]
+    everyone = [*rows, floor]
+    figure, axes = _grid(1, len(keys), 3.3 * len(keys), 0.9 + 0.28 * len(everyone), sharey=True)
+    for axis, key in zip(axes[0], keys, strict=True):
+        axis.axvline(floor[key], color=INK, lw=0.8, ls=":")
+        for i, row in enumerate(everyone):
+            colour = INK if row is floor else COLOURS[i % len(COLOURS)]
+            edges = (row.get("interval") or {}).get(key)
+            if edges:
+                axis.plot(edges, [i, i], color=colour, lw=1.5)
+            axis.plot([row[key]], [i], "o", color=colour, ms=5)
+        axis.set_title(key)
+        axis.set_ylim(len(everyone) - 0.5, -0.5)
+        axis.margins(x=0.15)
+    axes[0, 0].set_yticks(range(len(everyone)), [_short(row["model"]) for row in everyone])
+    return figure
 
 
 @matplotlib.rc_context(STYLE)

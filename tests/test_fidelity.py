@@ -12,7 +12,7 @@ import pytest
 
 import generators
 from benchmarks import claims, fidelity, source
-from metrics import plots
+from metrics import grades, plots
 from metrics.report import TABLE_1
 
 SCRIPT = "<script>alert('x')</script>"
@@ -355,7 +355,7 @@ def test_the_shipped_profiles_are_read():
 def test_numbers_are_graded_by_their_distance_from_the_floor(key, value, expected):
     floor = {"WD": 0.01, "DCR": 0.1, "C2ST": 0.5, "diff-MLEF": 0.01, "MLEF": 0.5,
              "closer to train": 0.5, "JSD root": 0.1}  # fmt: skip
-    assert plots.grade(key, {key: value}, floor) == expected
+    assert grades.grade(key, {key: value}, floor) == expected
 
 
 def test_several_seeds_give_one_table_of_means(command, file, tmp_path, capsys):

@@ -1,0 +1,101 @@
+"""One fidelity run as a page: the verdict first, then tables, figures, and how to make it again.
+
+In: what table1.json holds, the train table, a sample of each model, their losses and, where raw
+records were filtered, the cascade. Out: one self-contained HTML file, readable on a phone and
+printable, and the SVG texts in it. Every value that came from data is escaped.
+"""
+
+import base64
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from metrics import association, columns, plots, report, temporal
+from metrics.grades import grade
+from metrics.meanings import BETTER, MEANINGS, TABLE_1
+
+
+@dataclass
+class Page:
+    """One fidelity run as figures and as a page.
+
+    result: what table1.json holds. samples and losses: by model. cascade: {"stages": [{"stage",
+    "kept", "dropped": {reason: n}}]}; without one `note` says where the rows come from.
+    """
+
+    result: dict
+    train: pd.DataFrame
+    samples: dict[str, pd.DataFrame]
+    real: pd.DataFrame
+    losses: dict[str, pd.DataFrame] = field(default_factory=dict)
+    cascade: dict | None = None
+    note: str = ""
+
+    def figures(self) -> dict[str, str]:
+        """SVG text of every figure that can be drawn, by file name."""
+        return self._figures
+
+    @cached_property
+    def _figures(self) -> dict[str, str]:
+        numerical, categorical = columns.split(self.train)
+        drawn = {
+            "fig3b-cascade": self.cascade and plots.cascade(self.cascade),
+            "fig4a-numericals": numerical and plots.numericals(self.train, self.samples),
+            "fig4b-categories": categorical and plots.categories(self.train, self.samples),
+            "fig5-associations": len(self.real) > 1
+            and plots.associations(self.real, self._matrices()),
+            "arrivals": temporal.DAYS in numerical and plots.arrivals(self.train, self.samples),
+            "privacy": "closer to train" in self.result["floor"]
+            and plots.privacy(self.result["rows"], self.result["floor"]),
+            "losses": self.losses and plots.learning(self.losses),
+        }
+        return {name: plots.svg(figure) for name, figure in drawn.items() if figure}
+
+    def _matrices(self) -> dict[str, pd.DataFrame]:
+        n = self.result["n_synthetic"]
+        return {
+            name: association.association(table.iloc[:n]) for name, table in self.samples.items()
+        }
+
+    def html(self) -> str:
+        """The page: verdict first, then the table, figures, all numbers, how to make it again."""
+        loader = jinja2.FileSystemLoader(Path(__file__).parent)
+        environment = jinja2.Environment(
+            loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+            lstrip_blocks=True,
+        )  # fmt: skip
+        environment.filters["show"] = report.show
+        images = {
+            name: "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode()
+            for name, text in self.figures().items()
+        }
+        return environment.get_template("report.html.j2").render(
+            result=self.result, images=images, note=self.note, grade=self._grade,
+            table1=TABLE_1, meanings=MEANINGS, better=BETTER, groups=self._groups(),
+            verdicts=self._verdicts(),
+        )  # fmt: skip
+
+    def _grade(self, row: dict, key: str) -> str:
+        return grade(key, row, self.result["floor"])
+
+    def _groups(self) -> dict[str, list[str]]:
+        """Names of the numbers that were measured, by the group that measures them."""
+        found: dict[str, list[str]] = {}
+        for key, meaning in MEANINGS.items():
+            if key in self.result["floor"]:
+                found.setdefault(meaning.group, []).append(key)
+        return found
+
+    def _verdicts(self) -> list[tuple[str, str]]:
+        """(model, sentence) of what each model fails at."""
+        found = []
+        for row in self.result["rows"]:
+            bad = [key for key in MEANINGS if self._grade(row, key) == "bad"]
+            fair = [key for key in MEANINGS if self._grade(row, key) == "fair"]
+            words = f"far from the real rows in {', '.join(bad)}" if bad else "nowhere far off"
+            words += f"; some way off in {', '.join(fair)}" if fair else ""
+            found.append((row["model"], words))
+        return found
