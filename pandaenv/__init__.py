@@ -11,9 +11,11 @@ __version__ = "0.1.0"
 register(
     "PandaSiteAllocation-v0",
     entry_point="pandaenv.env:PandaSiteAllocationEnv",
+    vector_entry_point="pandaenv.vector:PandaSiteAllocationVectorEnv",
 )
 register(
     "PandaSiteAllocationTier1-v0",
     entry_point="pandaenv.env:PandaSiteAllocationEnv",
+    vector_entry_point="pandaenv.vector:PandaSiteAllocationVectorEnv",
     kwargs={"sites": "tier1", "rate": 2_000, "episode_jobs": 2_000},
 )

@@ -1,41 +1,27 @@
 """The brokering problem as a Gymnasium environment: one step, one arriving job, one site.
 
 In: a workload, sites, a rate and a load. Out: `PandaSiteAllocationEnv`; its docstring is the card
-of the task. What the episodes of one configuration share (the stream, the scaled grid, the windows
-warmed up) is a `Setting`, kept for the next environment of the same configuration.
+of the task. What the episodes of one configuration share is a `pandaenv.setting.Setting`; how they
+run is `pandaenv.episodes`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import lru_cache
 
 import gymnasium as gym
 import numpy as np
 import pandas as pd
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.spaces import Discrete
-from numba import njit
 
 from . import reward as rewards
 from . import workload as workloads
-from .observation import DAY_S, N_GRID, N_JOB, N_SITE, describe, expect, see, space
-from .policies import broker_floor, warm_up
+from .episodes import Episodes, turn
+from .observation import DAY_S, N_GRID, N_JOB, N_SITE, space
 from .schema import STATUSES
-from .simulator import Scenario, arrive, schedule_outages
-from .sites import Catalogue, catalogue
-from .worlds import (
-    FINISHED,
-    LOST,
-    NONE,
-    REJECTED,
-    Grid,
-    Worlds,
-    carry,
-    clear,
-    grid_of,
-    stages,
-    worlds_of,
-)
+from .setting import setting
+from .simulator import Scenario
+from .sites import Catalogue
+from .worlds import FINISHED, LOST, REJECTED, stages
 
 SCENARIOS = {"normal": Scenario()}
 WAIT_LIMIT_S = 24 * 3_600.0
@@ -204,70 +190,55 @@ class PandaSiteAllocationEnv(gym.Env):
         workload_seed: int = 0,
         render_mode: str | None = None,
     ):
-        _known("observation", observation, ("flat", "dict"))
-        _known("cost", cost, ("count", "binary"))
-        _known("render_mode", render_mode, (None,))
-        self.measure = rewards.MEASURES[_known("reward", reward, rewards.MEASURES)]
-        self.scenario = scenario
-        if not isinstance(scenario, Scenario):
-            self.scenario = SCENARIOS[_known("scenario", scenario, SCENARIOS)]
-        self.render_mode = render_mode
-        self.is_flat, self.is_binary = observation == "flat", cost == "binary"
-        self.limits = _not_negative(wait_limit=wait_limit), _not_negative(byte_limit=byte_limit)
-        self.setting = setting(
-            workload, sites, rate, load, episode_jobs, split, warmup_days, workload_seed
-        )
+        self.render_mode = _known("render_mode", render_mode, (None,))
+        self.is_flat = _known("observation", observation, ("flat", "dict")) == "flat"
+        self.is_binary = _known("cost", cost, ("count", "binary")) == "binary"
+        self.episodes = make_episodes(
+            (workload, sites, rate, load, episode_jobs, split, warmup_days, workload_seed),
+            reward, scenario, wait_limit, byte_limit,
+        )  # fmt: skip
+        self.setting = self.episodes.setting
         self.stream, self.grid = self.setting.stream, self.setting.grid
         self.unit, self.cap_floor = self.setting.unit, self.setting.cap_floor
-        n_sites = self.stream.catalogue.n_sites
-        self.action_space = Discrete(n_sites)
-        self.observation_space = space(n_sites, self.is_flat)
-        self.mask = np.ones(n_sites, np.int8)
-        self._flat = np.zeros(N_JOB + N_SITE * n_sites + N_GRID, np.float32)
-        self._cost = np.zeros(len(rewards.COSTS))
-        self.worlds: Worlds | None = None
-        self.window = 0
+        self.action_space = Discrete(self.episodes.n_sites)
+        self.observation_space = space(self.episodes.n_sites, self.is_flat)
+        self._is_accrued = self.episodes.rules.measure == rewards.ACCRUED
         self._n_left = 0
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         super().reset(seed=seed)
-        root = np.random.SeedSequence(int(self.np_random.integers(2**63)))
-        windows, failures, outages = (np.random.default_rng(s) for s in root.spawn(3))
-        n_windows = len(self.setting.windows)
-        self.window = _chosen_window(options, n_windows, int(windows.integers(n_windows)))
-        snapshot = self.setting.snapshot(self.window)
-        self.worlds = _restored(snapshot, self.worlds, 2 * self.scenario.n_outages)
-        world = self.worlds.world[0]
-        world["seed"] = failures.integers(2**64, dtype=np.uint64)
-        n_sites = len(self.mask)
-        schedule_outages(
-            self.worlds, 0, self.scenario.outages(n_sites, float(world["now"]), outages)
-        )
-        self._n_left = int(world["n_rows"] - world["next"])
-        self._cost[:] = 0.0
-        look(self.grid, self.worlds, 0, *self.setting.constants, self.mask, self._flat)
+        self.episodes.begin(0, self.np_random, chosen_window(options, len(self.setting.windows)))
+        self._n_left = int(self.episodes.n_left[0])
         return self.observation, self._info()
 
     def step(self, action):
         site = self._checked(action)
-        reward = turn(
-            self.grid, self.worlds, 0, 1, site, self.measure, *self.limits,
-            *self.setting.constants, self.mask, self._cost, self._flat,
-        )  # fmt: skip
+        reward = turn(self.episodes.bound, 0, 1, site, self.episodes.cost[0])
         self._n_left -= 1
         is_over = self._n_left == 0
-        is_accrued = self.measure == rewards.ACCRUED
-        terminated, truncated = is_over and is_accrued, is_over and not is_accrued
-        return self.observation, reward, terminated, truncated, self._info()
+        terminated = is_over and self._is_accrued
+        return self.observation, reward, terminated, is_over and not terminated, self._info()
+
+    @property
+    def worlds(self):
+        """The simulated world (row 0; the other is scratch), None before the first reset."""
+        return self.episodes.worlds
+
+    @property
+    def window(self) -> int:
+        """The window of the present episode."""
+        return int(self.episodes.window[0])
+
+    @property
+    def mask(self) -> np.ndarray:
+        """1 where the waiting job may go, int8 (S,), as it is kept: do not write to it."""
+        return self.episodes.view.mask[0]
 
     @property
     def observation(self):
         """A fresh copy of the present observation."""
-        if self.is_flat:
-            return self._flat.copy()
-        n = len(self._flat)
-        job, sites, grid = np.split(self._flat.copy(), [N_JOB, n - N_GRID])
-        return {"job": job, "sites": sites.reshape(-1, N_SITE), "grid": grid}
+        flat = self.episodes.view.flat[0].copy()
+        return flat if self.is_flat else blocks(flat)
 
     def action_masks(self) -> np.ndarray:
         """1 where the waiting job may go, int8 (S,); never all zero."""
@@ -281,11 +252,7 @@ class PandaSiteAllocationEnv(gym.Env):
         """
         if self.worlds is None:
             raise ResetNeeded("log() needs an episode: call reset() first")
-        world = self.worlds.world[0]
-        rows = slice(int(world["first_own"]), int(world["next"]))
-        table = stages(self.worlds.job[0, rows], self.stream.catalogue.names)
-        records = _records(self.stream, self.worlds.job[0, rows])
-        return pd.concat([records, table.drop(columns="site")], axis=1)
+        return job_log(self.episodes, 0)
 
     def _checked(self, action) -> int:
         if self._n_left == 0:
@@ -293,14 +260,14 @@ class PandaSiteAllocationEnv(gym.Env):
         is_whole = isinstance(action, (int, np.integer)) and not isinstance(action, bool)
         if isinstance(action, np.ndarray) and action.shape == ():
             is_whole = np.issubdtype(action.dtype, np.integer)
-        if not is_whole or not 0 <= action < len(self.mask):
+        if not is_whole or not 0 <= action < self.episodes.n_sites:
             raise InvalidAction(
-                f"an action must be a whole number in [0, {len(self.mask)}), got {action!r}"
+                f"an action must be a whole number in [0, {self.episodes.n_sites}), got {action!r}"
             )
         return int(action)
 
     def _info(self) -> dict:
-        wait, transfer, failure, rejected = self._cost.tolist()
+        wait, transfer, failure, rejected = self.episodes.cost[0].tolist()
         cost = wait + transfer + failure + rejected
         return {
             "action_mask": self.mask.copy(),
@@ -313,114 +280,34 @@ class PandaSiteAllocationEnv(gym.Env):
         }
 
 
-# --- what episodes share --------------------------------------------------------------------------
+def make_episodes(
+    configuration: tuple, reward: str, scenario, wait_limit: float, byte_limit: float,
+    n: int = 1, n_threads: int = 1,
+) -> Episodes:  # fmt: skip
+    """n worlds of a configuration, the arguments of `pandaenv.setting.setting`, options checked."""
+    measure = rewards.MEASURES[_known("reward", reward, rewards.MEASURES)]
+    if not isinstance(scenario, Scenario):
+        scenario = SCENARIOS[_known("scenario", scenario, SCENARIOS)]
+    limits = _not_negative(wait_limit=wait_limit), _not_negative(byte_limit=byte_limit)
+    return Episodes(setting(*configuration), scenario, measure, limits, n, n_threads)
 
 
-@dataclass(frozen=True, eq=False)
-class Setting:
-    """Stream, grid and windows of one configuration, with its warmed-up windows as they come."""
-
-    stream: workloads.Stream
-    grid: Grid
-    windows: tuple[workloads.Window, ...]
-    unit: float
-    """m, mean service time of the stream's jobs on the mean core, s."""
-    cap_floor: float
-    features: np.ndarray
-    """(J, N_JOB) float32, the job block of each job of the stream."""
-    realised_load: float
-    _snapshots: dict = field(default_factory=dict)
-
-    @property
-    def constants(self) -> tuple:
-        """(unit, cap_floor, features), as the kernels take them."""
-        return self.unit, self.cap_floor, self.features
-
-    def snapshot(self, i: int) -> Worlds:
-        """The grid as the episode of window i finds it; warmed up when first asked for."""
-        if i not in self._snapshots:
-            self._snapshots[i] = self._warmed(self.windows[i])
-        return self._snapshots[i]
-
-    def _warmed(self, window: workloads.Window) -> Worlds:
-        n_sites, n_jobs = len(self.grid.sites), window.stop - window.first
-        n_warm = window.start - window.first
-        worlds = worlds_of(1, n_sites, n_jobs, 0)
-        # the job's place in the stream seeds the warm-up, so it is the same for every episode
-        clear(self.grid, worlds, 0, window.first, n_jobs, n_jobs, np.uint64(window.start))
-        warm_up(self.grid, worlds, 0, n_warm, self.cap_floor)
-        n_new = window.stop - window.start
-        snapshot = worlds_of(1, n_sites, int(worlds.world[0]["in_system"]) + n_new, 0)
-        carry(worlds, 0, snapshot, 0, n_new)
-        return snapshot
+def blocks(flat: np.ndarray) -> dict[str, np.ndarray]:
+    """The blocks of flat observations (..., d) by name; `sites` gets an axis (..., S, N_SITE)."""
+    job, sites, grid = np.split(flat, [N_JOB, flat.shape[-1] - N_GRID], axis=-1)
+    return {"job": job, "sites": sites.reshape(*flat.shape[:-1], -1, N_SITE), "grid": grid}
 
 
-def setting(workload, sites, rate, load, episode_jobs, split, warmup_days, seed) -> Setting:
-    """The setting of a configuration, from the last few made where its parts can be compared.
-
-    A file that has been written anew is another part.
-    """
-    if isinstance(sites, list):
-        sites = tuple(sites)
-    written = workloads.stamp(workload), workloads.stamp(sites)
-    key = (workload, sites, rate, load, episode_jobs, split, warmup_days, seed, written)
-    try:
-        hash(key)
-    except TypeError:
-        return _make_setting(*key)
-    return _kept_setting(*key)
+# --- the log --------------------------------------------------------------------------------------
 
 
-def _make_setting(
-    workload, sites, rate, load, episode_jobs, split, warmup_days, seed, written
-) -> Setting:
-    stream = _stream(workload, sites, rate, load, seed, written)
-    lengths = {"episode_jobs": episode_jobs, "warmup_days": warmup_days}
-    windows = stream.windows(split, **lengths)
-    past = slice(0, max(window.stop for window in stream.windows("train", **lengths)))
-    mean_power = workloads.capacity(stream.catalogue) / stream.catalogue.cores.sum()
-    service = stream.jobs.work / stream.jobs.cores / mean_power
-    unit = float(service.mean())
-    expected = expect(stream.jobs, stream.jobs.work, past)
-    return Setting(
-        stream,
-        grid_of(stream.catalogue, stream.jobs, expected),
-        windows,
-        unit,
-        broker_floor(stream.scale),
-        describe(stream.jobs, expected / stream.jobs.cores / mean_power, service, unit, past),
-        float(stream.realised_load),
-    )
-
-
-_kept_setting = lru_cache(maxsize=4, typed=True)(_make_setting)
-
-
-@lru_cache(maxsize=2, typed=True)
-def _kept_stream(workload, sites, rate, load, seed, written) -> workloads.Stream:
-    return workloads.make(workload).stream(catalogue(sites), rate=rate, load=load, seed=seed)
-
-
-def _stream(*key) -> workloads.Stream:
-    """The stream, kept too: a train and a test environment share it."""
-    try:
-        hash(key)
-    except TypeError:
-        return _kept_stream.__wrapped__(*key)
-    return _kept_stream(*key)
-
-
-def _restored(snapshot: Worlds, worlds: Worlds | None, n_switches: int) -> Worlds:
-    """Copy a snapshot into world 0 of two (the other is scratch), in new arrays if too small."""
-    n_jobs, n_sites = snapshot.job.shape[1], snapshot.site.shape[1]
-    if worlds is None or worlds.job.shape[1] < n_jobs:
-        worlds = worlds_of(2, n_sites, n_jobs + n_jobs // 16, n_switches)
-    n_events = int(snapshot.world[0]["n_events"])
-    worlds.world[0], worlds.site[0] = snapshot.world[0], snapshot.site[0]
-    worlds.channel[0] = snapshot.channel[0]
-    worlds.job[0, :n_jobs] = snapshot.job[0]
-    worlds.heap[0, :n_events] = snapshot.heap[0, :n_events]
-    return worlds
+def job_log(episodes: Episodes, w: int) -> pd.DataFrame:
+    """The log of world w, see `PandaSiteAllocationEnv.log`."""
+    world = episodes.worlds.world[w]
+    job = episodes.worlds.job[w, int(world["first_own"]) : int(world["next"])]
+    stream = episodes.setting.stream
+    table = stages(job, stream.catalogue.names)
+    return pd.concat([_records(stream, job), table.drop(columns="site")], axis=1)
 
 
 def _records(stream: workloads.Stream, job: np.ndarray) -> pd.DataFrame:
@@ -445,31 +332,6 @@ def _records(stream: workloads.Stream, job: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-# --- kernels --------------------------------------------------------------------------------------
-
-
-@njit(cache=True)
-def turn(
-    grid, worlds, w, scratch, s, measure, wait_limit, byte_limit, unit, cap_floor, features, mask,
-    cost, out,
-):  # fmt: skip
-    """One step: place, settle, go on to the next job, and look. Returns the reward."""
-    if not mask[s]:
-        s = NONE
-    reward = rewards.step(
-        grid, worlds, w, scratch, s, measure, unit, wait_limit, byte_limit, cost
-    )
-    see(grid, worlds, w, unit, cap_floor, features, mask, out)
-    return reward
-
-
-@njit(cache=True)
-def look(grid, worlds, w, unit, cap_floor, features, mask, out):
-    """Go to the first job and look."""
-    arrive(grid, worlds, w)
-    see(grid, worlds, w, unit, cap_floor, features, mask, out)
-
-
 # --- checks ---------------------------------------------------------------------------------------
 
 
@@ -490,13 +352,15 @@ def _not_negative(**limit) -> float:
     return float(value)
 
 
-def _chosen_window(options: dict | None, n_windows: int, drawn: int) -> int:
-    """The window asked for, else the one drawn."""
+def chosen_window(options: dict | None, n_windows: int) -> int | None:
+    """The window asked for in reset options, None where none is."""
     options = options or {}
     unknown = [name for name in options if name != "window"]
     if unknown:
         raise ValueError(f"unknown reset option {unknown[0]!r}; known: window")
-    window = options.get("window", drawn)
+    window = options.get("window")
+    if window is None:
+        return None
     if not isinstance(window, (int, np.integer)) or not 0 <= window < n_windows:
         raise ValueError(f"window must be a whole number in [0, {n_windows}), got {window!r}")
     return int(window)

@@ -1,24 +1,67 @@
 """What an agent sees of the grid: the waiting job, the sites, the grid as a whole.
 
 In: a world between two steps. Out: a flat float32 array of the blocks job (12), sites (S x 8) and
-grid (6); the docstring of `pandaenv.env.PandaSiteAllocationEnv` says what each number means. None
-depends on the true work or final state of a job that has not ended, nor of one still to come.
+grid (6), and the mask; the docstring of `pandaenv.env.PandaSiteAllocationEnv` says what each number
+means. None depends on the true work or final state of a job that has not ended, nor of one to come.
+
+Between two steps little changes: `look` writes everything, `look_again` only what can have changed
+since, the sites marked as touched and what depends on the time or the waiting job.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from gymnasium.spaces import Box, Dict
 from numba import njit
 
 from .jobs import JobArrays
-from .policies import allow
+from .policies import allow, is_short
 from .schema import STATUSES
 
 DAY_S, WEEK_S = 86_400.0, 7 * 86_400.0
 N_JOB, N_SITE, N_GRID = 12, 8, 6
 """Features of the waiting job, of each site, of the grid."""
+DELAY, DATA, FAILURES = 4, 5, 7
+"""Columns of the sites block that may change without an event at the site."""
 N_PRIOR = 20
 """Jobs of overall mean that a mean over past jobs counts along (ASSUMED), so that a rare group does
 not give its few jobs away."""
+
+SEEN = np.dtype(
+    [
+        ("busy_until", "f8"),  # s, when the last ingress channel is free; 0: they are free
+        ("free", "i4"),  # cores; 0 while down
+        ("moving", "i4"),
+        ("queued", "i4"),
+        ("running", "i4"),  # jobs
+        ("is_up", "i4"),
+        ("is_open", "i4"),  # up, and its queue within the broker's cap
+    ]
+)
+"""What was seen of a site when an event last touched it."""
+TOTAL = np.dtype([(name, "i8") for name in ("age", "free", "moving", "queued", "running", "up")])
+"""Sums of that over the sites, and the age of the world."""
+
+
+class View(NamedTuple):
+    """What is seen of n worlds of S sites; rows belong to worlds."""
+
+    flat: np.ndarray  # (n, N_JOB + N_SITE S + N_GRID) float32
+    mask: np.ndarray  # (n, S) int8
+    seen: np.ndarray  # (n, S) SEEN
+    total: np.ndarray  # (n,) TOTAL
+    touched: np.ndarray  # (n, S) bool, sites an event has touched since the last look
+
+
+def view_of(n: int, n_sites: int) -> View:
+    """Room for what is seen of n worlds."""
+    return View(
+        np.zeros((n, N_JOB + N_SITE * n_sites + N_GRID), np.float32),
+        np.ones((n, n_sites), np.int8),
+        np.zeros((n, n_sites), SEEN),
+        np.zeros(n, TOTAL),
+        np.zeros((n, n_sites), np.bool_),
+    )
 
 
 def space(n_sites: int, is_flat: bool) -> Box | Dict:
@@ -83,12 +126,64 @@ def _f(x):
 
 
 @njit(cache=True)
-def see(grid, worlds, w, unit, cap_floor, features, mask, out):
-    """Fill mask (S,) int8 and the flat observation."""
-    allow(grid, worlds, w, cap_floor, mask)
-    see_job(worlds, w, features, out)
-    see_sites(grid, worlds, w, unit, out)
-    see_grid(grid, worlds, w, out)
+def look(grid, worlds, w, unit, cap_floor, features, view):
+    """Fill view w from the world as it stands."""
+    view.touched[w] = True
+    total = view.total[w]
+    total.age = total.free = total.moving = total.queued = total.running = total.up = 0
+    top = 0.0
+    for s in range(len(grid.sites)):
+        top = max(top, grid.sites[s].power)
+    for s in range(len(grid.sites)):
+        seen = view.seen[w, s]
+        seen.free = seen.moving = seen.queued = seen.running = seen.is_up = 0
+        view.flat[w, N_JOB + N_SITE * s + DELAY] = 0.0
+        view.flat[w, N_JOB + N_SITE * s + 6] = grid.sites[s].power / top
+    look_again(grid, worlds, w, unit, cap_floor, features, view)
+
+
+@njit(cache=True)
+def look_again(grid, worlds, w, unit, cap_floor, features, view):
+    """Bring view w up to date; every site an event has touched must be marked."""
+    for s in range(len(grid.sites)):
+        if view.touched[w, s]:
+            view.touched[w, s] = False
+            look_at(grid, worlds, w, s, unit, cap_floor, view)
+    see_job(worlds, w, features, view.flat[w])
+    see_time(grid, worlds, w, view)
+    see_data(grid, worlds, w, view.flat[w])
+    see_grid(grid, worlds, w, view)
+    allow_seen(grid, worlds, w, cap_floor, view)
+
+
+@njit(cache=True)
+def look_at(grid, worlds, w, s, unit, cap_floor, view):
+    """Bring what is seen of site s up to date, but for the delay and the data."""
+    site, traits = worlds.site[w, s], grid.sites[s]
+    seen, total = view.seen[w, s], view.total[w]
+    is_up = site.n_switches % 2 == 0
+    free = site.free if is_up else 0
+    total.free += free - seen.free
+    total.moving += site.moving - seen.moving
+    total.queued += site.queued - seen.queued
+    total.running += site.running - seen.running
+    total.up += is_up - seen.is_up
+    seen.free, seen.is_up = free, is_up
+    seen.moving, seen.queued, seen.running = site.moving, site.queued, site.running
+    seen.is_open = is_up and is_short(site, cap_floor)
+    seen.busy_until = worlds.channel[w, s].max()
+    block = view.flat[w, N_JOB + N_SITE * s : N_JOB + N_SITE * (s + 1)]
+    backlog = site.estimate * 1e-3 / (traits.cores * traits.power) / unit
+    block[0] = free / traits.cores
+    block[1] = min(np.log1p(site.queued + site.moving) / np.log1p(3000.0), 1.0)
+    block[2] = backlog / (1.0 + backlog)
+    block[3] = site.running / traits.cores
+    block[FAILURES] = recent_failures(site)
+
+
+@njit(cache=True)
+def recent_failures(site):
+    return site.failed / (site.failed + site.finished + 1.0)
 
 
 @njit(cache=True)
@@ -101,46 +196,87 @@ def see_job(worlds, w, features, out):
 
 
 @njit(cache=True)
-def see_sites(grid, worlds, w, unit, out):
-    world = worlds.world[w]
-    has_job = world.next < world.n_rows
-    dataset = grid.stream[worlds.job[w, world.next].index].dataset if has_job else 0
-    top = 0.0
+def see_time(grid, worlds, w, view):
+    """What goes on as time passes: channels become free, recent failures are forgotten."""
+    world, total = worlds.world[w], view.total[w]
     for s in range(len(grid.sites)):
-        top = max(top, grid.sites[s].power)
-    for s in range(len(grid.sites)):
-        site, traits = worlds.site[w, s], grid.sites[s]
-        block = out[N_JOB + N_SITE * s : N_JOB + N_SITE * (s + 1)]
-        backlog = site.estimate * 1e-3 / (traits.cores * traits.power) / unit
-        delay = 0.0
-        for free_at in worlds.channel[w, s]:
-            delay += max(0.0, free_at - world.now) / len(worlds.channel[w, s])
-        block[0] = site.free / traits.cores if site.n_switches % 2 == 0 else 0.0
-        block[1] = min(np.log1p(site.queued + site.moving) / np.log1p(3000.0), 1.0)
-        block[2] = backlog / (1.0 + backlog)
-        block[3] = site.running / traits.cores
-        block[4] = delay / (3600.0 + delay)
-        block[5] = np.float64(has_job and grid.replicas[dataset, s])
-        block[6] = traits.power / top
-        block[7] = site.failed / (site.failed + site.finished + 1.0)
+        seen = view.seen[w, s]
+        if seen.busy_until > 0.0:
+            delay = 0.0
+            for free_at in worlds.channel[w, s]:
+                delay += max(0.0, free_at - world.now) / len(worlds.channel[w, s])
+            view.flat[w, N_JOB + N_SITE * s + DELAY] = delay / (3600.0 + delay)
+            if seen.busy_until <= world.now:
+                seen.busy_until = 0.0
+    if world.age != total.age:
+        total.age = world.age
+        for s in range(len(grid.sites)):
+            view.flat[w, N_JOB + N_SITE * s + FAILURES] = recent_failures(worlds.site[w, s])
 
 
 @njit(cache=True)
-def see_grid(grid, worlds, w, out):
+def see_data(grid, worlds, w, out):
+    """Where a replica of the waiting job's input is."""
     world = worlds.world[w]
+    if world.next == world.n_rows:
+        for s in range(len(grid.sites)):
+            out[N_JOB + N_SITE * s + DATA] = 0.0
+        return
+    replicas = grid.replicas[grid.stream[worlds.job[w, world.next].index].dataset]
+    for s in range(len(replicas)):
+        out[N_JOB + N_SITE * s + DATA] = replicas[s]
+
+
+@njit(cache=True)
+def see_grid(grid, worlds, w, view):
+    world, total = worlds.world[w], view.total[w]
     n_sites = len(grid.sites)
-    cores = free = moving = queued = running = up = 0
+    cores = 0
     for s in range(n_sites):
-        site = worlds.site[w, s]
-        is_up = site.n_switches % 2 == 0
         cores += grid.sites[s].cores
-        free += site.free if is_up else 0
-        moving, queued, running = moving + site.moving, queued + site.queued, running + site.running
-        up += is_up
-    block = out[N_JOB + N_SITE * n_sites :]
+    block = view.flat[w, N_JOB + N_SITE * n_sites :]
     block[0] = world.in_system / (world.in_system + cores)
     block[1] = (world.n_rows - world.next) / (world.n_rows - world.first_own)
-    block[2] = free / cores
-    block[3] = queued / (queued + running + 1.0)
-    block[4] = moving / (moving + running + 1.0)
-    block[5] = up / n_sites
+    block[2] = total.free / cores
+    block[3] = total.queued / (total.queued + total.running + 1.0)
+    block[4] = total.moving / (total.moving + total.running + 1.0)
+    block[5] = total.up / n_sites
+
+
+@njit(cache=True)
+def allow_seen(grid, worlds, w, cap_floor, view):
+    """The mask of `pandaenv.policies.allow`, from what is seen."""
+    world, mask = worlds.world[w], view.mask[w]
+    n_allowed = 0
+    if world.next < world.n_rows:
+        cores = grid.stream[worlds.job[w, world.next].index].cores
+        for s in range(len(mask)):
+            mask[s] = view.seen[w, s].is_open and cores <= grid.sites[s].cores
+            n_allowed += mask[s]
+    if n_allowed == 0:
+        allow(grid, worlds, w, cap_floor, mask)
+
+
+# --- what has been touched ------------------------------------------------------------------------
+
+
+@njit(cache=True)
+def touch_due(worlds, w, until, touched):
+    """Mark the sites, bool (S,), where something will happen up to and including `until`, s.
+
+    Sites do not act on each other, so whatever follows from an event due now stays at its site.
+    The heap is walked from the top; below an event that is not due none is.
+    """
+    heap, n = worlds.heap[w], worlds.world[w].n_events
+    i = 0
+    while True:
+        if i < n and heap[i].time <= until:
+            what = heap[i].what
+            touched[-1 - what if what < 0 else worlds.job[w, what].site] = True
+            i = 2 * i + 1
+            continue
+        while i > 0 and i % 2 == 0:
+            i = (i - 1) // 2
+        if i == 0:
+            return
+        i += 1

@@ -105,13 +105,17 @@ def allow(grid, worlds, w, cap_floor, mask):
             site = worlds.site[w, s]
             fits = cores <= grid.sites[s].cores
             up = rules < 2 or site.n_switches % 2 == 0
-            waiting = site.queued + site.moving
-            short = rules < 3 or waiting <= 2.0 * max(cap_floor, np.float64(site.running))
-            mask[s] = fits and up and short
+            mask[s] = fits and up and (rules < 3 or is_short(site, cap_floor))
             n_allowed += mask[s]
         if n_allowed:
             return
     mask[:] = 1
+
+
+@njit(cache=True)
+def is_short(site, cap_floor):
+    """Whether the waiting jobs of a site, inputs moving included, are within the broker's cap."""
+    return site.queued + site.moving <= 2.0 * max(cap_floor, np.float64(site.running))
 
 
 @njit(cache=True)

@@ -43,16 +43,27 @@ def step(grid, worlds, w, scratch, s, measure, unit, wait_limit, byte_limit, cos
     """
     world = worlds.world[w]
     integral, lost = world.integral, world.own_lost
-    row = place(grid, worlds, w, s)
-    reward = settle(grid, worlds, w, scratch, row, measure, unit)
-    charge(grid, worlds, w, scratch, row, wait_limit, byte_limit, cost)
+    reward = promise(grid, worlds, w, scratch, s, measure, unit, wait_limit, byte_limit, cost)
     if world.next < world.n_rows:
         arrive(grid, worlds, w)
     elif measure == ACCRUED:
         advance(grid, worlds, w, np.inf)
-    if measure == ACCRUED:
-        return (integral - world.integral) / unit - LOSS * (world.own_lost - lost)
+    return accrue(world, integral, lost, unit) if measure == ACCRUED else reward
+
+
+@njit(cache=True)
+def promise(grid, worlds, w, scratch, s, measure, unit, wait_limit, byte_limit, cost):
+    """Place the next job on site s; the reward and, into cost, the limits it will break."""
+    row = place(grid, worlds, w, s)
+    reward = settle(grid, worlds, w, scratch, row, measure, unit)
+    charge(grid, worlds, w, scratch, row, wait_limit, byte_limit, cost)
     return reward
+
+
+@njit(cache=True)
+def accrue(world, integral, lost, unit):
+    """Minus what the agent's jobs cost since `integral` job-seconds and `lost` jobs."""
+    return (integral - world.integral) / unit - LOSS * (world.own_lost - lost)
 
 
 @njit(cache=True)

@@ -2,11 +2,13 @@ import copy
 import json
 import pickle
 import warnings
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from grids import records
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from twin import Twin
@@ -103,6 +105,16 @@ def test_both_ids_are_registered_by_string_and_survive_json():
         assert spec.entry_point == "pandaenv.env:PandaSiteAllocationEnv"
         assert json.loads(spec.to_json())["id"] == name
     assert pandaenv.__version__
+
+
+def test_a_spec_made_into_json_and_back_makes_the_same_environment():
+    env = gym.make("PandaSiteAllocationTier1-v0", load=0.5, episode_jobs=200, reward="wait")
+    twin = gym.make(EnvSpec.from_json(env.spec.to_json()))
+    assert twin.spec.kwargs == env.spec.kwargs
+    for one, other in zip(
+        play(env, policies.make("random"))[0], play(twin, policies.make("random"))[0], strict=True
+    ):
+        assert one.tobytes() == other.tobytes()
 
 
 def test_an_episode_has_its_jobs_then_ends_by_truncation(make):
@@ -400,6 +412,22 @@ def test_files_written_anew_make_another_environment(make, trace, tmp_path):
         env = make(workload=str(pool), sites=str(grid), rate=None).unwrapped
         seen.append((int(env.action_space.n), len(env.stream.jobs) - len(trace.records)))
     assert seen == [(3, -3), (5, -5)]
+
+
+def test_tables_of_the_same_content_share_a_setting(make):
+    table = records()
+    first = make(workload=table).unwrapped.setting
+    assert make(workload=table.copy()).unwrapped.setting is first
+    table.loc[0, "workload"] *= 2
+    assert make(workload=table).unwrapped.setting is not first
+
+
+def test_an_ingress_that_would_take_for_ever_is_refused(make):
+    grid = catalogue(3)
+    ingress = grid.ingress.copy()
+    ingress[1] = 1e-290
+    with pytest.raises(ValueError, match=r"ingress must move the largest input .* at "):
+        make(sites=replace(grid, ingress=ingress))
 
 
 def test_reset_options_are_checked(make):

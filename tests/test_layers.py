@@ -14,9 +14,9 @@ PACKAGES = ("pandaenv", "generators", "metrics", "benchmarks")
 # What stands inside pandaenv, left to right: nothing imports to its right.
 ORDER = (
     "schema", "nomenclature", "sites", "cascade", "dumps", "records", "brokerage", "jobs", "worlds",
-    "simulator", "calibration", "reference", "workload", "exports", "schedule", "reward", "policies",
-    "observation", "setting", "episodes", "rendering", "env", "vector", "sb3", "wrappers",
-    "offline", "cli",
+    "simulator", "calibration", "reference", "workload", "exports", "schedule", "reward",
+    "policies", "observation", "setting", "episodes", "rendering", "env", "vector", "sb3",
+    "wrappers", "offline", "cli",
 )  # fmt: skip
 
 

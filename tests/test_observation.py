@@ -2,17 +2,34 @@ import numpy as np
 import pytest
 from grids import jobs, random_grid, sites
 
-from pandaenv.observation import N_GRID, N_JOB, N_SITE, describe, expect, see, space
-from pandaenv.simulator import Simulator, arrive
+from pandaenv.observation import (
+    N_GRID,
+    N_JOB,
+    N_SITE,
+    View,
+    describe,
+    expect,
+    look,
+    look_again,
+    space,
+    touch_due,
+    view_of,
+)
+from pandaenv.policies import allow
+from pandaenv.simulator import Simulator, arrive, place
 from pandaenv.worlds import FUTURE, MOVING, QUEUED
 
 
+def looked(simulator: Simulator, features: np.ndarray, unit: float = 100.0) -> View:
+    """A first look at everything."""
+    seen = view_of(1, simulator.catalogue.n_sites)
+    seen.flat[:] = np.nan
+    look(simulator.grid, simulator.worlds, 0, unit, 1.0, features, seen)
+    return seen
+
+
 def view(simulator: Simulator, features: np.ndarray, unit: float = 100.0) -> np.ndarray:
-    n_sites = simulator.catalogue.n_sites
-    out = np.full(N_JOB + N_SITE * n_sites + N_GRID, np.nan, np.float32)
-    mask = np.zeros(n_sites, np.int8)
-    see(simulator.grid, simulator.worlds, 0, unit, 1.0, features, mask, out)
-    return out
+    return looked(simulator, features, unit).flat[0]
 
 
 def features_of(stream) -> np.ndarray:
@@ -33,6 +50,29 @@ def test_every_observation_lies_in_its_space():
     assert box.contains(last)
     sites_block = last[N_JOB:-N_GRID].reshape(-1, N_SITE)
     assert (last[:N_JOB] == 0).all() and (sites_block[:, 5] == 0).all()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_looking_again_shows_what_a_first_look_would(seed):
+    rng = np.random.default_rng(seed)
+    catalogue, stream, outages = random_grid(rng, 5, 700, every_s=40.0 + 100 * seed)
+    simulator = Simulator(catalogue, stream, seed=seed, outages=outages)
+    grid, worlds, features = simulator.grid, simulator.worlds, features_of(stream)
+    seen = looked(simulator, features)
+    n_untouched, mask = 0, np.zeros(5, np.int8)
+    for time in [*stream.time[1:].tolist(), None]:
+        s = int(rng.integers(5))
+        place(grid, worlds, 0, s)
+        seen.touched[0, s] = True
+        if time is not None:
+            touch_due(worlds, 0, time, seen.touched[0])
+            arrive(grid, worlds, 0)
+        n_untouched += 5 - seen.touched.sum()
+        look_again(grid, worlds, 0, 100.0, 1.0, features, seen)
+        assert seen.flat.tobytes() == looked(simulator, features).flat.tobytes()
+        allow(grid, worlds, 0, 1.0, mask)
+        assert seen.mask[0].tolist() == mask.tolist()
+    assert n_untouched > 700 and worlds.world[0]["age"] > 0
 
 
 def test_sites_block_says_what_stands_there():

@@ -1,0 +1,196 @@
+"""Many brokering problems in one call, as a Gymnasium vector environment.
+
+In: the arguments of `PandaSiteAllocationEnv` and a number of environments. Out: batches, one row an
+environment, bit for bit what that many single environments give; one kernel call steps them all.
+"""
+
+from collections.abc import Sequence
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+from . import reward as rewards
+from .env import PandaSiteAllocationEnv, blocks, chosen_window
+from .episodes import Episodes
+
+COST_KEYS = tuple(f"cost_{name}" for name in rewards.COSTS)
+
+
+class PandaSiteAllocationVectorEnv(gym.vector.VectorEnv):
+    """n environments of one configuration over shared arrays.
+
+    `gym.make_vec("PandaSiteAllocation-v0", num_envs=n)` makes one. Environment i of `reset(seed=s)`
+    is the single environment of seed s + i; see its docstring for spaces, rewards and costs.
+    `info` holds arrays, one row an environment, each with its mask `_key`; `info["action_mask"]`
+    and `action_masks()` are int8 (n, S).
+
+    Args:
+        num_envs: n, at least 1.
+        autoreset_mode: NEXT_STEP (the step after an episode's last resets it and ignores the
+            action), SAME_STEP (the last step resets; `info["final_obs"]`, `info["final_info"]`) or
+            DISABLED (`reset(options={"reset_mask": ...})`, bool (n,)).
+        copy: whether each batch of observations is an array of its own; if not, the next step
+            overwrites it.
+        n_threads: threads of a step; results do not depend on it.
+        max_episode_steps: episodes longer than that are truncated.
+        options: arguments of `PandaSiteAllocationEnv`.
+
+    Raises:
+        ValueError: a wrong option, as the single environment says it.
+        InvalidAction, ResetNeeded: as there.
+    """
+
+    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        copy: bool = True,
+        n_threads: int = 1,
+        max_episode_steps: int | None = None,
+        **options,
+    ):
+        for name, value in (("num_envs", num_envs), ("n_threads", n_threads)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = type(self).metadata | {"autoreset_mode": self.autoreset_mode}
+        self.single = PandaSiteAllocationEnv(**options)
+        self.episodes = many(self.single, num_envs, n_threads)
+        self.num_envs, self.copy, self.max_episode_steps = num_envs, copy, max_episode_steps
+        self.render_mode = self.single.render_mode
+        self.single_action_space = self.single.action_space
+        self.single_observation_space = self.single.observation_space
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self._is_accrued = self.episodes.rules.measure == rewards.ACCRUED
+        self._rngs: list[np.random.Generator | None] = [None] * num_envs
+        self._over = np.zeros(num_envs, bool)
+        self._n_steps = np.zeros(num_envs, np.int64)
+
+    def reset(self, *, seed: int | Sequence[int | None] | None = None, options=None):
+        """Begin episodes in all environments, or where `options["reset_mask"]` says.
+
+        Args:
+            seed: s for s, s + 1, ..., or one for each environment; None goes on drawing.
+            options: `window` for all of them, and `reset_mask`, bool (n,).
+        """
+        options = dict(options or {})
+        chosen = _checked_mask(options.pop("reset_mask", None), self.num_envs)
+        window = chosen_window(options, len(self.single.setting.windows))
+        seeds = _spread(seed, self.num_envs)
+        for i in np.flatnonzero(chosen):
+            self._begin(i, seeds[i], window)
+        return self._observe(), self._info(chosen)
+
+    def step(self, actions):
+        skip = self._over.copy()
+        if skip.any() and self.autoreset_mode != AutoresetMode.NEXT_STEP:
+            raise ResetNeeded(
+                f"environment {skip.argmax()} has no job to place: call reset() first"
+            )
+        self.episodes.step(self._checked(actions), skip)
+        for i in np.flatnonzero(skip):
+            self._begin(i)
+        self._n_steps += ~skip
+        is_done = self.episodes.n_left == 0
+        terminated = is_done if self._is_accrued else np.zeros(self.num_envs, bool)
+        truncated = is_done & ~terminated
+        if self.max_episode_steps is not None:
+            truncated |= self._n_steps >= self.max_episode_steps
+        self._over = terminated | truncated
+        reward, extra = self.episodes.reward.copy(), {}
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and self._over.any():
+            extra = self._finish(self._over.copy())
+        return self._observe(), reward, terminated, truncated, self._info() | extra
+
+    def action_masks(self) -> np.ndarray:
+        """1 where the waiting job of each may go, int8 (n, S); no row is all zero."""
+        return self.episodes.view.mask.copy()
+
+    def _begin(self, i: int, seed: int | None = None, window: int | None = None) -> None:
+        if seed is not None or self._rngs[i] is None:
+            self._rngs[i] = seeding.np_random(seed)[0]
+        self.episodes.begin(i, self._rngs[i], window)
+        self._over[i], self._n_steps[i] = False, 0
+
+    def _finish(self, over: np.ndarray) -> dict:
+        """Begin anew where an episode is over; what its last step showed, for `info`."""
+        seen = np.full(self.num_envs, None, object)
+        batch = self._observe(copy=True)
+        for i in np.flatnonzero(over):
+            row = {k: v[i] for k, v in batch.items()} if isinstance(batch, dict) else batch[i]
+            seen[i] = row
+        last = self._info(over)
+        for i in np.flatnonzero(over):
+            self._begin(i)
+        final = {"final_obs": seen, "final_info": last}
+        return final | {f"_{key}": over.copy() for key in final}
+
+    def _observe(self, copy: bool | None = None):
+        flat = self.episodes.view.flat
+        flat = flat.copy() if (self.copy if copy is None else copy) else flat
+        return flat if self.single.is_flat else blocks(flat)
+
+    def _info(self, chosen: np.ndarray | None = None) -> dict:
+        """What single environments have in their info, as arrays; zero where not chosen."""
+        n = self.num_envs
+        chosen = np.ones(n, bool) if chosen is None else chosen
+        cost = self.episodes.cost * chosen[:, None]
+        total = cost.sum(axis=1)
+        info = {
+            "action_mask": self.episodes.view.mask * chosen[:, None],
+            "cost": np.minimum(total, 1.0) if self.single.is_binary else total,
+            **{key: cost[:, k].copy() for k, key in enumerate(COST_KEYS)},
+            "realised_load": self.single.setting.realised_load * chosen,
+        }
+        return info | {f"_{key}": chosen.copy() for key in info}
+
+    def _checked(self, actions) -> np.ndarray:
+        n, n_sites = self.num_envs, self.episodes.n_sites
+        sites = np.asarray(actions)
+        if sites.shape != (n,) or not np.issubdtype(sites.dtype, np.integer):
+            raise InvalidAction(f"actions must be {n} whole numbers, got {actions!r}")
+        if None in self._rngs:
+            raise ResetNeeded("step() needs jobs to place: call reset() first")
+        wrong = (sites < 0) | (sites >= n_sites)
+        if wrong.any():
+            raise InvalidAction(
+                f"an action must be a whole number in [0, {n_sites}), got {sites[wrong][0]} for "
+                f"environment {wrong.argmax()}"
+            )
+        return sites.astype(np.int64, copy=False)
+
+
+def many(single: PandaSiteAllocationEnv, n: int, n_threads: int) -> Episodes:
+    """n worlds under the rules of a single environment."""
+    one = single.episodes
+    limits = one.rules.wait_limit, one.rules.byte_limit
+    return Episodes(one.setting, one.scenario, one.rules.measure, limits, n, n_threads)
+
+
+def _spread(seed, n: int) -> list[int | None]:
+    """One seed for each environment."""
+    if seed is None:
+        return [None] * n
+    if isinstance(seed, int | np.integer):
+        return [int(seed) + i for i in range(n)]
+    if len(seed) != n:
+        raise ValueError(f"seeds must be one an environment ({n}), got {len(seed)}")
+    return list(seed)
+
+
+def _checked_mask(mask, n: int) -> np.ndarray:
+    if mask is None:
+        return np.ones(n, bool)
+    if not isinstance(mask, np.ndarray) or mask.shape != (n,) or mask.dtype != bool:
+        raise ValueError(f"reset_mask must be a bool array of shape ({n},), got {mask!r}")
+    if not mask.any():
+        raise ValueError("reset_mask must be true somewhere, got none")
+    return mask
