@@ -1,0 +1,139 @@
+"""Many brokering problems as a native vector environment of Stable-Baselines3.
+
+In: the arguments of `PandaSiteAllocationEnv` and a number of environments. Out: `PandaVecEnv`, step
+by step what `DummyVecEnv` makes of that many single environments, at the speed of the kernels.
+
+    model = PPO("MlpPolicy", PandaVecEnv(64), seed=0)
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.error import InvalidAction
+from gymnasium.utils import seeding
+from stable_baselines3.common.vec_env import VecEnv
+
+from . import reward as rewards
+from .env import PandaSiteAllocationEnv, blocks, chosen_window, job_log
+from .vector import COST_KEYS, many
+
+
+class PandaVecEnv(VecEnv):
+    """n environments of one configuration for Stable-Baselines3.
+
+    Masks for `sb3_contrib.MaskablePPO` come from `env_method("action_masks")`. Infos are kept
+    small: `cost`, `TimeLimit.truncated`, and at the end of an episode `terminal_observation`; parts
+    of the costs are in `episodes.cost`, float64 (n, 4).
+
+    Args:
+        num_envs: n, at least 1.
+        n_threads: threads of a step; results do not depend on it.
+        options: arguments of `PandaSiteAllocationEnv`.
+    """
+
+    def __init__(self, num_envs: int = 1, *, n_threads: int = 1, **options):
+        if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
+            raise ValueError(f"num_envs must be a whole number of at least 1, got {num_envs!r}")
+        self.single = PandaSiteAllocationEnv(**options)
+        self.episodes = many(self.single, num_envs, n_threads)
+        self.metadata = self.single.metadata
+        self._attributes: list[dict[str, Any]] = [{} for _ in range(num_envs)]
+        self._rngs: list[np.random.Generator | None] = [None] * num_envs
+        self._no_skip = np.zeros(num_envs, bool)
+        self._is_accrued = self.episodes.rules.measure == rewards.ACCRUED
+        super().__init__(num_envs, self.single.observation_space, self.single.action_space)
+
+    def reset(self):
+        for i in range(self.num_envs):
+            if self._seeds[i] is not None or self._rngs[i] is None:
+                self._rngs[i] = seeding.np_random(self._seeds[i])[0]
+            window = chosen_window(self._options[i], len(self.single.setting.windows))
+            self.episodes.begin(i, self._rngs[i], window)
+            self.reset_infos[i] = self._reset_info(i)
+        self._reset_seeds()
+        self._reset_options()
+        return self._observe()
+
+    def step_async(self, actions: np.ndarray) -> None:
+        sites = np.asarray(actions)
+        n_sites = self.episodes.n_sites
+        is_whole = sites.shape == (self.num_envs,) and np.issubdtype(sites.dtype, np.integer)
+        if not is_whole or sites.min() < 0 or sites.max() >= n_sites:
+            raise InvalidAction(
+                f"actions must be {self.num_envs} whole numbers in [0, {n_sites}), got {actions!r}"
+            )
+        self._actions = sites.astype(np.int64, copy=False)
+
+    def step_wait(self):
+        self.episodes.step(self._actions, self._no_skip)
+        cost = self.episodes.cost.sum(axis=1)
+        if self.single.is_binary:
+            np.minimum(cost, 1.0, out=cost)
+        infos = [{"cost": c, "TimeLimit.truncated": False} for c in cost.tolist()]
+        dones = self.episodes.n_left == 0
+        rewards_now = self.episodes.reward.astype(np.float32)
+        for i in np.flatnonzero(dones):
+            infos[i]["terminal_observation"] = self._observe(i)
+            infos[i]["TimeLimit.truncated"] = not self._is_accrued
+            self.episodes.begin(i, self._rngs[i])
+            self.reset_infos[i] = self._reset_info(i)
+        return self._observe(), rewards_now, dones, infos
+
+    def close(self) -> None:
+        pass
+
+    def env_method(self, method_name: str, *args, indices=None, **kwargs) -> list:
+        """`action_masks`, the mask of each, int8 (S,); or `log`, its table of jobs so far."""
+        rows = self._get_indices(indices)
+        if method_name == "action_masks":
+            return [self.episodes.view.mask[i].copy() for i in rows]
+        if method_name == "log":
+            return [job_log(self.episodes, i) for i in rows]
+        raise AttributeError(f"no method {method_name!r} of each; known: action_masks, log")
+
+    def get_attr(self, attr_name: str, indices=None) -> list[Any]:
+        """What `set_attr` noted; else the mask, window or observation of each; else the common."""
+        return [self._attribute(i, attr_name) for i in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices=None) -> None:
+        """Note a value for some environments; what makes the task cannot be changed."""
+        if attr_name in (*_OWN, "action_masks") or hasattr(self.single, attr_name):
+            raise AttributeError(f"{attr_name!r} belongs to the task and cannot be set")
+        for i in self._get_indices(indices):
+            self._attributes[i][attr_name] = value
+
+    def has_attr(self, attr_name: str) -> bool:
+        noted = all(attr_name in attributes for attributes in self._attributes)
+        return noted or attr_name in _OWN or hasattr(self.single, attr_name)
+
+    def env_is_wrapped(self, wrapper_class, indices=None) -> list[bool]:
+        return [False for _ in self._get_indices(indices)]
+
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        return [None] * self.num_envs
+
+    def _attribute(self, i: int, name: str):
+        if name in self._attributes[i]:
+            return self._attributes[i][name]
+        if name in _OWN:
+            return _OWN[name](self, i)
+        return getattr(self.single, name)
+
+    def _observe(self, rows=slice(None)):
+        flat = self.episodes.view.flat[rows].copy()
+        return flat if self.single.is_flat else blocks(flat)
+
+    def _reset_info(self, i: int) -> dict:
+        mask = self.episodes.view.mask[i].copy()
+        load = self.single.setting.realised_load
+        return {"action_mask": mask, "cost": 0.0, **dict.fromkeys(COST_KEYS, 0.0),
+                "realised_load": load}  # fmt: skip
+
+
+_OWN = {
+    "mask": lambda self, i: self.episodes.view.mask[i].copy(),
+    "window": lambda self, i: int(self.episodes.window[i]),
+    "observation": lambda self, i: self._observe(i),
+}
+"""Attributes that differ between environments."""

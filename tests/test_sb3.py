@@ -1,0 +1,137 @@
+import gymnasium as gym
+import numpy as np
+import pytest
+from grids import records
+from gymnasium.error import InvalidAction
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
+
+import pandaenv  # noqa: F401  registers the environments
+from pandaenv.sb3 import PandaVecEnv
+from pandaenv.simulator import Scenario
+from pandaenv.workload import Trace
+
+TIER1 = "PandaSiteAllocationTier1-v0"
+ROUGH = Scenario(outage_every_s=86_400.0, outage_length_s=7_200.0)
+N = 4
+
+
+@pytest.fixture(scope="module")
+def small():
+    return {"workload": Trace(records()), "rate": 800, "episode_jobs": 40, "sites": "tier1"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scenario": ROUGH, "n_threads": 2},
+        {"reward": "accrued", "cost": "binary", "wait_limit": 0.0, "byte_limit": 0.0},
+        {"observation": "dict", "reward": "slowdown"},
+    ],
+    ids=["flow_time", "accrued", "dict"],
+)
+@pytest.mark.filterwarnings("ignore:.*Box observation space")
+def test_it_is_what_stable_baselines3_makes_of_single_environments(small, options):
+    ours = PandaVecEnv(N, **small, **options)
+    single = small | {k: v for k, v in options.items() if k != "n_threads"}
+    theirs = DummyVecEnv([lambda: gym.make(TIER1, **single)] * N)
+    rng = np.random.default_rng(0)
+    for round_ in range(2):
+        if round_ == 0:
+            for envs in (ours, theirs):
+                envs.seed(5)
+                envs.set_options([{"window": i} for i in range(N)])
+        assert_same_batch(ours.reset(), theirs.reset())
+        for _ in range(90):
+            masks = np.array(ours.env_method("action_masks"))
+            assert (masks == np.array(theirs.env_method("action_masks"))).all()
+            actions = (rng.random(masks.shape) + masks).argmax(axis=1)
+            got, expected = ours.step(actions), theirs.step(actions)
+            assert_same_batch(got[0], expected[0])
+            assert got[1].tobytes() == expected[1].tobytes() and got[1].dtype == expected[1].dtype
+            assert (got[2] == expected[2]).all()
+            for info, whole in zip(got[3], expected[3], strict=True):
+                assert set(whole) - set(info) <= {
+                    "action_mask", "cost_wait", "cost_transfer", "cost_failure", "cost_rejected",
+                    "realised_load",
+                }  # fmt: skip
+                if "terminal_observation" in whole:
+                    last = "terminal_observation"
+                    assert_same_batch(info.pop(last), whole.pop(last))
+                assert {key: whole[key] for key in info} == info
+        for mine, other in zip(ours.reset_infos, theirs.reset_infos, strict=True):
+            assert mine.pop("action_mask").tolist() == other.pop("action_mask").tolist()
+            assert mine == other
+
+
+def assert_same_batch(one, other):
+    if isinstance(other, dict):
+        assert set(one) == set(other)
+        for key in other:
+            assert_same_batch(one[key], other[key])
+    else:
+        assert one.dtype == other.dtype and one.shape == other.shape
+        assert one.tobytes() == other.tobytes()
+
+
+def test_ppo_trains_on_it(small):
+    envs = VecNormalize(VecMonitor(PandaVecEnv(N, **small)))
+    model = PPO("MlpPolicy", envs, n_steps=64, batch_size=64, n_epochs=1, seed=0, device="cpu")
+    model.learn(512)
+    assert len(model.ep_info_buffer) == 512 // 40 // N * N
+    assert all(e["l"] == 40 and np.isfinite(e["r"]) for e in model.ep_info_buffer)
+
+
+def test_maskable_ppo_obeys_the_masks(small):
+    sb3_contrib = pytest.importorskip("sb3_contrib")
+
+    class Counting(PandaVecEnv):
+        n_rejected = 0
+
+        def step_wait(self):
+            result = super().step_wait()
+            self.n_rejected += int(self.episodes.cost[:, 3].sum())
+            return result
+
+    envs = Counting(N, **small, scenario=Scenario(outage_every_s=9e4, outage_length_s=8e4))
+    model = sb3_contrib.MaskablePPO(
+        "MlpPolicy", envs, n_steps=64, batch_size=64, n_epochs=1, seed=0, device="cpu"
+    )
+    model.learn(512)
+    assert envs.n_rejected == 0
+    assert (envs.episodes.view.mask == 0).any()
+    PPO("MlpPolicy", envs, n_steps=64, batch_size=64, n_epochs=1, device="cpu").learn(256)
+    assert envs.n_rejected > 0
+
+
+def test_attributes_are_read_noted_and_guarded(small):
+    envs = PandaVecEnv(N, **small)
+    envs.seed(0)
+    envs.reset()
+    assert envs.get_attr("render_mode") == [None] * N
+    assert envs.get_attr("unit", [1, 2]) == [envs.single.unit] * 2
+    assert [m.tolist() for m in envs.get_attr("mask")] == envs.episodes.view.mask.tolist()
+    assert envs.get_attr("window", 3) == [int(envs.episodes.window[3])]
+    assert envs.has_attr("action_masks") and not envs.has_attr("nothing")
+    envs.set_attr("stage", 7, indices=[0])
+    assert envs.get_attr("stage", 0) == [7] and not envs.has_attr("stage")
+    envs.set_attr("stage", 7)
+    assert envs.has_attr("stage")
+    assert envs.env_is_wrapped(gym.Wrapper) == [False] * N
+    assert len(envs.env_method("log", indices=[0])[0]) == 0
+    with pytest.raises(AttributeError, match="belongs to the task"):
+        envs.set_attr("mask", 1)
+    with pytest.raises(AttributeError):
+        envs.get_attr("nothing")
+    with pytest.raises(AttributeError, match="known: action_masks, log"):
+        envs.env_method("jump")
+
+
+@pytest.mark.parametrize(
+    "actions", [np.zeros(3, int), np.zeros(N), np.array([0, 0, 0, 13]), np.array([0, -1, 0, 0])]
+)
+def test_wrong_actions_are_errors(small, actions):
+    envs = PandaVecEnv(N, **small)
+    envs.reset()
+    with pytest.raises(InvalidAction, match=r"4 whole numbers in \[0, 13\)"):
+        envs.step(actions)
