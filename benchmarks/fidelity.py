@@ -21,7 +21,7 @@ import pandas as pd
 
 import generators
 from benchmarks import claims, provenance, repeats, source
-from metrics import Judge
+from metrics import Judge, temporal
 from metrics.columns import is_numerical
 from metrics.report import TABLE_1, Score, markdown, plain, show
 
@@ -143,12 +143,18 @@ def _work(options: argparse.Namespace, profile: Profile, seed: int, several: boo
     data = source.read(options.data, days=profile.days, seed=options.seed)
     target = _target(options.target, data.train)
     profile = profile if target else replace(profile, n_mlef=0)
+    profile = profile if temporal.DAYS in data.train else _timeless(profile)
     profile, cut, extra = _cut(profile, data, seed)
     judge = Judge(cut.train, cut.test, target=target, seed=seed, only=profile.metrics,
                   n_seeds=profile.n_seeds, extra=extra)  # fmt: skip
     out = _out(options, profile)
     out = out / f"seed-{seed}" if several else out
     return Run(profile, cut, extra, judge, out, seed, options.quiet)
+
+
+def _timeless(profile: Profile) -> Profile:
+    """The profile for a table without a creation time."""
+    return replace(profile, metrics=tuple(m for m in profile.metrics if m != "temporal"))
 
 
 def _out(options: argparse.Namespace, profile: Profile) -> Path:

@@ -241,6 +241,8 @@ def privacy(rows: list[dict], floor: dict) -> Figure:
                 axis.plot(edges, [i, i], color=colour, lw=1.5)
             axis.plot([row[key]], [i], "o", color=colour, ms=5)
         axis.set_title(key)
+        if len({row[key] for row in everyone}) == 1:
+            axis.set_xlim(floor[key] - 0.01, floor[key] + 0.01)
         axis.set_ylim(len(everyone) - 0.5, -0.5)
         axis.margins(x=0.15)
     axes[0, 0].set_yticks(range(len(everyone)), [_short(row["model"]) for row in everyone])

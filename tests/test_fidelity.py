@@ -51,7 +51,7 @@ TINY = """n_train = 200
 n_holdout = 60
 n_mlef = 100
 budget = 1.0
-metrics = ["WD", "JSD", "diff-CORR", "DCR"{}]
+metrics = ["WD", "JSD", "diff-CORR", "DCR", "temporal"{}]
 """
 
 
@@ -373,3 +373,13 @@ def test_several_seeds_give_one_table_of_means(command, file, tmp_path, capsys):
 def test_repeats_must_be_positive(command, file, tmp_path, capsys):
     assert command(*arguments(file, tmp_path / "out", "mine"), "--repeats", 0) == 1
     assert capsys.readouterr().err == "error: --repeats must be at least 1, got 0\n"
+
+
+def test_a_table_without_a_creation_time_is_scored_without_rhythms(command, file, tmp_path):
+    timeless = tmp_path / "timeless.csv"
+    pd.read_csv(file).rename(columns={"creationtime": "when"}).to_csv(timeless, index=False)
+    for path in (file, timeless):
+        assert command(*arguments(path, tmp_path / path.stem, "mine")) == 0
+    scored = [json.loads((tmp_path / path.stem / "table1.json").read_text())["floor"]
+              for path in (file, timeless)]  # fmt: skip
+    assert ["hour JSD" in floor for floor in scored] == [True, False]
