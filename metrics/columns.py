@@ -112,11 +112,20 @@ def aligned(train: pd.DataFrame, other: pd.DataFrame, what: str) -> pd.DataFrame
 def counts(table: pd.DataFrame, name) -> dict:
     """{category: number of rows} of one column, in the order first met."""
     found: dict = {}
-    for column in (p[name] for p in (_parts(table, [name]))):
-        local, values = _factorize(column)
-        for value, n in zip(values, np.bincount(local, minlength=len(values)), strict=True):
+    for part in _parts(table, [name]):
+        for value, n in zip(*_tallied(part[name]), strict=True):
             found[value] = found.get(value, 0) + int(n)
     return found
+
+
+def _tallied(column: pd.Series) -> tuple[list, np.ndarray]:
+    """(values, counts) with every value in use."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        count = np.bincount(column.cat.codes, minlength=len(column.cat.categories))
+        used = np.flatnonzero(count)
+        return list(column.cat.categories[used]), count[used]
+    local, values = _factorize(column)
+    return values, np.bincount(local, minlength=len(values))
 
 
 def _parts(table, names: list) -> Iterator[pd.DataFrame]:

@@ -106,3 +106,18 @@ def test_diff_corr_of_a_table_and_its_shuffle_is_zero():
 
 def test_one_column_has_no_pairs():
     assert np.isnan(diff_corr(pd.DataFrame({"x": [1, 2]}), pd.DataFrame({"x": [3, 4]})))
+
+
+def test_counts_too_large_for_an_array_give_the_same_matrix(monkeypatch):
+    t = table(seed=7)
+    expected = association(t)
+    monkeypatch.setattr("metrics.association.DENSE_PAIRS", 3)
+    np.testing.assert_allclose(association(t), expected, atol=1e-12)
+
+
+def test_a_table_of_many_blocks_has_the_matrix_of_one():
+    t = table(n=140_000, seed=8)
+    m = association(t)
+    assert m.loc["x", "y"] == pytest.approx(np.corrcoef(t["x"], t["y"])[0, 1], abs=1e-12)
+    assert m.loc["site", "k"] == pytest.approx(eta(t["site"], t["k"]), abs=1e-9)
+    assert m.loc["site", "tier"] == pytest.approx(theils_u(t["site"], t["tier"]), abs=1e-9)
