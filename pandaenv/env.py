@@ -13,6 +13,7 @@ import pandas as pd
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.spaces import Discrete
 
+from . import rendering
 from . import reward as rewards
 from . import workload as workloads
 from .episodes import Episodes, turn
@@ -148,6 +149,7 @@ class PandaSiteAllocationEnv(gym.Env):
     | `byte_limit` | 2e10 | bytes |
     | `warmup_days` | 3 | length of the warm-up |
     | `workload_seed` | 0 | of what records do not tell: bursts kept, replicas, core counts |
+    | `render_mode` | None | or `"ansi"` (text), `"rgb_array"`, `"human"`: `pandaenv.rendering` |
 
     `workload` may be `"reference"`, a table of records, a file or saved generator by its path, a
     generator, or a workload of `pandaenv.workload`.
@@ -170,7 +172,7 @@ class PandaSiteAllocationEnv(gym.Env):
     * v0: initial version
     """
 
-    metadata = {"render_modes": []}
+    metadata = {"render_modes": list(rendering.MODES), "render_fps": 10}
 
     def __init__(
         self,
@@ -190,7 +192,7 @@ class PandaSiteAllocationEnv(gym.Env):
         workload_seed: int = 0,
         render_mode: str | None = None,
     ):
-        self.render_mode = _known("render_mode", render_mode, (None,))
+        self.render_mode = _known("render_mode", render_mode, (None, *rendering.MODES))
         self.is_flat = _known("observation", observation, ("flat", "dict")) == "flat"
         self.is_binary = _known("cost", cost, ("count", "binary")) == "binary"
         self.episodes = make_episodes(
@@ -209,6 +211,8 @@ class PandaSiteAllocationEnv(gym.Env):
         super().reset(seed=seed)
         self.episodes.begin(0, self.np_random, chosen_window(options, len(self.setting.windows)))
         self._n_left = int(self.episodes.n_left[0])
+        if self.render_mode == "human":
+            self.render()
         return self.observation, self._info()
 
     def step(self, action):
@@ -217,7 +221,27 @@ class PandaSiteAllocationEnv(gym.Env):
         self._n_left -= 1
         is_over = self._n_left == 0
         terminated = is_over and self._is_accrued
+        if self.render_mode == "human":
+            self.render()
         return self.observation, reward, terminated, is_over and not terminated, self._info()
+
+    def render(self):
+        """The grid as it is now: text, an image, or None after showing it in a window.
+
+        "human" shows itself after every reset and step; without a display nothing is shown.
+        """
+        if self.worlds is None:
+            raise ResetNeeded("render() needs an episode: call reset() first")
+        if self.render_mode is None:
+            gym.logger.warn(f"render() needs gym.make(..., render_mode=one of {rendering.MODES})")
+            return None
+        return rendering.render(
+            self.render_mode, self.grid, self.worlds, 0, self.stream.catalogue
+        )
+
+    def close(self):
+        if self.render_mode == "human":
+            rendering.close()
 
     @property
     def worlds(self):

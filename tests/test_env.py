@@ -382,7 +382,7 @@ def test_numpy_integers_are_actions(make):
         ({"observation": "image"}, "unknown observation 'image'; known: flat, dict"),
         ({"cost": 3}, "unknown cost 3; known: count, binary"),
         ({"scenario": "surge"}, "unknown scenario 'surge'; known: normal"),
-        ({"render_mode": "human"}, "unknown render_mode 'human'; known: None"),
+        ({"render_mode": "video"}, "unknown render_mode 'video'; known: None, ansi, rgb"),
         ({"split": "dev"}, "unknown split 'dev'; known: train, test"),
         ({"split": ["train"]}, r"unknown split \['train'\]; known: train, test"),
         ({"workload_seed": None}, "seed must be a whole number"),

@@ -1,0 +1,92 @@
+"""A day of the grid as an animated picture.
+
+In: an environment's settings, a policy, hours and frames. Out: one GIF or WebP file, drawn by the
+environment itself (`render_mode="rgb_array"`).
+
+    python -m benchmarks.animate --out grid.gif [--policy panda_analysis] [--hours 24] [--frames 60]
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+import pandaenv  # noqa: F401  registers the environment
+from pandaenv import policies
+
+ENV_ID = "PandaSiteAllocation-v0"
+N_COLOURS = 48
+KINDS = (".gif", ".webp")
+
+
+def frames(env: gym.Env, policy, seed: int, hours: float, n: int, window: int) -> list[np.ndarray]:
+    """Play one episode; n images of it, evenly spaced over its first hours (fewer if it ends)."""
+    env.reset(seed=seed, options={"window": window})
+    policy.reset(seed)
+    world = env.unwrapped.worlds.world[0]
+    begin, images, over = float(world["now"]), [], False
+    progress = tqdm(total=n, desc="frames")
+    while not over and len(images) < n:
+        if world["now"] - begin >= hours * 3600 * len(images) / n:
+            images.append(env.render())
+            progress.update()
+        _, _, terminated, truncated, _ = env.step(policy.act(env))
+        over = terminated or truncated
+    progress.close()
+    return images
+
+
+def write(images: list[np.ndarray], path: Path, fps: float, width: int) -> Path:
+    """Write the images as one animated file that repeats for ever."""
+    height = round(images[0].shape[0] * width / images[0].shape[1])
+    pictures = [Image.fromarray(i).resize((width, height), Image.LANCZOS) for i in images]
+    lasting = {"save_all": True, "duration": round(1000 / fps), "loop": 0}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".webp":
+        pictures[0].save(path, append_images=pictures[1:], quality=60, method=4, **lasting)
+        return path
+    # one palette for all, so that what stands still costs nothing
+    palette = pictures[-1].quantize(N_COLOURS)
+    flat = [p.quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
+    flat[0].save(path, append_images=flat[1:], optimize=True, **lasting)
+    return path
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Play, draw, write, and say how large the file is."""
+    args = _parser().parse_args(sys.argv[1:] if argv is None else argv)
+    if args.out.suffix not in KINDS:
+        raise SystemExit(f"--out must end in {' or '.join(KINDS)}, got {args.out}")
+    if not (args.hours > 0 and args.frames > 0 and args.fps > 0 and args.width > 0):
+        raise SystemExit("--hours, --frames, --fps and --width must be positive")
+    env = gym.make(
+        args.env, render_mode="rgb_array", workload=args.workload, load=args.load,
+    )  # fmt: skip
+    policy = policies.make(args.policy)
+    images = frames(env, policy, args.seed, args.hours, args.frames, args.window)
+    path = write(images, args.out, args.fps, args.width)
+    print(f"{path}: {len(images)} frames, {path.stat().st_size / 1e6:.2f} MB")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.animate", description=main.__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="file to write, .gif or .webp")
+    parser.add_argument("--env", default=ENV_ID, help="environment (default %(default)s)")
+    parser.add_argument("--workload", default="tabddpm", help="name or file (default %(default)s)")
+    parser.add_argument("--load", type=float, default=0.6, help="offered work over capacity")
+    parser.add_argument("--policy", default="panda_analysis", help="who places the jobs")
+    parser.add_argument("--window", type=int, default=3, help="window of the stream")
+    parser.add_argument("--hours", type=float, default=24.0, help="simulated time shown")
+    parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--fps", type=float, default=8.0, help="frames a second")
+    parser.add_argument("--width", type=int, default=720, help="pixels")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+if __name__ == "__main__":
+    main()
