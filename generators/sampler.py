@@ -135,17 +135,23 @@ def jumps(
         jumping = torch.rand((len(free), n), generator=rng) < (bar_s - bar_t) / (1 - bar_t)
         for column, leaves in zip(free, jumping, strict=True):
             rows = leaves.nonzero()[:, 0]
-            x[rows, column] = _land(chain, h[rows], x[rows, column], column, bar_t, rng)
+            x[rows, column] = land(chain, h[rows], x[rows, column], column, bar_t, rng)
     return z, x
 
 
-def _land(
+def head_of(chain: Chain, column: int) -> tuple[Tensor, Tensor]:
+    """Weight (K, width) and bias (K,) of one column's logits, calibration included."""
+    start = int(chain.slices.starts[column])
+    own = slice(start, start + chain.slices.Ks[column])
+    weight, bias = (part[chain.d :][own] for part in (chain.net.head.weight, chain.net.head.bias))
+    return weight, bias + chain.tilt[own]
+
+
+def land(
     chain: Chain, h: Tensor, x_t: Tensor, column: int, bar_t: float, rng: torch.Generator
 ) -> Tensor:
     """x_0 (m,) of one column ~ softmax(its head of h) q(x_t | x_0)."""
-    K, start = chain.slices.Ks[column], int(chain.slices.starts[column])
-    weight, bias = (p[chain.d + start : chain.d + start + K] for p in chain.net.head.parameters())
-    logits = torch.addmm(bias + chain.tilt[start : start + K], h, weight.T)
+    K, logits = chain.slices.Ks[column], F.linear(h, *head_of(chain, column))
     odds = logits.sub_(logits.amax(1, keepdim=True)).exp_()
     extra = odds.gather(1, x_t[:, None]) * (bar_t * K / (1 - bar_t))
     upto = odds.cumsum(1)

@@ -34,7 +34,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from generators import likelihood, sampler, training, transform
+from generators import anomaly, particles, sampler, training, transform
 from generators.base import Generator, Plan, reject
 from generators.denoiser import Denoiser, PaperDenoiser, constant
 from generators.fields import Fields, Rows, cut
@@ -45,12 +45,12 @@ from generators.transform import Layout, Numericals
 
 CHUNK = 2048  # rows sampled or scored at once
 TIME_GROUPS = 256  # distinct times in a training batch, evenly spread; each serves a run of rows
-LEVELS = (0.05, 0.15, 0.3, 0.5)  # t / T at which an anomaly score looks
 ROUNDS, ROUND_ROWS, ROUND_STEPS = 4, 4096, 20  # of calibration: samples, rows each, times visited
 CALIBRATION = 0.07  # of the training's work, at most
 PSEUDO = 4.0  # rows added to every category's count, so that a rare one is not chased by chance
 
 SAMPLERS = {"jumps": sampler.jumps, "ancestral": sampler.ancestral}
+CONDITIONS = ("particles", "rejection", "revealed")  # ways to obey `where`
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class TabDDPMConfig:
     dequantise: bool = True  # a repeated value stands for its interval of ranks, not for the middle
     objective: str = "v-ce"  # "eps-kl" is the paper's
     calibrate: bool = True  # tilt the sampled logits until the marginals are those of the table
-    reveal: float = 0.1  # share of rows trained with some categories known, for `where`
+    reveal: float = 0.0  # share of rows trained with some categories known, for "revealed"
     batch_size: int = 1024  # paper: 4096 at most
     lr: float = 2e-3  # paper: searched from 1e-5 to 3e-3
     warmup: int = 100  # steps of rising rate
@@ -117,7 +117,7 @@ class Diffusion(nn.Module):
         """Terms of the loss over a batch; weight (B, d) is 0 where a numerical sits on an atom."""
         t = self._times(len(z_0), rng)
         known = self._reveal(len(z_0), rng)
-        out, eps, x_t, rows = self._denoise(z_0, x_0, t, known, rng)
+        out, eps, x_t, rows = self.noised(z_0, x_0, t, known, rng)
         numbers, logits = out.split([self.d, out.shape[1] - self.d], 1)
         terms = {}
         if self.d:
@@ -165,21 +165,7 @@ class Diffusion(nn.Module):
         alpha_bar = alpha_bar[:, None].float()
         return (out - (alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * z_0)) ** 2
 
-    @torch.no_grad()
-    def row_loss(
-        self, z_0: Tensor, weight: Tensor, x_0: Tensor, t: Tensor, rng: torch.Generator
-    ) -> Tensor:
-        """The loss of each row (n,) at one time t (1,), under one noise for all rows."""
-        known = torch.zeros((len(z_0), self.n_known), dtype=torch.bool)
-        out, eps, x_t, rows = self._denoise(z_0, x_0, t, known, rng, draws=1)
-        error = self.numerical_error(out[:, : self.d], z_0, eps, self.alpha_bar[rows])
-        total = (error * weight).sum(1)
-        if self.slices.Ks:
-            bits = likelihood.terms(out[:, self.d :], self._view(x_0, x_t, rows), self.slices)
-            total += ((bits + self._prior()) * self._share(known)).sum(1) * len(z_0)
-        return total
-
-    def _denoise(
+    def noised(
         self,
         z_0: Tensor,
         x_0: Tensor,
@@ -228,10 +214,15 @@ class Diffusion(nn.Module):
         given: dict[int, int],
         rng: torch.Generator,
         rule: str | None = None,
+        steer: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """z_0 (n, d) and x_0 (n, C), visiting `steps` of the T times by a rule of `SAMPLERS`."""
+        """z_0 (n, d) and x_0 (n, C), visiting `steps` of the T times by a rule of `SAMPLERS`.
+
+        What is given is held from the start, or, with `steer`, reached by particles.
+        """
         times = sampler.visited(self.config.n_timesteps, steps)
-        return SAMPLERS[rule or self.config.sampler](self.chain(), n, times, given, rng)
+        rule = particles.jumps_to if steer else SAMPLERS[rule or self.config.sampler]
+        return rule(self.chain(), n, times, given, rng)
 
     @torch.no_grad()
     def calibrate(self, marginals: Tensor, n: int, rng: torch.Generator) -> None:
@@ -268,7 +259,7 @@ class TabDDPM(Generator):
     def anomaly_score(self, table: pd.DataFrame, *, seed: int = 0, draws: int = 4) -> np.ndarray:
         """Denoising error (n,): how badly the model restores a row from noise; high is odd.
 
-        Mean over `draws` noises, the same for every row, at each of `LEVELS` of the loss per row.
+        See `generators.anomaly`; `draws` noises, the same for every row, at each of its levels.
         A category never seen, and a number outside the seen range, add log(rows fitted); a number
         also adds how many ranges it lies outside.
         """
@@ -280,19 +271,10 @@ class TabDDPM(Generator):
             return outside
         rows = Rows.of(self.fields_, inside, seen, self.config.dequantise)
         parts = [
-            self._denoising_error(rows, slice(i, i + CHUNK), seed, draws)
+            anomaly.denoising_error(self.diffusion_, rows, slice(i, i + CHUNK), seed, draws)
             for i in range(0, len(table), CHUNK)
         ]
         return outside + np.concatenate(parts)
-
-    def _denoising_error(self, rows: Rows, chunk: slice, seed: int, draws: int) -> np.ndarray:
-        rng = torch.Generator().manual_seed(seed)
-        n, n_numbers = len(rows.atom[chunk]), rows.atom.shape[1]
-        middle, still = torch.full((n, n_numbers), 0.5), torch.zeros((n, len(self.fields_.smooth)))
-        batch = rows.draw(chunk, middle, still)
-        times = [torch.tensor([int(level * self.config.n_timesteps)]) for level in LEVELS]
-        losses = [self.diffusion_.row_loss(*batch, t, rng) for t in times for _ in range(draws)]
-        return torch.stack(losses).double().mean(0).numpy()
 
     def _outside(self, numbers: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, ...]:
         """Score (n,) of what was never seen, and numbers and codes brought back to what was."""
@@ -372,18 +354,34 @@ class TabDDPM(Generator):
         given: dict[int, int],
         steps: int | None = None,
         sampler: str | None = None,
+        condition: str | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         config = self.config if sampler is None else replace(self.config, sampler=sampler)
         config = config if steps is None else replace(config, steps=steps)
         given = {self.fields_.cats.index(j): k for j, k in given.items() if j in self.fields_.cats}
-        if given and not self.config.reveal:
+        condition = condition or ("particles" if config.sampler == "jumps" else "rejection")
+        self._check_condition(condition, config)
+        if given and condition == "rejection":
             places = self.fields_.cats
             wanted = {places[j]: k for j, k in given.items()}
             return reject(lambda m, s: self._draw(m, s, {}, config), n, seed, wanted)
-        return self._draw(n, seed, given, config)
+        return self._draw(n, seed, given, config, bool(given) and condition == "particles")
+
+    def _check_condition(self, condition: str, config: TabDDPMConfig) -> None:
+        if condition not in CONDITIONS:
+            raise ValueError(f"condition must be one of {CONDITIONS}, got {condition!r}")
+        if condition == "revealed" and not config.reveal:
+            raise ValueError("condition='revealed' needs a model fitted with reveal above 0")
+        if condition == "particles" and config.sampler != "jumps":
+            raise ValueError(f"particles jump, got sampler={config.sampler!r}")
 
     def _draw(
-        self, n: int, seed: int, given: dict[int, int], config: TabDDPMConfig
+        self,
+        n: int,
+        seed: int,
+        given: dict[int, int],
+        config: TabDDPMConfig,
+        steer: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
         n_cats = len(self.layout_.categoricals)
         if self.diffusion_ is None:
@@ -392,7 +390,7 @@ class TabDDPM(Generator):
         sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
         with training.steady_threads():
             chunks = [
-                self.diffusion_.sample(size, config.steps, given, rng, config.sampler)
+                self.diffusion_.sample(size, config.steps, given, rng, config.sampler, steer)
                 for size in sizes
             ]
         z, x = (torch.cat(parts) for parts in zip(*chunks, strict=True))

@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.stats import chi2_contingency, ks_2samp
 from torch import nn
 
 from benchmarks.plain_tabddpm import PlainDiffusion
 from generators import make, sampler
 from generators.fields import Fields, Rows, cut
 from generators.likelihood import Evidence, Slices, Step, WeightedSum, terms
+from generators.particles import jumps_to
 from generators.process import (
     cosine_schedule,
     kl_prior,
@@ -185,7 +187,7 @@ def test_the_paper_s_loss_is_mean_eps_mse_plus_bound_over_columns():
     terms = diffusion.loss(*batch, rng(3))
     again = rng(3)
     t = diffusion._times(len(z_0), again)
-    out, eps, x_t, times = diffusion._denoise(
+    out, eps, x_t, times = diffusion.noised(
         z_0, x_0, t, diffusion._reveal(len(z_0), again), again
     )
     assert float(terms["numerical"].detach()) == pytest.approx(
@@ -287,8 +289,8 @@ class Knowing(nn.Module):
 
     def hidden(self, z_t, x_t, t, trust):
         bar, (K, L) = float(self.alpha_bar[int(t)]), self.joint.shape
-        q = [bar * F.one_hot(x, size) + (1 - bar) / size for x, size in zip(x_t.T, (K, L),
-                                                                              strict=True)]
+        q = [bar * F.one_hot(x, size) + (1 - bar) / size
+             for x, size in zip(x_t.T, (K, L), strict=True)]  # fmt: skip
         given_second = q[1] @ self.joint.T.float()
         given_first = q[0] @ self.joint.float()
         return torch.cat([given_second, given_first], 1).log()
@@ -323,7 +325,7 @@ def test_landing_draws_x_0_from_softmax_times_q():
     chain, n, bar = diffusion.chain(), 60_000, 0.4
     h = torch.randn((1, chain.net.head.in_features), generator=rng(2))
     x_t = torch.full((n,), 2)
-    drawn = sampler._land(chain, h.repeat(n, 1), x_t, 1, bar, rng())
+    drawn = sampler.land(chain, h.repeat(n, 1), x_t, 1, bar, rng())
     logits = chain.net.head(h)[0, chain.d + 3 : chain.d + 6].detach().double()
     q = bar * F.one_hot(x_t[0], 3) + (1 - bar) / 3
     p = logits.softmax(0) * q
@@ -381,10 +383,54 @@ def test_where_is_obeyed_and_the_rest_follows(trained):
         assert sign * sample["x"].mean() > 1
 
 
-def test_where_without_revealed_training_rejects():
+@pytest.mark.parametrize("condition", ["particles", "rejection", "revealed"])
+def test_every_way_of_conditioning_obeys(trained, condition):
+    sample = trained.sample(300, seed=1, where={"site": "b"}, condition=condition)
+    assert (sample["site"] == "b").all() and sample.duplicated().mean() < 0.05
+
+
+def test_the_paper_s_sampler_conditions_by_rejection():
     model = make("tabddpm", preset="paper", d_layers=(16,), steps=5)
     model.fit(TABLE, steps=5, progress=False)
     assert (model.sample(20, seed=0, where={"site": "a"})["site"] == "a").all()
+
+
+def test_ways_of_conditioning_are_checked(trained):
+    with pytest.raises(ValueError, match="condition must be one of .*, got 'magic'"):
+        trained.sample(2, where={"site": "a"}, condition="magic")
+    with pytest.raises(ValueError, match="particles jump, got sampler='ancestral'"):
+        trained.sample(2, where={"site": "a"}, condition="particles", sampler="ancestral")
+
+
+@pytest.mark.parametrize("seen", [0, 1])
+def test_particles_keep_the_conditional_of_a_perfect_network(seen):
+    joint = torch.tensor([[0.45, 0.02, 0.05], [0.01, 0.01, 0.001], [0.2, 0.1, 0.159]]).double()
+    alpha_bar = cosine_schedule(100)
+    chain = Chain(Knowing(joint, alpha_bar), Slices.of([3, 3]), torch.tensor([3.0, 3.0]).double(),
+                  alpha_bar, torch.empty(0), torch.zeros(6), False)  # fmt: skip
+    n, wanted = 6000, 1
+    _, x = jumps_to(chain, n, visited(100, 40), {seen: wanted}, rng(4))
+    assert (x[:, seen] == wanted).all()
+    true = joint.select(seen, wanted) / joint.select(seen, wanted).sum()
+    observed = torch.bincount(x[:, 1 - seen], minlength=3)
+    _, free = jumps(chain, 60_000, visited(100, 40), {}, rng(5))
+    kept = torch.bincount(free[free[:, seen] == wanted, 1 - seen], minlength=3)
+    torch.testing.assert_close(observed / n, true.float(), atol=0.05, rtol=0)
+    # particles of one chunk share early noise: their chi-square is held against a tenth of n
+    p = chi2_contingency(np.stack([observed.numpy() / 10, kept.numpy()])).pvalue
+    assert p > 0.01
+
+
+def test_conditioning_keeps_the_conditional_of_the_table(trained):
+    for site in "bc":
+        real = TABLE[TABLE["site"] == site]
+        steered = trained.sample(600, seed=5, where={"site": site})
+        kept = trained.sample(600, seed=6, where={"site": site}, condition="rejection")
+        like = [(t["like"] == f"k_{site}").mean() for t in (steered, kept)]
+        assert abs(like[0] - like[1]) < 0.06 and like[0] > 0.85
+        distance = [ks_2samp(t["x"], real["x"]).statistic for t in (steered, kept)]
+        assert distance[0] < distance[1] + 0.08
+
 
 
 def test_anomalies_of_three_kinds_score_above_normal_rows(trained):

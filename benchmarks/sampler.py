@@ -1,0 +1,86 @@
+"""How few times sampling may visit: the bundled surrogate by either rule, against its 1000 steps.
+
+In: a fitted TabDDPM and the rows it was trained on and tested by (the split of
+`benchmarks.pretrain`). Out: for each rule and number of steps C2ST, WD, JSD and diff-CORR beside
+the real floor, and rows a second; `results/sampler.json`.
+
+    python -m benchmarks.sampler [--rows 6250] [--steps 10 25 50 100 250 1000] [--out FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+import generators
+from benchmarks.pretrain import BUNDLED
+from benchmarks.provenance import provenance, write_json
+from metrics import Judge
+from pandaenv import records, reference
+
+OUT = Path(__file__).parent / "results" / "sampler.json"
+METRICS = ("C2ST", "WD", "JSD", "diff-CORR")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Sample by each rule and number of steps, score, write."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(arguments)
+    torch.set_num_threads(1)
+    model = generators.load(options.model)
+    judge = judge_of(options)
+    lines = [line(model, judge, rule, steps, options)
+             for rule in options.rules for steps in options.steps]  # fmt: skip
+    result = {
+        "what": "one bundled model sampled by two rules at several numbers of steps, one thread",
+        "model": {"n_steps": model.n_steps_, "fit_seconds": round(model.seconds_)},
+        "n": options.rows, "floor": chosen(judge.floor.values), "lines": lines,
+    }  # fmt: skip
+    made = provenance("benchmarks.sampler", arguments, options.seed)
+    print(write_json(options.out, result | made).name)
+
+
+def judge_of(options: argparse.Namespace) -> Judge:
+    """The metrics against the rows the bundled surrogate was trained on, at n = options.rows."""
+    table = reference.records(options.days, 0, options.rate)
+    train, holdout = records.split(table, seed=0)
+    holdout = holdout.sample(2 * options.rows, random_state=options.seed, ignore_index=True)
+    return Judge(train.reset_index(drop=True), holdout, target=None, only=METRICS,
+                 n_seeds=options.repeats, seed=options.seed)  # fmt: skip
+
+
+def line(model, judge: Judge, rule: str, steps: int, options: argparse.Namespace) -> dict:
+    """Scores and speed of one rule at one number of steps."""
+    began = time.perf_counter()
+    rows = model.sample(options.rows, seed=options.seed, steps=steps, sampler=rule)
+    per_s = options.rows / (time.perf_counter() - began)
+    scores = chosen(judge.score(rows).values)
+    print(rule, steps, scores, f"{per_s:.0f} rows/s", file=sys.stderr)
+    return {"sampler": rule, "steps": steps, "rows_per_s": round(per_s, 1), **scores}
+
+
+def chosen(values: dict) -> dict:
+    """Of all values of a score, those published here."""
+    return {name: values[name] for name in METRICS}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m benchmarks.sampler", description=__doc__)
+    parser.add_argument("--model", type=Path, default=BUNDLED)
+    parser.add_argument("--days", type=int, default=150)
+    parser.add_argument("--rate", type=float, default=reference.RATE)
+    parser.add_argument("--rows", type=int, default=6250)
+    parser.add_argument("--rules", nargs="+", default=["jumps", "ancestral"])
+    parser.add_argument("--steps", nargs="+", type=int, default=[10, 25, 50, 100, 250, 1000])
+    parser.add_argument("--repeats", type=int, default=3, help="seeds of the classifier")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=OUT)
+    return parser
+
+
+if __name__ == "__main__":
+    main()
