@@ -1,0 +1,172 @@
+"""The network of TabAR: one small head for each field of a row, over a common sum of embeddings.
+
+In: rows as indices x (n, F) of fields. Out: -log p(x_i | x_1 .. x_{i-1}), and draws of x_i.
+Symbols as in `tabar`: s_i is the sum of the embeddings of the fields before i, base_i the log
+frequency of field i, and log p(x_i | s_i) = base_i + W'' relu(W' relu(g_i s_i + c_i)).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CLOCKS = {"hour": 24, "weekday": 7}
+KNOWN = ("cell", *CLOCKS)  # kinds of fields that follow from those before
+KINDS = ("category", "coarse", "fine", *KNOWN)
+NEVER = -1e4  # log probability of what has none; infinity would spoil gradients
+
+
+class Field(NamedTuple):
+    """One index of a row: "category", "coarse", "fine", or a clock read off the time column."""
+
+    kind: str
+    column: int  # among the categoricals, or among the numericals
+    size: int
+
+    @property
+    def is_known(self) -> bool:
+        """It follows from the fields before it."""
+        return self.kind in KNOWN
+
+
+class Head(nn.Module):
+    """One field: the log odds of its values given s, and what each value adds to s."""
+
+    def __init__(self, field: Field, n_before: int, rows: int, d: int, h: int):
+        super().__init__()
+        k = field.size
+        self.field, self.n_before = field, n_before
+        self.predicts = n_before > 0 and not field.is_known
+        self.table = _zeros(k, d)
+        self.register_buffer("base", torch.zeros(rows, k))
+        self.register_buffer("used", torch.tensor(self.predicts))
+        if self.predicts:
+            self.gain, self.shift = _zeros(d), _zeros(d)
+            self.inner, self.inner_bias = _zeros(d, h), _zeros(h)
+            self.outer, self.outer_bias = _zeros(h, k), _zeros(k)
+
+    @torch.no_grad()
+    def start(self, x: Tensor, before: Tensor, rng: torch.Generator) -> None:
+        """Draw the weights, and set the base from the field's and the previous field's x (n,)."""
+        self.table.copy_(self._embeddings(rng))
+        rows, k = self.base.shape
+        at = x + (before * k if rows > 1 else 0)
+        count = torch.bincount(at, minlength=rows * k).reshape(rows, k).double()
+        share = count / count.sum(1, keepdim=True).clamp(min=1)
+        self.base.copy_(share.log().clamp(min=NEVER))
+        if self.predicts:
+            d, h = self.inner.shape
+            self.gain.fill_(1 / math.sqrt(self.n_before + 1))
+            self.shift.uniform_(-1, 1, generator=rng)
+            self.inner.uniform_(-1 / math.sqrt(d), 1 / math.sqrt(d), generator=rng)
+            self.outer.uniform_(-0.1 / math.sqrt(h), 0.1 / math.sqrt(h), generator=rng)
+
+    def _embeddings(self, rng: torch.Generator) -> Tensor:
+        """Of bins smooth in their number, of categories independent, of cells none; (K, d)."""
+        k, d = self.table.shape
+        if self.field.kind == "cell":
+            return torch.zeros(k, d)
+        if self.field.kind in ("category", *CLOCKS):
+            return 0.5 * torch.randn((k, d), generator=rng)
+        octave = torch.arange(1, 9)
+        waves = torch.cos(math.pi * octave * (torch.arange(k)[:, None] + 0.5) / k) / octave
+        return 0.7 * waves @ torch.randn((8, d), generator=rng)
+
+    def log_base(self, before: Tensor | None, n: int) -> Tensor:
+        """Log frequencies (n, K): of the field, or of a fine bin within its coarse bin."""
+        return self.base[before] if len(self.base) > 1 else self.base.expand(n, -1)
+
+    def logits(self, s: Tensor, before: Tensor | None) -> Tensor:
+        """Unnormalised log p(x_i | s_i) (n, K); before (n,) is x_{i-1}."""
+        base = self.log_base(before, len(s))
+        if not self.used:
+            return base
+        h = torch.addcmul(self.shift, s, self.gain).relu_()
+        h = torch.addmm(self.inner_bias, h, self.inner).relu_()
+        return torch.addmm(self.outer_bias, h, self.outer).add_(base)
+
+    @torch.no_grad()
+    def draw(self, s: Tensor, before: Tensor, u: Tensor) -> Tensor:
+        """x_i (n,) at u (n, 1) in [0, 1), by the inverse of the summed probabilities."""
+        if self.used:
+            return choose(self.logits(s, before), u)
+        upto = self.base.exp().cumsum(1)
+        return place(upto[before] if len(upto) > 1 else upto, u)
+
+
+class Net(nn.Module):
+    """The heads in their order."""
+
+    def __init__(self, fields: list[Field], d_trunk: int, d_head: int, dropout: float = 0.0):
+        super().__init__()
+        self.fields, self.dropout, self.d = fields, dropout, d_trunk
+        rows = [fields[i - 1].size if f.kind == "fine" else 1 for i, f in enumerate(fields)]
+        self.heads = nn.ModuleList(
+            Head(f, i, rows[i], d_trunk, d_head) for i, f in enumerate(fields)
+        )
+
+    def start(self, x: Tensor, rng: torch.Generator) -> None:
+        """Begin at the distributions of the single fields of the rows (n, F)."""
+        for i, head in enumerate(self.heads):
+            head.start(x[:, i], x[:, i - 1], rng)
+
+    @property
+    def learns(self) -> bool:
+        """Some field depends on others."""
+        return any(head.predicts for head in self.heads)
+
+    def nll(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        """-log p(x_i | x_<i) (n, F), 0 for clocks; with rng, dropout as in training."""
+        s, terms = torch.zeros(len(x), self.d), []
+        keep = self._keep(x.shape, rng)
+        for i, head in enumerate(self.heads):
+            if head.field.is_known:
+                terms.append(torch.zeros(len(x)))
+            else:
+                logits = head.logits(s, x[:, i - 1])
+                terms.append(F.cross_entropy(logits, x[:, i], reduction="none"))
+            e = F.embedding(x[:, i], head.table)
+            s = s + e if keep is None else torch.addcmul(s, e, keep[i])
+        return torch.stack(terms, 1)
+
+    def _keep(self, shape: tuple[int, int], rng: torch.Generator | None) -> Tensor | None:
+        """In training each embedding is left out with the probability of dropout; (F, n, 1)."""
+        if rng is None or not self.dropout:
+            return None
+        kept = torch.rand(shape[::-1], generator=rng) >= self.dropout
+        return (kept / (1 - self.dropout))[:, :, None]
+
+
+def _zeros(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.zeros(shape))
+
+
+def choose(logits: Tensor, u: Tensor) -> Tensor:
+    """Index (n,) drawn from softmax(logits) (n, K) at u (n, 1) in [0, 1)."""
+    return place((logits - logits.amax(1, keepdim=True)).exp_().cumsum(1), u)
+
+
+def place(upto: Tensor, u: Tensor) -> Tensor:
+    """First index (n,) where the sums upto (n or 1, K) exceed u (n, 1) of the whole."""
+    u = u * (1 - 2.0**-20) * upto[:, -1:]  # strictly below the whole after rounding
+    if len(upto) == 1:
+        return torch.searchsorted(upto[0], u[:, 0], right=True)
+    return torch.searchsorted(upto, u, right=True)[:, 0]
+
+
+def clock(kind: str, days: np.ndarray) -> np.ndarray:
+    """Hour of the day or day of the week, int64, of days (n,) since a Monday."""
+    if kind == "hour":
+        return np.minimum((days % 1 * 24).astype(np.int64), 23)
+    return (np.floor(days) % 7).astype(np.int64)
+
+
+def use(net: Net, heads: Tensor) -> None:
+    """Switch heads (F,) on and off."""
+    for head, on in zip(net.heads, heads, strict=True):
+        head.used.copy_(on)
