@@ -131,7 +131,7 @@ def describe(env: gym.Env, policy, name: str = "") -> dict[str, object]:
         "env_id": "" if spec is None else spec.id,
         "env_arguments": json.dumps(arguments, sort_keys=True),
         "env_stream_sha256": _fingerprint(env),
-        "policy": type(policy).__name__,
+        "policy": getattr(policy, "name", type(policy).__name__),
         "versions": json.dumps(_versions()),
     }
 

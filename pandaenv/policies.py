@@ -10,19 +10,36 @@ broker could know: `env.unwrapped.grid`, `.worlds` (world 0), `.mask` (S,) int8,
 never draws from the environment's random numbers, so that all policies meet the same world. One
 that reads only what an agent sees takes `env.unwrapped.observation`.
 
+Those made by name act on many worlds too: `reset(seeds)` takes a seed for each, and `act_all(envs)`
+gives a site for each, int64 (n,), in one kernel call. `envs` is a vector environment or a
+`PandaVecEnv`; world i gets what the single policy of seed i chooses.
+
 Kernels (numba) take (grid, worlds, w): one code for one world or many.
 """
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numba import njit
 
-from .brokerage import CAP_FLOOR, analysis_site
-from .simulator import arrive, place, uniform
+from .brokerage import CAP_FLOOR, analysis_site, nearest, production_site
+from .simulator import arrive, closest, place, uniform
+from .worlds import NONE, RUNNING
 
 BROKER = 3
 """What the analysis rule asks of the hash while it warms a window up; 0-2 are the simulator's."""
+N_DRAWN = 256
+"""Random numbers drawn at a time for each world."""
+
+RULES = (
+    "random", "round_robin", "least_loaded", "data_local", "panda_analysis", "panda_production",
+    "recorded", "greedy", "greedy_true",
+)  # fmt: skip
+(
+    RANDOM, ROUND_ROBIN, LEAST_LOADED, DATA_LOCAL, PANDA_ANALYSIS, PANDA_PRODUCTION, RECORDED,
+    GREEDY, GREEDY_TRUE,
+) = range(len(RULES))  # fmt: skip
 
 
 class Policy(Protocol):
@@ -33,52 +50,80 @@ class Policy(Protocol):
     def act(self, env) -> int: ...
 
 
-class Random:
-    """Any allowed site, all alike."""
+class Rule:
+    """A policy by name; it never chooses a masked site.
 
-    def reset(self, seed: int) -> None:
-        self.rng = np.random.default_rng(seed)
+    | name | the site it takes, among those allowed; ties go to the larger |
+    |---|---|
+    | random | any, all alike |
+    | round_robin | the next one in order |
+    | least_loaded | fewest jobs per slot, this one counted |
+    | data_local | the same among those that hold the input, else that of the fastest transfer |
+    | panda_analysis | by PanDA's rule for user analysis, see `pandaenv.brokerage` |
+    | panda_production | by its rule for production |
+    | recorded | where the record says it ran; if not allowed, that of the fastest link from there |
+    | greedy | earliest finish, by what a broker expects of the jobs it has placed |
+    | greedy_true | the same by the true work of all jobs, which no broker knows |
+    """
+
+    def __init__(self, name: str):
+        self.name, self._which = name, RULES.index(name)
+
+    def __repr__(self) -> str:
+        return f"Rule({self.name!r})"
+
+    def reset(self, seed: int | Sequence[int]) -> None:
+        """Start anew, for one world or, with a seed for each, for many."""
+        seeds = [seed] if np.ndim(seed) == 0 else seed
+        self._rngs = [np.random.default_rng(s) for s in seeds]
+        self._drawn = np.empty((len(self._rngs), N_DRAWN))
+        self._last = np.full(len(self._rngs), NONE)
+        self._n_acts = 0
 
     def act(self, env) -> int:
-        allowed = np.flatnonzero(env.unwrapped.mask)
-        return int(allowed[int(self.rng.random() * len(allowed))])
+        return int(self.act_all(env)[0])
+
+    def act_all(self, envs) -> np.ndarray:
+        """A site for the waiting job of each world, int64 (n,); 0 where none waits."""
+        episodes = envs.unwrapped.episodes
+        if episodes.n != len(self._rngs):
+            n = f"{episodes.n}, got {len(self._rngs)}"
+            raise ValueError(f"a policy must be reset with one seed a world ({n})")
+        if self._n_acts % N_DRAWN == 0:
+            for i, rng in enumerate(self._rngs):
+                self._drawn[i] = rng.random(N_DRAWN)
+        u = self._drawn[:, self._n_acts % N_DRAWN]
+        self._n_acts += 1
+        setting = episodes.setting
+        choose_all(
+            setting.grid, episodes.worlds, self._which, episodes.view.mask, setting.cap_floor,
+            known_of(setting.stream), u, self._last,
+        )  # fmt: skip
+        return self._last.copy()
 
 
-class LeastLoaded:
-    """The allowed site with the fewest jobs per slot, this one counted; ties to the larger site."""
-
-    def reset(self, seed: int) -> None:
-        pass
-
-    def act(self, env) -> int:
-        env = env.unwrapped
-        return least_loaded(env.grid, env.worlds, 0, env.mask)
-
-
-class PandaAnalysis:
-    """PanDA's rule for user-analysis jobs, see `pandaenv.brokerage.analysis_site`."""
-
-    def reset(self, seed: int) -> None:
-        self.rng = np.random.default_rng(seed)
-
-    def act(self, env) -> int:
-        env = env.unwrapped
-        return analysis(env.grid, env.worlds, 0, env.mask, env.cap_floor, self.rng.random())
-
-
-_POLICIES = {"random": Random, "least_loaded": LeastLoaded, "panda_analysis": PandaAnalysis}
-
-
-def make(name: str) -> Policy:
+def make(name: str) -> Rule:
     """Make a policy by name; call its `reset` before the first `act`."""
-    if name not in _POLICIES:
-        raise ValueError(f"unknown policy {name!r}; known: {', '.join(_POLICIES)}")
-    return _POLICIES[name]()
+    if name not in RULES:
+        raise ValueError(f"unknown policy {name!r}; known: {', '.join(RULES)}")
+    return Rule(name)
 
 
 def names() -> tuple[str, ...]:
     """Names that `make` knows."""
-    return tuple(_POLICIES)
+    return RULES
+
+
+class Known(NamedTuple):
+    """What some rules ask of a stream beyond what the simulator needs."""
+
+    closeness: np.ndarray  # (S, S) int64
+    nfiles: np.ndarray  # (J,) int64
+    site: np.ndarray  # (J,) int64, where the record says the job ran
+
+
+def known_of(stream) -> Known:
+    return Known(stream.catalogue.closeness, stream.jobs.nfiles, stream.jobs.site)
 
 
 def broker_floor(scale: float) -> float:
@@ -119,6 +164,68 @@ def is_short(site, cap_floor):
 
 
 @njit(cache=True)
+def choose_all(grid, worlds, which, masks, cap_floor, known, u, chosen):
+    """Replace the site last chosen for each world, int64 (n,), by that of its waiting job.
+
+    Args:
+        which: number of a rule.
+        masks: allowed sites, int8 (n, S).
+        u: a uniform random number for each world, float64 (n,).
+    """
+    for w in range(len(chosen)):
+        world = worlds.world[w]
+        if world.next == world.n_rows:
+            chosen[w] = 0
+        else:
+            chosen[w] = choose(
+                grid, worlds, w, which, masks[w], cap_floor, known, u[w], chosen[w]
+            )
+
+
+@njit(cache=True)
+def choose(grid, worlds, w, which, mask, cap_floor, known, u, last):
+    """Site of the next job of world w by rule `which`; `last` is the one chosen before."""
+    if which == RANDOM:
+        return any_site(mask, u)
+    if which == ROUND_ROBIN:
+        return next_site(mask, last)
+    if which == LEAST_LOADED:
+        return least_loaded(grid, worlds, w, mask)
+    if which == DATA_LOCAL:
+        return data_local(grid, worlds, w, mask)
+    if which == PANDA_ANALYSIS:
+        return analysis(grid, worlds, w, mask, cap_floor, u)
+    if which == PANDA_PRODUCTION:
+        return production(grid, worlds, w, mask, cap_floor, known, u)
+    if which == RECORDED:
+        return recorded(grid, worlds, w, mask, known)
+    return earliest(grid, worlds, w, mask, which == GREEDY_TRUE)
+
+
+@njit(cache=True)
+def any_site(mask, u):
+    n_allowed = 0
+    for allowed in mask:
+        n_allowed += allowed
+    left = np.int64(u * n_allowed)
+    for s in range(len(mask)):
+        if mask[s]:
+            if left == 0:
+                return s
+            left -= 1
+    return 0
+
+
+@njit(cache=True)
+def next_site(mask, last):
+    for step in range(1, len(mask) + 1):
+        s = (last + step) % len(mask)
+        if mask[s]:
+            return s
+    return 0
+
+
+@njit(cache=True)
 def least_loaded(grid, worlds, w, mask):
     """Allowed site with the least (jobs there + 1) / slots; ties to the lower row."""
     best, least = 0, np.inf
@@ -129,6 +236,118 @@ def least_loaded(grid, worlds, w, mask):
         if mask[s] and load < least:
             best, least = s, load
     return best
+
+
+@njit(cache=True)
+def data_local(grid, worlds, w, mask):
+    """Least loaded allowed site that holds the input, else the allowed one it reaches first."""
+    job = grid.stream[worlds.job[w, worlds.world[w].next].index]
+    local = mask * grid.replicas[job.dataset]
+    if local.any():
+        return least_loaded(grid, worlds, w, local)
+    best, least = 0, np.inf
+    for s in range(len(mask)):
+        time = transfer_time(grid, worlds, w, s)
+        if mask[s] and time < least:
+            best, least = s, time
+    return best
+
+
+@njit(cache=True)
+def transfer_time(grid, worlds, w, s):
+    """Seconds until the input of the next job would be at site s; 0 where it is."""
+    world = worlds.world[w]
+    job = grid.stream[worlds.job[w, world.next].index]
+    source = closest(grid, job.dataset, s)
+    if source == s or job.nbytes == 0:
+        return 0.0
+    rate = min(grid.link[source, s], grid.sites[s].channel)
+    return max(0.0, worlds.channel[w, s].min() - world.now) + job.nbytes / rate
+
+
+@njit(cache=True)
+def recorded(grid, worlds, w, mask, known):
+    """The recorded site, else the allowed one of the fastest link from it."""
+    site = known.site[worlds.job[w, worlds.world[w].next].index]
+    if mask[site]:
+        return site
+    best = NONE
+    for s in range(len(mask)):
+        if mask[s] and (best == NONE or grid.link[site, s] > grid.link[site, best]):
+            best = s
+    return max(best, 0)
+
+
+@njit(cache=True)
+def earliest(grid, worlds, w, mask, is_true):
+    """Allowed site where the next job ends first, by expected or true work.
+
+    Expected failures stretch its run.
+    """
+    best, least = 0, np.inf
+    for s in range(len(mask)):
+        end = finish(grid, worlds, w, s, is_true) if mask[s] else np.inf
+        if end < least:
+            best, least = s, end
+    return best
+
+
+@njit(cache=True)
+def finish(grid, worlds, w, s, is_true):
+    """Seconds until the next job would end at site s; an estimate.
+
+    It starts once its input is there and, where cores are wanting, the queue has been worked off
+    and a running job has ended.
+    """
+    job = grid.stream[worlds.job[w, worlds.world[w].next].index]
+    site, power = worlds.site[w, s], grid.sites[s].power
+    start = max(transfer_time(grid, worlds, w, s), wait(grid, worlds, w, s, job.cores, is_true))
+    failing = site.failed / (site.failed + site.finished + 1.0)
+    work = job.work if is_true else job.estimate * 1e-3
+    return start + work / (job.cores * power) / (1.0 - failing)
+
+
+@njit(cache=True)
+def rank(grid, worlds, w, mask, out):
+    """Sites in order of their promise, into out, int64 (k,).
+
+    Allowed ones first, the earliest expected `finish` first among them, ties to the larger site.
+    After the last job they come as they are.
+    """
+    n, has_job = len(mask), worlds.world[w].next < worlds.world[w].n_rows
+    end = np.empty(n)
+    for s in range(n):
+        end[s] = finish(grid, worlds, w, s, False) if has_job else 0.0
+    for i in range(len(out)):
+        best = NONE
+        for s in range(n):
+            if not np.isnan(end[s]) and (
+                best == NONE or (mask[s], -end[s]) > (mask[best], -end[best])
+            ):
+                best = s
+        out[i] = best
+        end[best] = np.nan
+
+
+@njit(cache=True)
+def wait(grid, worlds, w, s, cores, is_true):
+    """Seconds until site s would have cores free for a job that queued now; an estimate."""
+    site, traits, now = worlds.site[w, s], grid.sites[s], worlds.world[w].now
+    waiting = running = 0.0
+    row = site.first
+    while row != NONE:
+        job = worlds.job[w, row]
+        its = grid.stream[job.index]
+        if job.state == RUNNING:
+            expected = its.estimate * 1e-3 - (now - job.start) * its.cores * traits.power
+            left = (job.end - now) * its.cores * traits.power if is_true else max(expected, 0.0)
+            running += left
+        else:
+            waiting += its.work if is_true else its.estimate * 1e-3
+        row = job.following
+    if site.queued == 0 and cores <= site.free:
+        return 0.0
+    return (waiting + running / max(site.running, 1)) / (traits.cores * traits.power)
 
 
 @njit(cache=True)
@@ -145,6 +364,28 @@ def analysis(grid, worlds, w, mask, cap_floor, u):
     has_data = grid.replicas[grid.stream[worlds.job[w, world.next].index].dataset]
     allowed = mask > 0
     return analysis_site(has_data, allowed, running, queued, finished, failed, cap_floor, u)
+
+
+@njit(cache=True)
+def production(grid, worlds, w, mask, cap_floor, known, u):
+    """Site of the next job by PanDA's production rule; u in [0, 1) decides its draw."""
+    sites, n = worlds.site[w], len(mask)
+    index = worlds.job[w, worlds.world[w].next].index
+    job = grid.stream[index]
+    has_data = grid.replicas[job.dataset]
+    running, queued, finished, failed = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    available, missing, closeness = np.empty(n), np.empty(n), np.empty(n, np.int64)
+    nearest(known.closeness, has_data, closeness)
+    for s in range(n):
+        running[s] = sites[s].running
+        queued[s] = sites[s].queued + sites[s].moving
+        finished[s], failed[s] = sites[s].finished, sites[s].failed
+        available[s] = job.nbytes if has_data[s] else 0.0
+        missing[s] = 0.0 if has_data[s] else known.nfiles[index]
+    return production_site(
+        available, missing, job.nbytes, closeness, mask > 0, running, queued, finished, failed,
+        cap_floor, u,
+    )  # fmt: skip
 
 
 @njit(cache=True)

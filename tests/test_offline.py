@@ -93,7 +93,7 @@ def test_the_grid_tells_masks_and_parts_of_the_cost(tmp_path):
     np.testing.assert_array_equal(data["costs"], sum(parts))
     assert np.flatnonzero(data["timeouts"]).tolist() == [24, 49] and not data["terminals"].any()
     made = metadata(path)
-    assert made["env_id"] == "PandaSiteAllocationTier1-v0" and made["policy"] == "Random"
+    assert made["env_id"] == "PandaSiteAllocationTier1-v0" and made["policy"] == "random"
     assert made["env_arguments"]["workload"] == "<DataFrame>"
     assert made["env_arguments"]["rate"] == 200
     assert len(made["env_stream_sha256"]) == 64
@@ -227,7 +227,7 @@ def test_the_command_writes_a_data_set_and_its_card(tmp_path, capsys):
     assert "2 episodes, 40 steps" in capsys.readouterr().out
     assert len(load(tmp_path / "panda-tier1-brokerage-v0.hdf5")["rewards"]) == 40
     card = json.loads((tmp_path / "panda-tier1-brokerage-v0.json").read_text())
-    assert card["n_episodes"] == 2 and card["policy"] == "PandaAnalysis"
+    assert card["n_episodes"] == 2 and card["policy"] == "panda_analysis"
     assert card["per_episode"]["rewards"]["max"] == card["max_return"]
     assert command.main(words) == 1
     assert "never overwritten" in capsys.readouterr().err

@@ -1,9 +1,24 @@
+import gymnasium as gym
 import numpy as np
 import pytest
-from grids import jobs, random_grid, sites
+from grids import jobs, random_grid, records, sites
 
-from pandaenv.policies import allow, broker_floor, least_loaded, make, names, warm_up
-from pandaenv.simulator import Simulator
+import pandaenv  # noqa: F401  registers the environments
+from pandaenv.policies import (
+    Known,
+    allow,
+    broker_floor,
+    choose_all,
+    least_loaded,
+    make,
+    names,
+    warm_up,
+)
+from pandaenv.simulator import Scenario, Simulator, arrive
+from pandaenv.workload import Trace
+
+ID = "PandaSiteAllocationTier1-v0"
+ROUGH = Scenario(outage_every_s=86_400.0, outage_length_s=7_200.0)
 
 
 def mask_of(simulator: Simulator, cap_floor: float = 1.0) -> list[int]:
@@ -91,8 +106,125 @@ def test_the_cap_floor_shrinks_with_the_grid_but_not_below_one():
 
 
 def test_make_knows_its_names_and_lists_them():
-    assert [type(make(name)).__name__ for name in names()] == [
-        "Random", "LeastLoaded", "PandaAnalysis",
-    ]  # fmt: skip
-    with pytest.raises(ValueError, match="unknown policy 'greedy'; known: random, least_loaded"):
-        make("greedy")
+    assert names()[0] == "random" and len(set(names())) == 9
+    assert [make(name).name for name in names()] == list(names())
+    with pytest.raises(ValueError, match="unknown policy 'nope'; known: random, round_robin"):
+        make("nope")
+
+
+# Rules, single and batched
+
+
+@pytest.fixture(scope="module")
+def options():
+    return {"workload": Trace(records()), "rate": 800, "episode_jobs": 120, "load": 0.8}
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_batch_chooses_what_single_policies_choose(options, name):
+    n, seed = 3, 5
+    envs = gym.make_vec(ID, num_envs=n, scenario=ROUGH, **options)
+    envs.reset(seed=seed)
+    policy = make(name)
+    policy.reset(range(seed, seed + n))
+    singles = [gym.make(ID, scenario=ROUGH, **options) for _ in range(n)]
+    alone = [make(name) for _ in range(n)]
+    for i in range(n):
+        singles[i].reset(seed=seed + i)
+        alone[i].reset(seed + i)
+    for _ in range(120):
+        actions = policy.act_all(envs)
+        assert actions.tolist() == [p.act(e) for p, e in zip(alone, singles, strict=True)]
+        masks = envs.unwrapped.action_masks()
+        assert masks[np.arange(n), actions].all()
+        for env, action in zip(singles, actions, strict=True):
+            env.step(action)
+        *_, info = envs.step(actions)
+        assert (info["cost_rejected"] == 0).all()
+    assert policy.act_all(envs).tolist() == [0] * n  # no job waits
+
+
+def test_a_policy_needs_a_seed_for_each_world(options):
+    envs = gym.make_vec(ID, num_envs=2, **options)
+    envs.reset(seed=0)
+    policy = make("random")
+    policy.reset(0)
+    with pytest.raises(ValueError, match="one seed a world"):
+        policy.act_all(envs)
+
+
+def test_random_numbers_are_those_of_the_generator_one_by_one(options):
+    env = gym.make(ID, **options)
+    env.reset(seed=0)
+    policy, rng = make("random"), np.random.default_rng(3)
+    policy.reset(3)
+    mask = np.flatnonzero(env.unwrapped.mask)
+    expected = [mask[int(rng.random() * len(mask))] for _ in range(600)]
+    assert [policy.act(env) for _ in range(600)] == expected
+
+
+def chosen(name: str, simulator: Simulator, mask=None, seed=0) -> int:
+    """What a rule chooses for the next job of a simulator."""
+    n = simulator.catalogue.n_sites
+    arrive(simulator.grid, simulator.worlds, 0)
+    out = np.full(1, -1)
+    masks = np.ones((1, n), np.int8) if mask is None else np.array([mask], np.int8)
+    known = Known(simulator.catalogue.closeness, simulator.jobs.nfiles, simulator.jobs.site)
+    u = np.random.default_rng(seed).random(1)
+    rule = names().index(name)
+    choose_all(simulator.grid, simulator.worlds, rule, masks, 1.0, known, u, out)
+    return int(out[0])
+
+
+def test_round_robin_goes_round_the_allowed_sites(options):
+    env = gym.make(ID, **options)
+    env.reset(seed=0)
+    policy = make("round_robin")
+    policy.reset(0)
+    n = int(env.action_space.n)
+    mask = env.unwrapped.mask
+    mask[[0, 3]] = 0
+    assert [policy.act(env) for _ in range(n)] == [s for s in range(n) if s not in (0, 3)] + [1, 2]
+
+
+def test_data_local_takes_the_least_loaded_holder_else_the_fastest_transfer():
+    stream = jobs([0, 1, 2], [1e6] * 3, [[True, True, False]], nbytes=[0, 0, 1e9])
+    grid = sites([2, 8, 8], [1.0] * 3, closeness=np.array([[0, 3, 6], [3, 0, 1], [6, 1, 0]]))
+    simulator = Simulator(grid, stream).replay(np.array([1, 1]))
+    assert chosen("data_local", simulator) == 1  # 3 / 8 against 1 / 2
+    assert chosen("data_local", simulator, [1, 0, 1]) == 0
+    assert chosen("data_local", simulator, [0, 0, 1]) == 2
+
+
+def test_recorded_takes_the_recorded_site_or_its_nearest_neighbour():
+    stream = jobs([0], [1.0], [[True] * 3])
+    grid = sites([8, 8, 8], [1.0] * 3, closeness=np.array([[0, 6, 1], [6, 0, 3], [1, 3, 0]]))
+    assert chosen("recorded", Simulator(grid, stream)) == 0
+    assert chosen("recorded", Simulator(grid, stream), [0, 1, 1]) == 2
+    assert chosen("recorded", Simulator(grid, stream), [0, 1, 0]) == 1
+
+
+def test_greedy_weighs_power_transfer_and_queue():
+    stream = jobs([0, 0, 1], [1000.0, 1e6, 1000.0], [[True, False]], nbytes=[0, 0, 8e5])
+    # the mean work is 334,000: a run lasts 33,400 s at site 0, 16,700 s at site 1
+    near = Simulator(sites([2, 2], [10.0, 20.0], ingress=8e3), stream)
+    assert chosen("greedy", near.replay(np.array([0, 0]))) == 1  # 800 s to move
+    far = Simulator(sites([2, 2], [10.0, 20.0], ingress=80.0), stream)
+    assert chosen("greedy", far.replay(np.array([1, 1]))) == 0  # 80,000 s to move
+
+
+def test_true_work_shows_which_queue_ends_first():
+    # site 0 runs a short job and site 1 a long one; expectations are alike, then powers decide
+    stream = jobs([0, 0, 1], [1e3, 1e6, 1e3], [[True, True]])
+    simulator = Simulator(sites([1, 1], [10.0, 10.1]), stream).replay(np.array([0, 1]))
+    assert chosen("greedy", simulator) == 1
+    assert chosen("greedy_true", simulator) == 0
+
+
+def test_production_prefers_near_sites_where_nobody_has_the_data():
+    closeness = np.array([[0, 1, 9], [1, 0, 9], [9, 9, 0]])
+    stream = jobs([0], [1.0], [[True, False, False]], nbytes=1e9)
+    simulator = Simulator(sites([8] * 3, [1.0] * 3, closeness=closeness), stream)
+    picks = [chosen("panda_production", simulator, [0, 1, 1], seed) for seed in range(300)]
+    # weight 1 + (9 - 1) / 8 = 2 against 1
+    assert np.mean(np.array(picks) == 1) == pytest.approx(2 / 3, abs=0.08)
