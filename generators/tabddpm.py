@@ -241,6 +241,12 @@ class Diffusion(nn.Module):
 class TabDDPM(Generator):
     """Diffusion over a mixed table.
 
+    `sample` takes besides: `steps`, the times visited; `sampler`, a rule of `SAMPLERS`; and, with
+    `where`, `condition`: "particles" steers rows to the condition and keeps the conditional
+    distribution, at three times the cost of free rows (the default with jumps); "rejection" throws
+    other rows away (with ancestral sampling); "revealed" holds the categories from the start, which
+    is fast, needs a model fitted with `reveal`, and blurs what depends on a rare category.
+
     Example:
         >>> import pandas as pd
         >>> table = pd.DataFrame({"x": [0.1, 0.2, 0.9] * 50, "site": ["a", "a", "b"] * 50})
