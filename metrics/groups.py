@@ -71,7 +71,7 @@ class Case:
 
 def blocks(table: pd.DataFrame) -> np.ndarray:
     """(n,) day of each row, or its own number where the table has no creation time."""
-    if temporal.DAYS not in table.columns:
+    if not temporal.has_days(table):
         return np.arange(len(table))
     return np.floor(table[temporal.DAYS].to_numpy(float))
 

@@ -116,6 +116,9 @@ class Judge:
         in_memory: int = IN_MEMORY,
         resume: Path | str | None = None,
     ):
+        for name, value in (("n_seeds", n_seeds), ("in_memory", in_memory)):
+            if value < 1:
+                raise ValueError(f"{name} must be positive, got {name}={value}")
         train, holdout = (streaming.opened(t, in_memory, what)
                           for t, what in ((train, "train"), (holdout, "holdout")))  # fmt: skip
         self.train = columns.check(train, "train")
@@ -285,11 +288,12 @@ class Judge:
 
 def _groups(only, train, target: str | None, labels: tuple[str, ...]) -> tuple[str, ...]:
     """The groups to measure; those that make no sense for the table are left out by default."""
+    only = (only,) if isinstance(only, str) else only
     wanted = tuple(DEFAULT if only is None else dict.fromkeys(only))
     unknown = [name for name in wanted if name not in GROUPS]
     if unknown:
         raise ValueError(f"unknown metric {unknown[0]!r}; known: {', '.join(GROUPS)}")
-    if only is None and temporal.DAYS not in train.columns:
+    if only is None and not temporal.has_days(train):
         wanted = tuple(name for name in wanted if name != "temporal")
     if "temporal" in wanted:
         temporal.check_days(train)

@@ -39,9 +39,14 @@ def temporal(train: pd.DataFrame, synthetic: pd.DataFrame, *, seed: int = 0) -> 
     }
 
 
+def has_days(table) -> bool:
+    """Whether the table has its creation times as numbers."""
+    return DAYS in table.columns and columns.is_numerical(table.dtypes[DAYS])
+
+
 def check_days(table) -> None:
     """Raise unless the table has its creation times as numbers."""
-    if DAYS not in table.columns or not columns.is_numerical(table.dtypes[DAYS]):
+    if not has_days(table):
         raise ValueError(
             f"temporal needs a numerical column {DAYS!r} in days since a Monday 00:00 UTC, "
             f"got {list(table.columns)}"
@@ -99,9 +104,10 @@ def dispersion(days: np.ndarray, hours: float, span: tuple[float, float]) -> flo
         return float("nan")
     window = np.floor((days - first) * 24 / hours)
     inside = (window >= 0) & (window < n_windows)
-    count = np.bincount(window[inside].astype(np.int64), minlength=n_windows)
-    mean = count.mean()
-    return float((count.var(ddof=1) / mean - 1) / mean) if mean > 0 else float("nan")
+    count = np.unique(window[inside], return_counts=True)[1]  # empty windows: there may be many
+    mean = count.sum() / n_windows
+    variance = (np.sum(count**2) - n_windows * mean**2) / (n_windows - 1)
+    return float((variance / mean - 1) / mean) if mean > 0 else float("nan")
 
 
 def ks(x: np.ndarray, y: np.ndarray) -> float:

@@ -124,6 +124,13 @@ def test_it_is_left_out_without_times_and_refused_where_asked_for():
         evaluate(*tables, target=None, only=["temporal"])
 
 
+def test_times_as_words_are_no_times_and_times_in_seconds_do_not_fill_the_memory():
+    words = [stream(60, seed=s).assign(creationtime="monday") for s in (0, 1, 2)]
+    assert "hour JSD" not in evaluate(*words, target=None, n_seeds=1).floor.values
+    seconds = np.random.default_rng(8).uniform(0, 1.7e9, 500)
+    assert np.isfinite(dispersion(seconds, 1, whole_days(seconds)))
+
+
 def test_without_sites_the_other_numbers_remain():
     tables = [stream(200, seed=s)[["creationtime"]] for s in (0, 1, 2)]
     found = evaluate(*tables, target=None, only=["temporal"])
