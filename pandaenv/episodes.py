@@ -14,6 +14,7 @@ from numba.experimental import structref
 
 from . import reward as rewards
 from .observation import look, look_again, touch_due, view_of
+from .schedule import STALE, plans_of
 from .setting import Setting
 from .simulator import Scenario, advance, arrive, schedule_outages
 from .worlds import NONE, Worlds, worlds_of
@@ -57,6 +58,7 @@ class Episodes:
         self.rules = Rules(measure, setting.unit, *limits, setting.cap_floor, setting.features)
         self.n_sites = len(setting.grid.sites)
         self.view = view_of(n, self.n_sites)
+        self.plans = plans_of(n, setting.grid.sites["cores"], n_threads)
         self.cost = np.zeros((n, len(rewards.COSTS)))
         self.reward = np.zeros(n)
         self.n_left, self.window = np.zeros(n, np.int64), np.zeros(n, np.int64)
@@ -79,7 +81,7 @@ class Episodes:
         switches = self.scenario.outages(self.n_sites, float(world["now"]), outages)
         schedule_outages(self.worlds, w, switches)
         self.n_left[w] = world["n_rows"] - world["next"]
-        self.cost[w], self.reward[w] = 0.0, 0.0
+        self.cost[w], self.reward[w], self.plans.count[w] = 0.0, 0.0, STALE
         open_eyes(self.bound, w)
 
     def step(self, sites: np.ndarray, skip: np.ndarray) -> None:
@@ -100,7 +102,9 @@ class Episodes:
     def bound(self):
         """All arrays in one, so that a kernel call takes a microsecond, not five."""
         if self._bound is None:
-            self._bound = bind(self.setting.grid, self.worlds, self.view, self.rules)
+            self._bound = bind(
+                self.setting.grid, self.worlds, self.plans, self.view, self.rules
+            )
         return self._bound
 
     def _restore(self, w: int, snapshot: Worlds) -> None:
@@ -152,12 +156,12 @@ class Bound(structref.StructRefProxy):
     """Arrays and rules of a set of worlds as one object that kernels take apart for nothing."""
 
 
-structref.define_proxy(Bound, BoundType, ["grid", "worlds", "sight", "rules"])
+structref.define_proxy(Bound, BoundType, ["grid", "worlds", "plans", "sight", "rules"])
 
 
 @njit(cache=True)
-def bind(grid, worlds, sight, rules):
-    return Bound(grid, worlds, sight, rules)
+def bind(grid, worlds, plans, sight, rules):
+    return Bound(grid, worlds, plans, sight, rules)
 
 
 # --- kernels --------------------------------------------------------------------------------------
@@ -179,7 +183,7 @@ def turn(bound, w, scratch, s, cost):
     integral, lost = world.integral, world.own_lost
     site = s if view.mask[w, s] else NONE
     reward = rewards.promise(
-        grid, worlds, w, scratch, site, rules.measure, rules.unit, rules.wait_limit,
+        grid, worlds, bound.plans, w, scratch, site, rules.measure, rules.unit, rules.wait_limit,
         rules.byte_limit, cost,
     )  # fmt: skip
     view.touched[w, s] = True

@@ -2,8 +2,9 @@
 
 In: a world right after a placement. Out: a reward and the costs of that placement.
 
-The projection copies the touched site into a scratch world and runs the simulator itself on it,
-with failures and outages as drawn and no further arrivals. What happens to a site between two
+The projection is the simulator itself, with failures and outages as drawn and no further arrivals:
+the plan that `pandaenv.schedule` keeps of each site, or where there is none a copy of the touched
+site in a scratch world, run to its end. What happens to a site between two
 placements there is thereby already settled, so the rewards of an episode add up to minus the total
 of the measure over the agent's jobs (potential-based; no lump at the end).
 
@@ -16,8 +17,9 @@ of the agent's jobs in the system over unit. The unit is the workload's mean ser
 import numpy as np
 from numba import njit
 
+from .schedule import foresee
 from .simulator import advance, arrive, insert, place
-from .worlds import LOST, MOVING, NONE, REJECTED, RUNNING
+from .worlds import LOST, MOVING, NONE, QUEUED, REJECTED, RUNNING
 
 FLOW_TIME, SLOWDOWN, WAIT, ACCRUED = range(4)
 MEASURES = {"flow_time": FLOW_TIME, "slowdown": SLOWDOWN, "wait": WAIT, "accrued": ACCRUED}
@@ -29,11 +31,12 @@ COSTS = ("wait", "transfer", "failure", "rejected")
 
 
 @njit(cache=True)
-def step(grid, worlds, w, scratch, s, measure, unit, wait_limit, byte_limit, cost):
+def step(grid, worlds, plans, w, scratch, s, measure, unit, wait_limit, byte_limit, cost):
     """Place the next job of world w on site s and go on to the arrival after it.
 
     Args:
-        scratch: another world of the set, overwritten.
+        plans: of all worlds but the scratch ones, which come after them.
+        scratch: a world of the set, overwritten.
         s: a site, or NONE to reject the job.
         unit: s; wait_limit: s; byte_limit: bytes.
         cost: float64 (4,), receives the limits this placement breaks (1 or 0), as COSTS.
@@ -43,7 +46,9 @@ def step(grid, worlds, w, scratch, s, measure, unit, wait_limit, byte_limit, cos
     """
     world = worlds.world[w]
     integral, lost = world.integral, world.own_lost
-    reward = promise(grid, worlds, w, scratch, s, measure, unit, wait_limit, byte_limit, cost)
+    reward = promise(
+        grid, worlds, plans, w, scratch, s, measure, unit, wait_limit, byte_limit, cost
+    )
     if world.next < world.n_rows:
         arrive(grid, worlds, w)
     elif measure == ACCRUED:
@@ -52,11 +57,27 @@ def step(grid, worlds, w, scratch, s, measure, unit, wait_limit, byte_limit, cos
 
 
 @njit(cache=True)
-def promise(grid, worlds, w, scratch, s, measure, unit, wait_limit, byte_limit, cost):
+def promise(grid, worlds, plans, w, scratch, s, measure, unit, wait_limit, byte_limit, cost):
     """Place the next job on site s; the reward and, into cost, the limits it will break."""
     row = place(grid, worlds, w, s)
-    reward = settle(grid, worlds, w, scratch, row, measure, unit)
-    charge(grid, worlds, w, scratch, row, wait_limit, byte_limit, cost)
+    job = worlds.job[w, row]
+    cost[:] = 0.0
+    if job.state == REJECTED:
+        cost[3] = 1.0
+        return revalue(worlds, w, row, worth(measure, unit, True, job.submit, job.end, job.end))
+    part = scratch - len(plans.count)
+    if foresee(grid, worlds, plans, w, part, row):
+        fate = plans.placed[part]
+        wait, is_lost = fate.first_start - fate.ready, fate.state == LOST
+        reward = settle_planned(worlds, w, plans.changed[part], fate.n_changed, measure, unit)
+    else:
+        project(grid, worlds, w, scratch, job.site)
+        copy = worlds.job[scratch, row]
+        wait, is_lost = copy.first_start - copy.ready, copy.state == LOST
+        reward = settle(worlds, w, scratch, worlds.site[w, job.site].last, measure, unit)
+    cost[0] = wait > wait_limit
+    cost[1] = job.source != NONE and grid.stream[job.index].nbytes > byte_limit
+    cost[2] = is_lost
     return reward
 
 
@@ -67,42 +88,53 @@ def accrue(world, integral, lost, unit):
 
 
 @njit(cache=True)
-def settle(grid, worlds, w, scratch, row, measure, unit):
-    """Minus the increase in the projected measure of the agent's jobs, after placing `row`."""
-    if worlds.job[w, row].state == REJECTED:
-        worlds.job[scratch, row] = worlds.job[w, row]
-        own = row >= worlds.world[w].first_own
-        return revalue(worlds, w, scratch, row, measure, unit) if own else 0.0
-    project(grid, worlds, w, scratch, worlds.job[w, row].site)
-    if measure == ACCRUED:
-        return 0.0
+def settle_planned(worlds, w, changed, n_changed, measure, unit):
+    """Minus the increase in the measure of the agent's jobs whose plan has changed."""
     reward = 0.0
-    other = worlds.site[w, worlds.job[w, row].site].last
-    while other != NONE and other >= worlds.world[w].first_own:
-        reward += revalue(worlds, w, scratch, other, measure, unit)
-        other = worlds.job[w, other].previous
+    if measure == ACCRUED:
+        return reward
+    for i in range(n_changed):
+        last = changed[i]
+        is_lost = last.outcome == QUEUED
+        submit = worlds.job[w, last.row].submit
+        reward += revalue(
+            worlds, w, last.row, worth(measure, unit, is_lost, submit, last.start, last.end)
+        )
     return reward
 
 
 @njit(cache=True)
-def revalue(worlds, w, scratch, row, measure, unit):
-    """Give the job the measure projected now; returns minus the increase."""
-    before = worlds.job[w, row].value
-    worlds.job[w, row].value = value(worlds.job[scratch, row], measure, unit)
-    return before - worlds.job[w, row].value
+def settle(worlds, w, scratch, last, measure, unit):
+    """The same of the job `last` and all before it at its site, from the scratch world."""
+    reward = 0.0
+    row = last
+    while row != NONE and measure != ACCRUED:
+        job = worlds.job[scratch, row]
+        now = worth(measure, unit, job.state == LOST, job.submit, job.start, job.end)
+        reward += revalue(worlds, w, row, now)
+        row = worlds.job[w, row].previous
+    return reward
 
 
 @njit(cache=True)
-def value(job, measure, unit):
-    """The measure of a job that has ended."""
-    loss = LOSS if job.state == LOST or job.state == REJECTED else 0.0
+def revalue(worlds, w, row, value):
+    """Give one of the agent's jobs the measure projected now; returns minus the increase."""
+    if row < worlds.world[w].first_own:
+        return 0.0
+    before = worlds.job[w, row].value
+    worlds.job[w, row].value = value
+    return before - value
+
+
+@njit(cache=True)
+def worth(measure, unit, is_lost, submit, start, end):
+    """The measure of a job by its times in s; one that was rejected starts when it ends."""
+    loss = LOSS if is_lost else 0.0
     if measure == SLOWDOWN:
-        if job.state == REJECTED:
-            return loss + 1.0
-        return loss + max(1.0, (job.end - job.submit) / max(job.end - job.start, TAU_S))
+        return loss + max(1.0, (end - submit) / max(end - start, TAU_S))
     if measure == WAIT:
-        return loss + (0.0 if job.state == REJECTED else (job.start - job.submit) / unit)
-    return loss + (job.end - job.submit) / unit
+        return loss + (start - submit) / unit
+    return loss + (end - submit) / unit
 
 
 @njit(cache=True)
@@ -127,15 +159,3 @@ def project(grid, worlds, w, scratch, s):
         if time < np.inf:
             insert(heap, copy, time, site.switch_count, -1 - s)
     advance(grid, worlds, scratch, np.inf)
-
-
-@njit(cache=True)
-def charge(grid, worlds, w, scratch, row, wait_limit, byte_limit, cost):
-    """Count the limits that the placement of `row` breaks, by the projection just made."""
-    job, fate = worlds.job[w, row], worlds.job[scratch, row]
-    rejected = job.state == REJECTED
-    remote = job.source != NONE
-    cost[0] = 0.0 if rejected else np.float64(fate.first_start - fate.ready > wait_limit)
-    cost[1] = np.float64(remote and grid.stream[job.index].nbytes > byte_limit)
-    cost[2] = np.float64(fate.state == LOST)
-    cost[3] = np.float64(rejected)

@@ -341,12 +341,7 @@ def start(grid, worlds, w, row):
     traits = grid.stream[job.index]
     site.free -= traits.cores
     site.running += 1
-    length = traits.work / (traits.cores * grid.sites[job.site].power)
-    if uniform(world.seed, job.index, job.attempts, SITE_FAILS) < grid.sites[job.site].failure_rate:
-        job.outcome = QUEUED
-        length *= uniform(world.seed, job.index, job.attempts, FAILS_AT) ** 2
-    else:
-        job.outcome = FAILED if payload_fails(world.seed, job.index, traits.status) else FINISHED
+    length, job.outcome = run_of(grid, world.seed, job.site, job.index, job.attempts)
     if job.attempts == 0:
         job.first_start = world.now
     job.state = RUNNING
@@ -354,6 +349,16 @@ def start(grid, worlds, w, row):
     job.start = world.now
     job.end = world.now + length
     job.count = push(worlds.heap[w], world, job.end, row)
+
+
+@njit(cache=True)
+def run_of(grid, seed, s, index, attempt):
+    """How long an attempt of a job of the stream runs at site s, in s, and the state it ends in."""
+    traits = grid.stream[index]
+    length = traits.work / (traits.cores * grid.sites[s].power)
+    if uniform(seed, index, attempt, SITE_FAILS) < grid.sites[s].failure_rate:
+        return length * uniform(seed, index, attempt, FAILS_AT) ** 2, QUEUED
+    return length, FAILED if payload_fails(seed, index, traits.status) else FINISHED
 
 
 @njit(cache=True)

@@ -3,19 +3,26 @@ import pytest
 from grids import jobs, random_grid, sites, tiny_grid
 
 from pandaenv.reward import ACCRUED, FLOW_TIME, LOSS, SLOWDOWN, TAU_S, WAIT, step
+from pandaenv.schedule import plans_of
 from pandaenv.simulator import Simulator, advance, schedule_outages
 from pandaenv.worlds import clear, grid_of, worlds_of
 
 
 class Rig:
-    """One world with a scratch world beside it, and what each step paid."""
+    """One world with a scratch world beside it, and what each step paid.
 
-    def __init__(self, catalogue, stream, *, seed=0, outages=None, first_own=0, unit=100.0):
+    room: attempts that may be planned at each site; 0 projects every placement from scratch.
+    """
+
+    def __init__(
+        self, catalogue, stream, *, seed=0, outages=None, first_own=0, unit=100.0, room=None
+    ):
         outages = np.full((catalogue.n_sites, 0), np.inf) if outages is None else outages
         self.grid = grid_of(catalogue, stream)
         self.worlds = worlds_of(2, catalogue.n_sites, len(stream), outages.shape[1])
         clear(self.grid, self.worlds, 0, 0, len(stream), first_own, np.uint64(seed))
         schedule_outages(self.worlds, 0, outages)
+        self.plans = plans_of(1, catalogue.cores, room=room)
         self.unit = unit
 
     def play(self, actions, measure=FLOW_TIME, wait_limit=0.0, byte_limit=0.0):
@@ -23,8 +30,8 @@ class Rig:
         for action in actions:
             rewards.append(
                 step(
-                    self.grid, self.worlds, 0, 1, int(action), measure, self.unit, wait_limit,
-                    byte_limit, cost,
+                    self.grid, self.worlds, self.plans, 0, 1, int(action), measure, self.unit,
+                    wait_limit, byte_limit, cost,
                 )
             )  # fmt: skip
             costs.append(cost.tolist())

@@ -1,0 +1,83 @@
+"""Plans kept from placement to placement against projections from scratch, to the last bit."""
+
+import numpy as np
+import pytest
+from grids import jobs, random_grid, sites
+from test_reward import Rig
+
+from pandaenv.reward import ACCRUED, FLOW_TIME, SLOWDOWN, WAIT
+from pandaenv.schedule import STALE
+
+
+def real_grid(rng, n_jobs: int, every_s: float):
+    """A crowded grid whose times are never alike, with failures but without outages."""
+    grid, stream, _ = random_grid(rng, 4, n_jobs, every_s=every_s)
+    arrival = np.sort(rng.random(n_jobs)) * n_jobs * every_s
+    stream = jobs(
+        arrival, rng.lognormal(6, 1, n_jobs), stream.replicas, cores=stream.cores,
+        nbytes=rng.lognormal(18, 2, n_jobs) * (rng.random(n_jobs) < 0.7), dataset=stream.dataset,
+        status=stream.status,
+    )  # fmt: skip
+    return grid, stream
+
+
+def assert_alike(catalogue, stream, actions, measure=FLOW_TIME, **options):
+    """Rewards, costs and jobs with plans are those without; returns the share of plans."""
+    planned, plain = (Rig(catalogue, stream, room=room, **options) for room in (None, 0))
+    rewards, n_planned = [], 0
+    costs = []
+    for action in actions:
+        rewards.append(planned.play([action], measure, wait_limit=300.0, byte_limit=1e7)[0])
+        costs.append(planned.costs[0])
+        n_planned += planned.plans.count[0, action] != STALE
+    expected = plain.play(actions, measure, wait_limit=300.0, byte_limit=1e7)
+    assert np.array(rewards).tobytes() == expected.tobytes()
+    assert (np.array(costs) == plain.costs).all()
+    assert planned.worlds.job[0].tobytes() == plain.worlds.job[0].tobytes()
+    return n_planned / len(actions), plain
+
+
+@pytest.mark.parametrize("every_s", [20.0, 60.0, 300.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_plans_are_projections_where_no_times_coincide(seed, every_s):
+    rng = np.random.default_rng(seed)
+    catalogue, stream = real_grid(rng, 800, every_s)
+    share, plain = assert_alike(catalogue, stream, rng.integers(0, 4, 800), seed=seed)
+    job = plain.ended()
+    assert share > 0.5 and (job["attempts"] > 1).any()
+    by_submit = job[job["state"] < 7][np.argsort(job[job["state"] < 7]["submit"], kind="stable")]
+    assert (np.diff(by_submit["ready"]) < 0).any()  # jobs overtake
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_plans_are_projections_where_all_happens_at_once(seed):
+    rng = np.random.default_rng(seed)
+    catalogue, stream, outages = random_grid(rng, 4, 500, every_s=20.0 * (1 + seed % 4))
+    actions = rng.integers(0, 4, 500)
+    first_own = [0, 100][seed % 2]
+    share, _ = assert_alike(
+        catalogue, stream, actions, seed=seed, outages=outages, first_own=first_own
+    )
+    without, _ = assert_alike(catalogue, stream, actions, seed=seed)
+    assert 0 < share < without
+
+
+@pytest.mark.parametrize("measure", [SLOWDOWN, WAIT, ACCRUED])
+def test_plans_serve_every_measure(measure):
+    rng = np.random.default_rng(measure)
+    catalogue, stream = real_grid(rng, 400, 40.0)
+    assert assert_alike(catalogue, stream, rng.integers(0, 4, 400), measure)[0] > 0.5
+
+
+def test_a_plan_beyond_its_room_is_given_up_and_taken_up_again():
+    n = 200
+    time = np.concatenate([np.arange(n, dtype=float), [1e6, 1e6 + 1]])
+    stream = jobs(time, np.full(n + 2, 1000.0), [[True]])
+    rig = Rig(sites([1], [10.0]), stream)
+    rig.play(np.zeros(n, int))
+    assert rig.plans.count[0, 0] == STALE
+    rig.play([0, 0])
+    assert rig.plans.count[0, 0] == 2
+    rewards = Rig(sites([1], [10.0]), stream).play(np.zeros(n + 2, int))
+    plain = Rig(sites([1], [10.0]), stream, room=0).play(np.zeros(n + 2, int))
+    assert rewards.tobytes() == plain.tobytes()
