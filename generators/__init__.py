@@ -16,6 +16,7 @@ __all__ = ["load", "make", "names"]
 REGISTRY = {
     "smote": "generators.smote:SMOTE",
     "tvae": "generators.tvae:TVAE",
+    "ctabganplus": "generators.ctabganplus:CTABGANPlus",
     "tabddpm": "generators.tabddpm:TabDDPM",
     "tabar": "generators.tabar:TabAR",
 }

@@ -9,7 +9,7 @@ import generators
 
 SMALL = {
     "tvae": {"d_layers": (16,), "d_latent": 4, "batch_size": 128},
-    "ctabganplus": {"batch_size": 64},
+    "ctabganplus": {"n_channels": 2, "d_downstream": (8,), "batch_size": 64},
     "tabddpm": {"d_layers": (16,), "n_cells": 4, "batch_size": 128, "steps": 6},
     "tabar": {"d_trunk": 16, "d_head": 8, "batch_size": 128},
 }
