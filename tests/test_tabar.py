@@ -180,8 +180,8 @@ def test_dependences_and_spikes_are_learned(fitted):
         lambda t: np.mean(t["spike"][t["b"] == "v"] == 100),
     ):
         assert table_mean(sample) == pytest.approx(table_mean(fresh), abs=0.05)
-    for key, rows in fresh.groupby("a"):
-        assert sample["x"][sample["a"] == key].mean() == pytest.approx(rows["x"].mean(), abs=0.7)
+    for key, rows in fresh.groupby("a"):  # 23 apart: 1 is 4 % of the rows on the wrong side
+        assert sample["x"][sample["a"] == key].mean() == pytest.approx(rows["x"].mean(), abs=1.0)
 
 
 @pytest.mark.parametrize("where", [{"b": "v"}, {"a": "rest", "b": "u"}, {"a": "work"}])
