@@ -15,7 +15,7 @@ PACKAGES = ("pandaenv", "generators", "metrics", "benchmarks")
 ORDER = (
     "schema", "nomenclature", "sites", "cascade", "dumps", "records", "brokerage", "jobs", "worlds",
     "simulator", "calibration", "reference", "workload", "exports", "schedule", "reward",
-    "policies", "observation", "setting", "episodes", "rendering", "env", "vector", "sb3",
+    "policies", "replay", "observation", "setting", "episodes", "rendering", "env", "vector", "sb3",
     "wrappers", "offline", "cli",
 )  # fmt: skip
 
