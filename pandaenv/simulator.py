@@ -107,7 +107,8 @@ class Simulator:
         outages: float64 (S, M) s, begin and end of each outage in turn, increasing; None for none.
 
     Raises:
-        ValueError: the stream was made for another number of sites, or outages of a wrong shape.
+        ValueError: the stream was made for another number of sites, outages of a wrong shape, or a
+            seed that is no whole number of 64 bits.
     """
 
     def __init__(
@@ -121,6 +122,9 @@ class Simulator:
         self.catalogue, self.jobs = catalogue, jobs
         self.grid = grid_of(catalogue, jobs)
         switches = _checked_outages(outages, catalogue.n_sites)
+        is_whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+        if not (is_whole and 0 <= seed < 2**64):
+            raise ValueError(f"seed must be a whole number in [0, 2^64), got {seed!r}")
         self.worlds = worlds_of(1, catalogue.n_sites, len(jobs), switches.shape[1])
         clear(self.grid, self.worlds, 0, 0, len(jobs), 0, np.uint64(seed))
         schedule_outages(self.worlds, 0, switches)

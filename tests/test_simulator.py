@@ -367,6 +367,13 @@ def test_a_drained_world_takes_no_more_jobs():
     assert late.replay(np.array([0])).drain().replay(np.array([0])).drain().now == 600
 
 
+@pytest.mark.parametrize("seed", [-1, 2**64, 0.5, None, True, "0"])
+def test_a_seed_must_be_a_whole_number_of_64_bits(seed):
+    with pytest.raises(ValueError, match=r"seed must be a whole number in \[0, 2\^64\), got"):
+        Simulator(*tiny_grid(), seed=seed)
+    assert Simulator(*tiny_grid(), seed=np.uint64(2**64 - 1)).n_left == 4
+
+
 def test_stream_and_catalogue_must_have_the_same_sites():
     with pytest.raises(ValueError, match="the same sites, got 2 and 1"):
         Simulator(sites([1], [1]), tiny_grid()[1])
