@@ -84,9 +84,7 @@ def test_a_black_hole_scores_worse_than_any_healthy_site(make, reward):
     try:
         sites_["failure_rate"] = 0.0
         sites_["failure_rate"][HOLE] = 0.999
-        returns = [
-            sum(reward for _, reward, _ in play(env, Fixed(s))) for s in range(len(sites_))
-        ]
+        returns = [sum(reward for _, reward, _ in play(env, Fixed(s))) for s in range(len(sites_))]
     finally:
         sites_["failure_rate"] = rate
     healthy = np.delete(returns, HOLE)
@@ -164,7 +162,8 @@ def test_processes_of_stable_baselines3_play_as_one_does():
         h = hashlib.sha256(envs.reset().tobytes())
         for action in np.random.default_rng(0).integers(0, 13, (100, 2)):  # over an episode's end
             observation, reward, done, _ = envs.step(action)
-            h.update(observation.tobytes() + reward.tobytes() + done.tobytes())
+            h.update(observation.tobytes() + np.float32(reward).tobytes())
+            h.update(done.tobytes())
         assert np.asarray(envs.env_method("action_masks")).shape == (2, 13)
         envs.close()
         seen.append(h.hexdigest())
@@ -225,7 +224,12 @@ def slope_interval(series: np.ndarray, block: int, rng, n: int = 2000) -> tuple[
 @pytest.mark.slow
 @pytest.mark.parametrize("load", [0.6, 0.8])
 def test_the_default_stream_is_stationary_under_pandas_rule(load):
-    """Jobs in the grid do not grow over the eight weeks: daily means, blocks of a week."""
+    """Jobs in the grid neither grow nor fall over the eight weeks: daily means, blocks of a week.
+
+    It is a near thing at load 0.6: the work offered a week falls from 0.70 to 0.56 of capacity, as
+    the mean work of a job drifts in what the surrogate learned from, and the slope (-5.0 jobs a
+    day) is just inside the interval (5.2). At 0.8 it is well inside (-13 of 23).
+    """
     stream = workload.Synthetic().stream(sites.catalogue(40), rate=5_500, load=load)
     daily = in_system(stream, 3600.0)[7 * 24 - 1 :]
     daily = daily[: len(daily) // 24 * 24].reshape(-1, 24).mean(axis=1)
@@ -243,20 +247,44 @@ def test_the_slope_test_finds_a_queue_that_grows():
     assert slope > half
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("workload", np.inf, "workload: 1 of 12000 rows are infinite"),
+        ("workload", -1.0, "workload: 1 of 12000 rows are below 0 GFLOP"),
+        ("creationtime", np.nan, r"creationtime: 1 of 12000 rows are missing \(NaN\)"),
+        ("jobstatus", "running", "jobstatus: 1 of 12000 rows are not one of finished, failed"),
+        ("computingsite", "", "computingsite: 1 of 12000 rows are empty"),
+    ],
+)
+def test_a_broken_workload_is_refused_by_the_environment(column, value, message):
+    table = records()
+    table.loc[7, column] = value
+    with pytest.raises(ValueError, match=message):
+        gym.make(TIER1, workload=table, rate=800, episode_jobs=10)
+
+
+def test_jobs_without_work_or_of_unknown_sites_out_of_order_are_played(make):
+    table = records().sample(frac=1.0, random_state=0)
+    odd = table.assign(workload=0.0, computingsite="a site nobody knows", inputfilebytes=0)
+    env = make(workload=odd, episode_jobs=50, warmup_days=1)
+    steps = play(env, policies.make("least_loaded"))
+    assert len(steps) == 50 and np.isfinite([reward for _, reward, _ in steps]).all()
+
+
 # Memory
 
 
 @pytest.mark.slow
 def test_a_million_steps_leave_the_memory_as_it_was():
     env = gym.make(TIER1, workload=workload.Trace(records()), rate=800, episode_jobs=500)
-    rng = np.random.default_rng(0)
-    resident = []
-    for n_steps in (100_000, 900_000):
-        env.reset(seed=0)
-        for action in rng.integers(0, 13, n_steps):
-            *_, truncated, _ = env.step(int(action))
-            if truncated:
-                env.reset()
+    policy, resident = policies.make("random"), []
+    for episodes in (range(200), range(200, 2000)):  # the first warm all windows up
+        for seed in episodes:
+            env.reset(seed=seed)
+            policy.reset(seed)
+            for _ in range(500):
+                env.step(policy.act(env))
         gc.collect()
         resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096)
-    assert resident[1] - resident[0] < 4e6
+    assert resident[1] - resident[0] < 2e6
