@@ -76,10 +76,12 @@ def fit(
 ) -> None:
     """Fit a generator to a record table."""
     import generators
+    from generators.base import check_target
 
     with _one_sentence():
         model = generators.make(generator)
         train = _read(table, "train.parquet")
+        check_target(out)
         model.fit(
             train, seed=seed, budget=budget, steps=steps, progress=not quiet, checkpoint=checkpoint
         )
@@ -115,6 +117,9 @@ def evaluate(
     only: Annotated[list[str] | None, typer.Option(help="Only this metric; repeatable.")] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file for all numbers.")] = None,
     seed: Seed = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of the stochastic metrics.")] = 3,
+    resume: Annotated[Path | None, typer.Option(help="Folder to keep what is finished in.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Score a synthetic record table, every number beside the one real rows get."""
     import metrics
@@ -123,7 +128,10 @@ def evaluate(
         real = _read(train, "train.parquet")
         unseen = _read(holdout, "test.parquet")
         rows = _read(synthetic, "records.parquet")
-        report = metrics.evaluate(real, rows, unseen, target=target, seed=seed, only=only or None)
+        report = metrics.evaluate(
+            real, rows, unseen, target=target, seed=seed, only=only or None, n_seeds=seeds,
+            resume=resume, progress=not quiet,
+        )  # fmt: skip
         typer.echo(report.to_markdown())
         if out is not None:
             _write_text(out, report.to_json())

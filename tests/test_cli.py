@@ -64,7 +64,11 @@ def test_fit_sample_and_evaluate_follow_each_other(ingested, tmp_path):
     direct = generators.load(tmp_path / "m").sample(100, seed=0)
     assert len(records.read(tmp_path / "s.parquet")) == 100
     assert pd.read_parquet(tmp_path / "s.parquet")["workload"].equals(direct["workload"])
-    words = ["evaluate", folder, tmp_path / "s.parquet", folder, "--out", tmp_path / "r.json"]
+    (tmp_path / "file").touch()
+    code, _, err = run("fit", folder, "--out", tmp_path / "file", "--generator", "smote", "--quiet")
+    assert code == 1 and "a model is saved in a folder" in err
+    words = ["evaluate", folder, tmp_path / "s.parquet", folder, "--quiet", "--seeds", 1]
+    words += ["--resume", tmp_path / "kept", "--out", tmp_path / "r.json"]
     code, out, err = run(*words, "--only", "WD", "--only", "JSD")
     assert code == 0 and "WD" in out, err
     assert json.loads((tmp_path / "r.json").read_text())
