@@ -19,7 +19,7 @@ from numba import njit
 
 from .schedule import foresee
 from .simulator import advance, arrive, insert, place
-from .worlds import LOST, MOVING, NONE, QUEUED, REJECTED, RUNNING
+from .worlds import LOST, MOVING, NONE, REJECTED, RUNNING
 
 FLOW_TIME, SLOWDOWN, WAIT, ACCRUED = range(4)
 MEASURES = {"flow_time": FLOW_TIME, "slowdown": SLOWDOWN, "wait": WAIT, "accrued": ACCRUED}
@@ -68,7 +68,7 @@ def promise(grid, worlds, plans, w, scratch, s, measure, unit, wait_limit, byte_
     part = scratch - len(plans.count)
     if foresee(grid, worlds, plans, w, part, row):
         fate = plans.placed[part]
-        wait, is_lost = fate.first_start - fate.ready, fate.state == LOST
+        wait, is_lost = fate.first_start - fate.ready, fate.is_lost > 0
         reward = settle_planned(worlds, w, plans.changed[part], fate.n_changed, measure, unit)
     else:
         project(grid, worlds, w, scratch, job.site)
@@ -95,11 +95,9 @@ def settle_planned(worlds, w, changed, n_changed, measure, unit):
         return reward
     for i in range(n_changed):
         last = changed[i]
-        is_lost = last.outcome == QUEUED
         submit = worlds.job[w, last.row].submit
-        reward += revalue(
-            worlds, w, last.row, worth(measure, unit, is_lost, submit, last.start, last.end)
-        )
+        now = worth(measure, unit, last.fails > 0, submit, last.start, last.end)
+        reward += revalue(worlds, w, last.row, now)
     return reward
 
 

@@ -5,9 +5,10 @@ its queue, with the times the simulator would give them, bit for bit.
 
 A site serves first come first served, so a job that comes last changes nothing before it: what is
 ahead of it stays as it was planned, and only what it overtakes (inputs that arrive later, attempts
-that follow a failure) is worked out anew. Where the order hangs on a tie, where an outage falls
-into the plan, or where it grows beyond its room, there is no plan; the caller then runs the
-simulator (`pandaenv.reward.project`), and the next placement there begins a new one.
+that follow a failure) is worked out anew. An outage cuts off what would run on, which then queues
+again in the order of placement. Where the order hangs on a tie, or where a plan grows beyond its
+room, there is none; the caller then runs the simulator (`pandaenv.reward.project`), and the next
+placement there begins a new one.
 """
 
 from typing import NamedTuple
@@ -16,7 +17,7 @@ import numpy as np
 from numba import njit
 
 from .simulator import MAX_ATTEMPTS, run_of
-from .worlds import LOST, MOVING, NONE, QUEUED, RUNNING
+from .worlds import MOVING, NONE, QUEUED, RUNNING
 
 ATTEMPT = np.dtype(
     [
@@ -27,11 +28,15 @@ ATTEMPT = np.dtype(
         ("before", "f8"),  # enqueue of the attempt of this job before; -infinity if not in the plan
         ("row", "i4"),
         ("number", "i4"),  # 0 for the first
-        ("outcome", "i4"),  # as in JOB_STATE
         ("cores", "i4"),
+        ("breaks", "i4"),  # whether the site fails it if no outage comes first
+        ("fails", "i4"),  # whether the site or an outage does
+        ("after_outage", "i4"),  # whether it queued because an outage cut the one before
     ]
 )
-PLACED = np.dtype([("first_start", "f8"), ("ready", "f8"), ("state", "i4"), ("n_changed", "i4")])
+PLACED = np.dtype(
+    [("first_start", "f8"), ("ready", "f8"), ("is_lost", "i4"), ("n_changed", "i4")]
+)
 """The fate of the job just placed, and how many jobs have another one than planned before."""
 BUSY = np.dtype([("end", "f8"), ("cores", "i8")])
 STALE = -1
@@ -43,7 +48,6 @@ class Plans(NamedTuple):
     attempt: np.ndarray  # (n, P) ATTEMPT, the plans of the sites one after the other
     place: np.ndarray  # (S + 1,) int64, where in P the plan of each site begins
     count: np.ndarray  # (n, S) int64 attempts in the plan, or STALE
-    n_switches: np.ndarray  # (n, S) int64, of the site when the plan was made
     pending: np.ndarray  # (t, R) ATTEMPT
     again: np.ndarray  # (t, R) ATTEMPT
     busy: np.ndarray  # (t, R) BUSY
@@ -65,7 +69,6 @@ def plans_of(n: int, cores: np.ndarray, n_threads: int = 1, room: int | None = N
         np.zeros((n, int(sizes.sum())), ATTEMPT),
         np.concatenate([[0], np.cumsum(sizes)]),
         np.full((n, len(cores)), STALE),
-        np.zeros((n, len(cores)), np.int64),
         *work,
         np.zeros(n_threads, PLACED),
     )
@@ -79,12 +82,10 @@ def foresee(grid, worlds, plans, w, part, row):
     falling order of their rows, and plans.placed[part] the fate of this one.
     """
     s = worlds.job[w, row].site
-    count, site = plans.count[w, s], worlds.site[w, s]
+    count = plans.count[w, s]
     plans.count[w, s] = STALE
-    if site.n_switches % 2 == 1:
-        return False
     plan = plans.attempt[w, plans.place[s] : plans.place[s + 1]]
-    is_new = count == STALE or plans.n_switches[w, s] != site.n_switches
+    is_new = count == STALE
     if is_new:
         first, n_pending, n_again = begin(grid, worlds, plans, w, part, s, plan)
     else:
@@ -95,7 +96,7 @@ def foresee(grid, worlds, plans, w, part, row):
     if count == STALE:
         return False
     note_changes(worlds, plans, w, part, plan, 0 if is_new else first, count, row)
-    plans.count[w, s], plans.n_switches[w, s] = count, site.n_switches
+    plans.count[w, s] = count
     return True
 
 
@@ -108,19 +109,19 @@ def begin(grid, worlds, plans, w, part, s, plan):
     """
     pending, again = plans.pending[part], plans.again[part]
     world, n, n_again = worlds.world[w], 0, 0
+    outage = switch_time(worlds, w, s, worlds.site[w, s].n_switches)
     row = worlds.site[w, s].first
     while row != NONE:
         job = worlds.job[w, row]
         if job.state == RUNNING:
-            if n == len(plan) or job.end >= next_outage(worlds, w, s):
+            if n == len(plan) or job.end == outage:
                 return STALE, 0, 0
-            fill(grid, worlds, w, plan[n], row, job.attempts - 1, -np.inf, -np.inf)
-            plan[n].start, plan[n].end, plan[n].outcome = job.start, job.end, job.outcome
+            fill(grid, worlds, w, plan[n], row, job.attempts - 1, -np.inf, -np.inf, False)
+            plan[n].start, plan[n].breaks = job.start, job.outcome == QUEUED
+            n_again = settle_end(grid, worlds, w, again, n_again, plan[n], job.end, outage)
+            if n_again == STALE:
+                return STALE, 0, 0
             n += 1
-            if job.outcome == QUEUED and job.attempts < MAX_ATTEMPTS:
-                if not insert_again(grid, worlds, w, again, n_again, plan[n - 1]):
-                    return STALE, 0, 0
-                n_again += 1
         row = job.following
     n_pending = 0
     row = worlds.site[w, s].head
@@ -128,7 +129,7 @@ def begin(grid, worlds, plans, w, part, s, plan):
         if n_pending == len(pending):
             return STALE, 0, 0
         job = worlds.job[w, row]
-        fill(grid, worlds, w, pending[n_pending], row, job.attempts, world.now, -np.inf)
+        fill(grid, worlds, w, pending[n_pending], row, job.attempts, world.now, -np.inf, False)
         n_pending += 1
         row = job.behind
     n_pending = add_moving(grid, worlds, w, s, pending, n_pending)
@@ -150,7 +151,7 @@ def add_moving(grid, worlds, w, s, pending, n_pending):
             while i > n_queued and joins_before(job, pending[i - 1], worlds, w):
                 pending[i] = pending[i - 1]
                 i -= 1
-            fill(grid, worlds, w, pending[i], row, 0, job.end, -np.inf)
+            fill(grid, worlds, w, pending[i], row, 0, job.end, -np.inf, False)
         row = job.following
     return n_pending
 
@@ -163,15 +164,41 @@ def joins_before(job, other, worlds, w):
 
 
 @njit(cache=True)
-def fill(grid, worlds, w, attempt, row, number, enqueue, before):
+def fill(grid, worlds, w, attempt, row, number, enqueue, before, after_outage):
     """Write down an attempt to come."""
     job = worlds.job[w, row]
     attempt.row, attempt.number = row, number
-    attempt.enqueue, attempt.before = enqueue, before
+    attempt.enqueue, attempt.before, attempt.after_outage = enqueue, before, after_outage
     attempt.cores = grid.stream[job.index].cores
-    attempt.length, attempt.outcome = run_of(
-        grid, worlds.world[w].seed, job.site, job.index, number
-    )
+    attempt.length, outcome = run_of(grid, worlds.world[w].seed, job.site, job.index, number)
+    attempt.breaks = outcome == QUEUED
+
+
+@njit(cache=True)
+def settle_end(grid, worlds, w, again, n_again, attempt, end, outage):
+    """Say when and how an attempt ends; what follows a failure is added to `again`.
+
+    Returns how many are there, STALE at a tie.
+    """
+    is_cut = end > outage
+    attempt.end = outage if is_cut else end
+    attempt.fails = is_cut or attempt.breaks
+    if not attempt.fails or attempt.number + 1 == MAX_ATTEMPTS:
+        return n_again
+    if n_again == len(again):
+        return STALE
+    i = n_again
+    while i > 0 and again[i - 1].enqueue <= attempt.end:
+        if again[i - 1].enqueue == attempt.end:
+            if not (is_cut and again[i - 1].after_outage):
+                return STALE
+            if again[i - 1].row > attempt.row:
+                break
+        again[i] = again[i - 1]
+        i -= 1
+    number = attempt.number + 1
+    fill(grid, worlds, w, again[i], attempt.row, number, attempt.end, attempt.enqueue, is_cut)
+    return n_again + 1
 
 
 @njit(cache=True)
@@ -197,7 +224,7 @@ def join(grid, worlds, plans, w, part, row, plan, count):
         if plan[i].number > 0:
             return STALE, 0, 0
         i -= 1
-    fill(grid, worlds, w, pending[0], row, 0, ready, -np.inf)
+    fill(grid, worlds, w, pending[0], row, 0, ready, -np.inf, False)
     n_pending = 1
     for i in range(first, n):
         if plan[i].before <= ready:  # else it follows a failure that pends itself
@@ -210,38 +237,68 @@ def join(grid, worlds, plans, w, part, row, plan, count):
 def work_off(grid, worlds, plans, w, part, s, plan, first, n_pending, n_again):
     """Start what pends, in order; returns the attempts planned, STALE where that cannot be done."""
     pending, again, busy = plans.pending[part], plans.again[part], plans.busy[part]
-    last, n_busy, free = settled(plan, first, busy, grid.sites[s].cores)
-    end_of_plan = next_outage(worlds, w, s)
+    cores = grid.sites[s].cores
+    last, n_busy, free = settled(plan, first, busy, cores)
+    k = worlds.site[w, s].n_switches // 2 * 2
+    while switch_time(worlds, w, s, k) <= last:
+        k += 2
+    outage = switch_time(worlds, w, s, k)
     n, i = first, 0
     while i < n_pending or n_again > 0:
         if n == len(plan):
             return STALE
-        attempt = plan[n]
-        if n_again == 0 or (i < n_pending and pending[i].enqueue < again[n_again - 1].enqueue):
+        which = choose(pending, i, n_pending, again, n_again)
+        if which == STALE:
+            return STALE
+        if which == 0:
             plan[n] = pending[i]
             i += 1
         else:
-            if i < n_pending and pending[i].enqueue == again[n_again - 1].enqueue:
-                return STALE
             n_again -= 1
             plan[n] = again[n_again]
+        attempt = plan[n]
         last = max(last, attempt.enqueue)
         while free < attempt.cores:
             last = max(last, busy[0].end)
             free += busy[0].cores
             n_busy = pop_busy(busy, n_busy)
+        if last >= outage:
+            if attempt.enqueue == outage and not attempt.after_outage:
+                return STALE
+            n_busy, free = 0, cores
+            while last >= outage:
+                last = max(last, switch_time(worlds, w, s, k + 1))
+                k += 2
+                outage = switch_time(worlds, w, s, k)
+                if last == outage:
+                    return STALE
         attempt.start = last
-        attempt.end = last + attempt.length
-        if attempt.end >= end_of_plan:
+        if last + attempt.length == outage:
+            return STALE
+        n_again = settle_end(
+            grid, worlds, w, again, n_again, attempt, last + attempt.length, outage
+        )
+        if n_again == STALE:
             return STALE
         free -= attempt.cores
         n_busy = push_busy(busy, n_busy, attempt.end, attempt.cores)
-        if attempt.outcome == QUEUED and attempt.number + 1 < MAX_ATTEMPTS:
-            if not insert_again(grid, worlds, w, again, n_again, attempt):
-                return STALE
-            n_again += 1
         n += 1
     return n
+
+
+@njit(cache=True)
+def choose(pending, i, n_pending, again, n_again):
+    """Whether the next to queue is the next pending one (0) or follows a failure (1)."""
+    if n_again == 0:
+        return 0
+    if i == n_pending:
+        return 1
+    one, other = pending[i], again[n_again - 1]
+    if one.enqueue != other.enqueue:
+        return 0 if one.enqueue < other.enqueue else 1
+    if one.after_outage and other.after_outage:  # in order of placement
+        return 0 if one.row < other.row else 1
+    return STALE
 
 
 @njit(cache=True)
@@ -262,24 +319,9 @@ def settled(plan, first, busy, cores):
 
 
 @njit(cache=True)
-def next_outage(worlds, w, s):
-    n = worlds.site[w, s].n_switches
-    return worlds.switch[w, s, n] if n < worlds.switch.shape[2] else np.inf
-
-
-@njit(cache=True)
-def insert_again(grid, worlds, w, again, n_again, failed):
-    """Add the attempt that follows a failed one; the list falls by enqueue. False at a tie."""
-    if n_again == len(again):
-        return False
-    i = n_again
-    while i > 0 and again[i - 1].enqueue <= failed.end:
-        if again[i - 1].enqueue == failed.end:
-            return False
-        again[i] = again[i - 1]
-        i -= 1
-    fill(grid, worlds, w, again[i], failed.row, failed.number + 1, failed.end, failed.enqueue)
-    return True
+def switch_time(worlds, w, s, k):
+    """When switch k of the site is: outages begin at even ones and end at odd ones; s."""
+    return worlds.switch[w, s, k] if k < worlds.switch.shape[2] else np.inf
 
 
 @njit(cache=True)
@@ -291,11 +333,11 @@ def note_changes(worlds, plans, w, part, plan, first, count, row):
     placed.ready = job.end if job.state == MOVING else job.ready
     for i in range(first, count):
         attempt = plan[i]
-        is_last = attempt.outcome != QUEUED or attempt.number + 1 == MAX_ATTEMPTS
+        is_last = not attempt.fails or attempt.number + 1 == MAX_ATTEMPTS
         if attempt.row == row:
             if attempt.number == 0:
                 placed.first_start = attempt.start
-            placed.state = LOST if attempt.outcome == QUEUED else attempt.outcome
+            placed.is_lost = attempt.fails
         if is_last:
             k = placed.n_changed
             while k > 0 and changed[k - 1].row < attempt.row:
