@@ -255,9 +255,7 @@ def _draw_legend(figure) -> None:
     )  # fmt: skip
 
 
-def flights(
-    grid: Grid, worlds: Worlds, w: int, place: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def flights(grid: Grid, worlds: Worlds, w: int, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Inputs on their way: lines (n, 2, 2) from source to site, and where each is now (n, 2).
 
     Those that wait for a channel have not left yet. `place` is (S, 2).
