@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -86,7 +87,9 @@ def fit(
             train, seed=seed, budget=budget, steps=steps, progress=not quiet, checkpoint=checkpoint
         )
         model.save(out)
-        typer.echo(f"{generator}: {len(train):,} rows, {model.n_steps_:,} steps, saved in {out}")
+        if os.environ.get("RANK", "0") == "0":  # torchrun starts several of these
+            done = f"{generator}: {len(train):,} rows, {model.n_steps_:,} steps, saved in {out}"
+            typer.echo(done)
 
 
 @app.command()
@@ -125,9 +128,9 @@ def evaluate(
     import metrics
 
     with _one_sentence():
-        real = _read(train, "train.parquet")
-        unseen = _read(holdout, "test.parquet")
-        rows = _read(synthetic, "records.parquet")
+        real = _opened(train, "train.parquet")
+        unseen = _opened(holdout, "test.parquet")
+        rows = _opened(synthetic, "records.parquet")
         report = metrics.evaluate(
             real, rows, unseen, target=target, seed=seed, only=only or None, n_seeds=seeds,
             resume=resume, progress=not quiet,
@@ -242,6 +245,17 @@ def _read(path: Path, part: str):
     from pandaenv import records
 
     return records.read(path / part if path.is_dir() else path)
+
+
+def _opened(path: Path, part: str):
+    """The same, but a Parquet file too large for memory stays on disk."""
+    from metrics import judge, streaming
+    from pandaenv import schema
+
+    file = path / part if path.is_dir() else path
+    if streaming.exceeds(file, judge.IN_MEMORY):
+        return streaming.Stored(file, schema.COLUMNS)
+    return _read(path, part)
 
 
 def _write_text(path: Path, text: str) -> None:
