@@ -55,7 +55,8 @@ class PandaSiteAllocationEnv(gym.Env):
     ## Observation Space
 
     `observation="flat"`: `Box(-1, 1, (12 + 8 S + 6,), float32)`, the three blocks below one after
-    the other, sites in rows. `observation="dict"`: the blocks by name, `sites` as (S, 8). Only what
+    the other, sites in rows. `observation="dict"`: the blocks by name, `sites` as (S, 8), of which
+    Stable-Baselines3's checker says that 2-D boxes want flattening (its networks do it). Only what
     a broker knows at submission is shown; workload and final state stay hidden. f(x) stands for
     x / (1 + x), m for the mean service time (see Rewards). Everything is in [0, 1] but sines and
     cosines in [-1, 1].
