@@ -387,12 +387,14 @@ def _row(name: str, score: Score) -> dict:
 
 def text(result: dict) -> str:
     """Table I with floors, the published rows, claims and warnings, as Markdown."""
-    head = ["model", *TABLE_1, "C2ST", "closer to train", "steps", "fit s", "rows/s"]
+    attack = ["membership AUC"] if "membership AUC" in result["floor"] else []
+    head = ["model", *TABLE_1, "C2ST", "closer to train", *attack, "steps", "fit s", "rows/s"]
     keys = ["model", *head[1:-2], "fit_seconds", "sample_rows_per_s"]
     rows = [*result["rows"], result["floor"], *result["baselines"]]
     published = [row | {"model": f"{row['model']} (published)"} for row in result["published"]]
     lines = [[_cell(row, key) for key in keys] for row in [*rows, *published]]
-    parts = [_head(result), markdown(head, lines), _notes(result), _claims(result["claims"])]
+    parts = [_head(result), markdown(head, lines), _notes(result), _leads(result),
+             _claims(result["claims"])]  # fmt: skip
     return "\n".join(part for part in parts if part)
 
 
@@ -431,6 +433,16 @@ def _notes(result: dict) -> str:
     if result["config"]["target"] is None:
         notes.append("No --target was given, so diff-MLEF is left out.")
     return "".join(f"- {note}\n" for note in notes)
+
+
+def _leads(result: dict) -> str:
+    """The best model of each column, and those that its lead on these seeds does not tell apart."""
+    lines = []
+    for lead in result.get("leads", []):
+        near = [name for name, gap in lead["more"].items() if gap["low"] <= 0]
+        words = f"; not told apart from it (paired, 95 %): {', '.join(near)}" if near else ""
+        lines.append(f"- {lead['metric']}: {lead['best']}{words}\n")
+    return "Least mean over the seeds:\n\n" + "".join(lines) if lines else ""
 
 
 def _claims(found: list[dict]) -> str:
