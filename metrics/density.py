@@ -5,8 +5,9 @@ Generative Models. Alaa, van Breugel, Saveliev, van der Schaar (2022), arXiv 210
 In: train (which fixes the embedding), real rows unseen in training, synthetic rows. Out: two
 integrated scores in 0..1, 1 is best; real rows in the synthetic table's place give the floor.
 
-Embedding: a number becomes its normal score, the standard normal quantile of its mid-rank in train,
-divided by the standard deviation of these scores; a categorical becomes a one-hot vector times
+Embedding: a number becomes its normal score, the standard normal quantile of its mid-rank in train
+(straight lines between the values of train, so that no two numbers become one), divided by the
+standard deviation of these scores; a categorical becomes a one-hot vector times
 1 / sqrt(1 - sum of squared shares in train), so that each column has total variance 1. Distances
 are Euclidean. A number beyond the range of train stands at its end: how far beyond, WD and tails
 say. # DIFF: the paper learns a one-class embedding; ours is fixed, so that scores compare.
@@ -20,7 +21,11 @@ say. # DIFF: the paper learns a one-class embedding; ours is fixed, so that scor
 | IP_alpha, IR_beta | 1 - 2 integral over 0..1 of abs(P_alpha - alpha), abs(R_beta - beta) |
 
 "No farther than K real": than the K-th closest of the other real rows.
-# DIFF: K = 5 where the paper's code has 1, because real rows then score near 1 and not near 1/2.
+# DIFF: K = 5 where the authors' code has 1: honest rows reach a share 1 - 2^-K of the real ones,
+# so .97 and not .5.
+# DIFF: S_s^beta holds the share beta of all synthetic rows, as the paper says; the authors' code
+# takes the share of the rows that are closest to some real row.
+A copy of train scores like honest rows here: that is for privacy and membership to find.
 """
 
 from typing import NamedTuple
@@ -76,10 +81,14 @@ def _variance(code: np.ndarray) -> float:
 def _normal_scores(sorted_train: np.ndarray):
     """The map of a column to its normal scores, standardised on train."""
     n = sorted_train.size
+    values, count = np.unique(sorted_train, return_counts=True)
+    z = ndtri((np.cumsum(count) - count / 2) / n)
+    values, z = np.append(values, np.inf), np.append(z, z[-1])
 
-    def score(x: np.ndarray) -> np.ndarray:
-        rank = np.searchsorted(sorted_train, x) + np.searchsorted(sorted_train, x, "right")
-        return ndtri(np.clip(rank / (2 * n), 0.5 / n, 1 - 0.5 / n))
+    def score(x: np.ndarray) -> np.ndarray:  # np.interp forms slopes, which overflow
+        x = np.clip(x, values[0], values[-2])
+        i = np.searchsorted(values, x, "right") - 1
+        return z[i] + (x - values[i]) / (values[i + 1] - values[i]) * (z[i + 1] - z[i])
 
     sd = score(sorted_train).std()
     return lambda x: score(x) / (sd if sd > 0 else 1.0)

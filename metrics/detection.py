@@ -2,8 +2,9 @@
 
 In: real rows the generator never saw, and synthetic rows. Out: the area under the ROC curve of a
 gradient-boosting classifier on rows it was not trained on: 0.5 cannot tell, 1 always can.
-Source: classifier two-sample tests, Lopez-Paz & Oquab (2017, arXiv 1610.06545), with AUC in place
-of accuracy.
+Below 0.5 it falls where both tables hold the same rows, because a row's twin then carries the other
+label. Source: classifier two-sample tests, Lopez-Paz & Oquab (2017, arXiv 1610.06545), with AUC in
+place of accuracy.
 """
 
 from typing import NamedTuple

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
-from sklearn.neighbors import NearestNeighbors
+from scipy.interpolate import interp1d
+from scipy.spatial.distance import cdist
+from scipy.stats import norm, rankdata
 
 from metrics import density
 from metrics.density import LEVELS, Points, alpha_beta, embed, from_centre
@@ -20,20 +21,21 @@ def table(n, seed):
     })  # fmt: skip
 
 
+def normal_scores(values):
+    """The map to normal quantiles of mid-ranks among `values`, with straight lines between them."""
+    ranks = norm.ppf((rankdata(values) - 0.5) / len(values))
+    line = interp1d(*np.unique(np.array([values, ranks], float), axis=1))
+    return lambda x: line(np.clip(x, values.min(), values.max()))
+
+
 def written_out(train, *tables):
     """The embedding as a plain matrix with one-hot columns."""
     out = []
     for t in tables:
         parts = []
         for name in ("x", "k"):
-            values = np.sort(train[name].to_numpy())
-
-            def z(v, values=values):
-                mid = [(np.sum(values < a) + np.sum(values <= a)) / 2 / len(values) for a in v]
-                end = 0.5 / len(values)
-                return norm.ppf(np.clip(mid, end, 1 - end))
-
-            parts.append(z(t[name]) / z(values).std())
+            z = normal_scores(train[name])
+            parts.append(z(t[name]) / z(train[name]).std())
         for name in ("site", "done"):
             share = train[name].value_counts(normalize=True)
             size = 1 / np.sqrt(1 - np.sum(share**2))
@@ -47,8 +49,8 @@ def test_distances_and_centres_are_those_of_the_matrix_written_out():
     p, q = embed(train, a, b)
     m, n = written_out(train, a, b)
     np.testing.assert_allclose(from_centre(p, q), np.linalg.norm(m - n.mean(0), axis=1), atol=1e-9)
-    nearest = NearestNeighbors(n_neighbors=3, algorithm="brute").fit(n).kneighbors(m)[0]
-    np.testing.assert_allclose(q.index().query(p.numbers, p.codes, k=3)[0], nearest, atol=1e-6)
+    nearest = np.sort(cdist(m, n), axis=1)[:, :3]
+    np.testing.assert_allclose(q.index().query(p.numbers, p.codes, k=3)[0], nearest, atol=1e-9)
 
 
 def test_curves_agree_with_a_plain_restatement():
@@ -57,14 +59,32 @@ def test_curves_agree_with_a_plain_restatement():
     r, s = embed(train, a, b)
     radius = np.quantile(np.linalg.norm(m - m.mean(0), axis=1), LEVELS)
     out = np.linalg.norm(n - m.mean(0), axis=1)
-    np.testing.assert_allclose(density.precision(r, s), [(out <= x).mean() for x in radius])
-    own = np.sort(np.linalg.norm(m[:, None] - m[None], axis=2), axis=1)[:, density.K]
-    across = np.linalg.norm(m[:, None] - n[None], axis=2)
+    precision = [(out <= x).mean() for x in radius]
+    np.testing.assert_allclose(density.precision(r, s), precision, atol=1e-12)
+    own, across = (np.round(cdist(m, x), 12) for x in (m, n))  # rows at one distance stay there
     centre = np.linalg.norm(n - n.mean(0), axis=1)
-    closest = across.argmin(axis=1)
-    reached = across.min(axis=1) <= own + 1e-12
-    curve = [np.mean(reached & (centre[closest] <= x + 1e-12)) for x in np.quantile(centre, LEVELS)]
-    np.testing.assert_allclose(density.recall(r, s), curve, atol=0.02)
+    reached = across.min(axis=1) <= np.sort(own, axis=1)[:, density.K]
+    place = centre[across.argmin(axis=1)]
+    curve = [np.mean(reached & (place <= x + 1e-12)) for x in np.quantile(centre, LEVELS)]
+    np.testing.assert_allclose(density.recall(r, s), curve, atol=1e-12)
+    expected = [1 - 2 * np.mean(np.abs(np.array(c) - LEVELS)) for c in (precision, curve)]
+    np.testing.assert_allclose(alpha_beta(train, a, b), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(("k", "expected"), [(1, 0.5), (5, 1 - 2**-5)])
+def test_honest_rows_reach_the_share_of_real_rows_that_k_says(monkeypatch, k, expected):
+    """Real and synthetic rows are as likely to be the next closest: K real ones first is 2^-K."""
+    monkeypatch.setattr(density, "K", k)
+    columns = ["x", "k"]
+    train, real, made = (table(n, s)[columns] for n, s in ((2_000, 30), (1_500, 31), (1_500, 32)))
+    reached = density.recall(*embed(train, real, made))[-1]
+    assert reached == pytest.approx(expected, abs=0.05)
+
+
+def test_a_train_copy_is_not_for_these_two_to_catch():
+    train, real = table(1_500, 33), table(700, 34)
+    copy, honest = (alpha_beta(train, real, made) for made in (train[:700], table(700, 35)))
+    np.testing.assert_allclose(copy, honest, atol=0.08)
 
 
 def test_real_rows_score_near_one():

@@ -3,10 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial.distance import cdist
+from sklearn.metrics import roc_auc_score
 
+import generators
 from metrics import evaluate, membership
 from metrics.bootstrap import auc_interval
 from metrics.detection import auc
+from tests.test_density import normal_scores
 
 
 def table(n, seed):
@@ -115,3 +119,80 @@ def test_rows_of_one_day_widen_the_interval():
     score = rng.normal(size=20)[day] * (2 * y - 1) + 0.1 * rng.normal(size=1000)
     by_day, by_row = (auc_interval(y, score, b) for b in (day, np.arange(1000)))
     assert by_day[1] - by_day[0] > 2 * (by_row[1] - by_row[0])
+
+
+def test_the_attacks_are_those_of_brute_force():
+    members, others, reference = (table(n, s) for n, s in ((60, 7), (60, 8), (90, 9)))
+    made = pd.concat([members[:20], table(50, 10)], ignore_index=True)
+    asked = pd.concat([members, others], ignore_index=True)
+    points = {name: one_hot(reference, t) for name, t in
+              (("asked", asked), ("made", made), ("reference", reference))}  # fmt: skip
+    near, far = (cdist(points["asked"], points[name]).min(axis=1) for name in ("made", "reference"))
+    y = np.repeat([1, 0], 60)
+    values = membership.attack(members, others, made, reference).values()
+    ratio = far / np.maximum(near, 1e-9)
+    assert values["membership AUC"] == pytest.approx(roc_auc_score(y, ratio), abs=1e-9)
+    assert values["membership AUC distance"] == pytest.approx(roc_auc_score(y, -near), abs=1e-9)
+
+
+def one_hot(base, frame):
+    """The embedding of `metrics.density` as a plain matrix."""
+    out = []
+    for name in ("creationtime", "bytes", "workload"):
+        score = normal_scores(base[name])
+        out.append(score(frame[name]) / score(base[name]).std())
+    share = base["site"].value_counts(normalize=True)
+    size = 1 / np.sqrt(1 - np.sum(share**2))
+    return np.column_stack(out + [size * (frame["site"] == v) for v in share.index])
+
+
+def test_a_model_of_disjoint_rows_gives_nobody_away_and_one_of_train_does():
+    """SMOTE mixes neighbouring records: of all models the one that leans on them most."""
+    holdout = table(1_600, 11)
+    found = {}
+    for name, rows in (("train", TRAIN), ("others", table(1_500, 12))):
+        made = generators.make("smote").fit(rows, seed=0).sample(1_500, seed=0)
+        found[name] = evaluate(TRAIN, made, holdout, only=["membership"], target=None).synthetic
+    low, high = found["others"].interval["membership AUC"]
+    assert low < 0.5 < high and abs(found["others"].values["membership AUC"] - 0.5) < 0.05
+    assert found["train"].interval["membership AUC"][0] > 0.55
+
+
+@pytest.mark.parametrize("names", [["site"], ["bytes"], ["bytes", "workload"], ["site", "done"]])
+def test_tables_of_one_kind_are_attacked(names):
+    tables = [table(n, s).assign(done=np.arange(n) % 3 == 0)[names]
+              for n, s in ((300, 13), (200, 14), (400, 15))]  # fmt: skip
+    found = evaluate(*tables, only=["membership"], target=None, n_seeds=1)
+    for score in (found.synthetic, found.floor):
+        assert abs(score.values["membership AUC"] - 0.5) < 0.15
+        low, high = score.interval["membership AUC"]
+        assert low <= high
+
+
+@pytest.mark.parametrize("n", [3, 8, 30])
+def test_small_tables_are_attacked_with_a_wide_interval(n):
+    train = table(n, 16)
+    found = evaluate(train, train, table(4 * n, 17), only=["membership"], target=None, n_seeds=1)
+    low, high = found.floor.interval["membership AUC"]
+    assert 0 <= low <= found.floor.values["membership AUC"] <= high <= 1
+    assert found.synthetic.values["membership AUC"] > 0.75
+
+
+def test_records_that_train_holds_many_times_are_found_like_others():
+    train = pd.concat([TRAIN[:300]] * 5, ignore_index=True)
+    found = attacked_in(train, train)
+    assert found["membership AUC"] > 0.99
+    honest = attacked_in(train, table(1_500, 18))
+    assert abs(honest["membership AUC"] - 0.5) < 0.05
+
+
+def attacked_in(train, synthetic):
+    members, others, reference = membership.cast(train, table(3_000, 19), seed=0)
+    return membership.attack(members, others, synthetic, reference).values()
+
+
+def test_a_copy_of_one_number_is_found_between_the_values_of_the_reference():
+    names = ["bytes"]
+    members, others, reference = membership.cast(TRAIN[names], table(3_000, 20)[names], seed=0)
+    found = membership.attack(members, others, TRAIN[names], reference[:100]).values()
+    assert found["membership AUC"] > 0.9
