@@ -7,12 +7,14 @@ disk (`OnDisk`, made by `metrics.streaming`): what is read column by column or i
 both.
 """
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
+
+LARGEST = 1e300  # numbers beyond it leave no room for a sum over the rows
 
 
 class Coded(NamedTuple):
@@ -76,16 +78,30 @@ def check_column(column: pd.Series, what: str, start: int = 0) -> None:
             f"{what}: column {column.name!r} has dtype {column.dtype}; "
             "give times as numbers, for example days since the first"
         )
+    if column.dtype == object:
+        _check_objects(column, what, start)
     bad, word = column.isna().to_numpy(), "missing"
     if not bad.any() and is_numerical(column):
         if types.is_complex_dtype(column.dtype):
             raise ValueError(f"{what}: column {column.name!r} is complex; only reals are scored")
-        bad, word = ~np.isfinite(column.to_numpy(np.float64)), "infinite"
+        size = np.abs(column.to_numpy(np.float64))
+        bad, word = np.isinf(size), "infinite"
+        if not bad.any():
+            bad, word = size > LARGEST, f"beyond {LARGEST:g} in size"
     if bad.any():
         raise ValueError(
             f"{what}: column {column.name!r}: {bad.sum()} of {len(bad)} values are {word}, "
             f"e.g. row {start + int(np.argmax(bad))}"
         )
+
+
+def _check_objects(column: pd.Series, what: str, start: int) -> None:
+    for row, value in enumerate(column, start):
+        if not isinstance(value, Hashable):
+            raise ValueError(
+                f"{what}: column {column.name!r} must hold single values, "
+                f"got a {type(value).__name__} in row {row}"
+            )
 
 
 def aligned(train: pd.DataFrame, other: pd.DataFrame, what: str) -> pd.DataFrame:

@@ -17,11 +17,12 @@ import pandas as pd
 from metrics import columns
 
 FEW = 10_000  # rows below which threads wait for each other longer than they work
+LARGEST = 1e38  # CatBoost holds a target as float32
 LEAST = 1e-6  # probability below which a log loss does not grow
 TRANSFORMS = {  # name: (function, whether a value is in its domain)
     "ln": (np.log, lambda y: y > 0),
     "log1p": (np.log1p, lambda y: y >= 0),
-    "identity": (np.asarray, np.isfinite),
+    "identity": (np.asarray, lambda y: np.abs(y) <= LARGEST),
 }
 
 
@@ -64,13 +65,21 @@ def diff_mlef(
 
 
 def transform_for(train: pd.DataFrame, test: pd.DataFrame, target: str) -> str:
-    """"ln" where the real target is positive, "log1p" where it may be zero, else "identity"."""
+    """"ln" where the real target is positive, "log1p" where it may be zero, else "identity".
+
+    A few zeros must not turn a heavy tail into squares of its raw unit, hence log1p.
+    """
     numerical = columns.split(train)[0]
     if target not in numerical:
         raise ValueError(f"target must be a numerical column, got {target!r}; known: {numerical}")
     low = min(train[target].min(), test[target].min())
     if low > 0:
         return "ln"
+    if low < 0 and max(np.abs(t[target].to_numpy(float)).max() for t in (train, test)) > LARGEST:
+        raise ValueError(
+            f"a target with negative values must stay below {LARGEST:g} in size, "
+            f"column {target!r} does not"
+        )
     return "log1p" if low == 0 else "identity"
 
 
@@ -85,7 +94,7 @@ def mlef(
 ) -> float:
     """MSE of the transformed target on `test` by a regressor trained on `table`.
 
-    A synthetic target outside the domain of the transform is raised to the smallest value in test.
+    A synthetic target outside the domain of the transform is set to the smallest value in test.
     """
     test = columns.aligned(columns.check(table, "table"), test, "test")
     known = columns.levels(table, test)

@@ -11,6 +11,8 @@ import math
 import os
 import tempfile
 from dataclasses import asdict
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,8 @@ import pandas as pd
 from metrics import columns
 from metrics.report import Score, plain
 
-FORM = 1  # raised when a definition changes, so that no old number is taken for a new one
+LIBRARIES = ("numpy", "pandas", "scikit-learn", "catboost")  # another version, another number
+FORM = 2  # raised when a definition changes, so that no old number is taken for a new one
 
 
 class Finished:
@@ -28,7 +31,7 @@ class Finished:
     def __init__(self, folder: Path | str | None, *settings):
         self.folder = None if folder is None else Path(folder)
         if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            _make(self.folder)
             self.settings = [digest(s) if _is_table(s) else s for s in settings]
 
     def __bool__(self) -> bool:
@@ -50,10 +53,26 @@ class Finished:
         return bool(self) and self._path(group, table).is_file()
 
     def _path(self, group: str, table) -> Path:
-        versions = [FORM, np.__version__, pd.__version__]
+        versions = [FORM, *(version(library) for library in LIBRARIES)]
         key = json.dumps([group, table, self.settings, versions], default=str)
         name = "".join(c if c.isalnum() else "-" for c in group)
         return self.folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ValueError(
+            f"resume must be a folder that can be written, got {folder}: {error.strerror}"
+        ) from error
+
+
+@cache
+def version(library: str) -> str:
+    """The installed version of a library."""
+    return metadata.version(library)
 
 
 def _is_table(value) -> bool:
@@ -88,20 +107,25 @@ def _to_text(score: Score) -> str:
 def _read(path: Path) -> Score | None:
     """None for a file that is not there or not whole."""
     try:
-        held = json.loads(path.read_text())
-        score = Score({k: math.nan if v is None else v for k, v in held["values"].items()})
-    except (OSError, ValueError, KeyError):
+        return _score(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    score.spread = {k: math.nan if v is None else v for k, v in held["spread"].items()}
-    score.interval = {k: tuple(v) for k, v in held["interval"].items()}
-    score.columns = {
-        k: {c: math.nan if v is None else v for c, v in column.items()}
-        for k, column in held["columns"].items()
+
+
+def _score(held: dict) -> Score:
+    score = Score(_numbers(held["values"]), _numbers(held["spread"]))
+    score.interval = {
+        k: tuple(math.nan if v is None else v for v in ends) for k, ends in held["interval"].items()
     }
+    score.columns = {k: _numbers(column) for k, column in held["columns"].items()}
     if held["association"]:
         names = held["association"]["names"]
         score.association = pd.DataFrame(held["association"]["values"], names, names)
     return score
+
+
+def _numbers(held: dict) -> dict[str, float]:
+    return {name: math.nan if value is None else value for name, value in held.items()}
 
 
 def _write(path: Path, text: str) -> None:

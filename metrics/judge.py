@@ -10,9 +10,10 @@ from `in_memory` rows drawn with the seed, and the report's `sizes` say so.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 from functools import cached_property, partial
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ from metrics.report import Report, Score
 
 Table = pd.DataFrame | Path | str  # a path is that of a Parquet file
 IN_MEMORY = 2_000_000  # rows
+MAX_SEED = 2**32  # of scikit-learn
 BAR = "{desc}: {percentage:3.0f}% |{bar}| {elapsed}, about {remaining} left"
 
 PAPER = efficacy.Regressor()
@@ -116,9 +118,7 @@ class Judge:
         in_memory: int = IN_MEMORY,
         resume: Path | str | None = None,
     ):
-        for name, value in (("n_seeds", n_seeds), ("in_memory", in_memory)):
-            if value < 1:
-                raise ValueError(f"{name} must be positive, got {name}={value}")
+        _check_settings(n_seeds, in_memory, seed, regressor, classifier)
         train, holdout = (streaming.opened(t, in_memory, what)
                           for t, what in ((train, "train"), (holdout, "holdout")))  # fmt: skip
         self.train = columns.check(train, "train")
@@ -286,6 +286,20 @@ class Judge:
         return self.train_rows.iloc[order[:n]]
 
 
+def _check_settings(n_seeds, in_memory, seed, regressor, classifier) -> None:
+    for name, value in (("n_seeds", n_seeds), ("in_memory", in_memory)):
+        if not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{name} must be a positive whole number, got {name}={value!r}")
+    if not isinstance(seed, Integral) or not 0 <= seed <= MAX_SEED - n_seeds:
+        raise ValueError(
+            f"seed must be a whole number in 0..2**32 - n_seeds, got seed={seed!r}"
+        )
+    for name, value, kind in (("regressor", regressor, efficacy.Regressor),
+                              ("classifier", classifier, efficacy.Classifier)):  # fmt: skip
+        if not isinstance(value, kind):
+            raise ValueError(f"{name} must be an efficacy.{kind.__name__}, got {value!r}")
+
+
 def _groups(only, train, target: str | None, labels: tuple[str, ...]) -> tuple[str, ...]:
     """The groups to measure; those that make no sense for the table are left out by default."""
     only = (only,) if isinstance(only, str) else only
@@ -299,12 +313,18 @@ def _groups(only, train, target: str | None, labels: tuple[str, ...]) -> tuple[s
         temporal.check_days(train)
     if "MLE" in wanted and not labels:
         raise ValueError("MLE needs labels, categorical columns to predict, got none")
+    if target is not None and not isinstance(target, Hashable):
+        raise ValueError(f"target must be one column name, got {target!r}")
     if target in train.columns and not columns.is_numerical(train.dtypes[target]):
         raise ValueError(
             f"target must be a numerical column, got {target!r}; "
             f"classifiers take labels=[{target!r}]"
         )
-    return tuple(g for g in GROUPS if g in wanted and (target is not None or "MLEF" not in g))
+    out = tuple(g for g in GROUPS if g in wanted and (target is not None or "MLEF" not in g))
+    if not out:
+        raise ValueError(f"only must leave a group to measure, got {list(wanted)} and "
+                         f"target={target!r}; known: {', '.join(GROUPS)}")  # fmt: skip
+    return out
 
 
 def _labels(train, labels: Iterable[str] | None) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ def numerical(train: pd.DataFrame, synthetic: pd.DataFrame) -> pd.DataFrame:
 def _wd_row(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
     w = w1_sorted(x, y)
     spread = x[-1] - x[0]
-    sd = x.std() if spread > 0 else 0.0
+    sd = spread * (x / spread).std() if spread > 0 else 0.0  # squares of 1e300 would overflow
     return w / (spread or 1.0), w / (sd or 1.0), w1_sorted(_log(x), _log(y))
 
 
@@ -68,16 +68,17 @@ def w1_sorted(x, y):
     """
     i = j = 0
     area = 0.0
+    share = 1.0 / (x.size * y.size)
     before = min(x[0], y[0])
     while i < x.size or j < y.size:
         here = x[i] if j == y.size or (i < x.size and x[i] <= y[j]) else y[j]
-        area += abs(i * y.size - j * x.size) * (here - before)
+        area += abs(i * y.size - j * x.size) * share * (here - before)
         before = here
         while i < x.size and x[i] == here:
             i += 1
         while j < y.size and y[j] == here:
             j += 1
-    return area / (x.size * y.size)
+    return area
 
 
 def categorical(train: pd.DataFrame, synthetic: pd.DataFrame) -> pd.DataFrame:

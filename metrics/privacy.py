@@ -14,6 +14,8 @@ import pandas as pd
 from metrics import columns
 from metrics.neighbours import NeighbourIndex
 
+FAR = 1e100  # ranges of train beyond which a number is no farther: its square is a float64
+
 
 class Closest:
     """A real table as a searchable index, built once and asked by many tables.
@@ -34,7 +36,9 @@ class Closest:
 
     def _arrays(self, table: pd.DataFrame) -> columns.Coded:
         data = columns.encode(table, self._levels)
-        return columns.Coded(data.numbers / self.scale, data.codes)
+        with np.errstate(over="ignore"):
+            numbers = np.clip(data.numbers / self.scale, -FAR, FAR)
+        return columns.Coded(numbers, data.codes)
 
 
 def ranges(table: pd.DataFrame) -> np.ndarray:

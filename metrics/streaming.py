@@ -5,6 +5,7 @@ names, dtypes, length, one column, batches of rows, a selection of rows. In memo
 row group, one column (two for the pairs of tails and temporal), and 8 bytes a row for a selection.
 """
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,8 +30,13 @@ class Stored(columns.OnDisk):
 
     def __init__(self, path: Path | str, names: list | None = None, rows=None):
         self.path, self.rows = Path(path), rows
+        self._state = _state(self.path)
         self._schema, self._file_rows, self._words = _described(self.path)
         self.names = list(_columns(self._schema) if names is None else names)
+        missing = [name for name in self.names if name not in self._schema.names]
+        if missing:
+            raise ValueError(f"{self.path.name} must have the columns {self.names}, "
+                             f"got missing {missing}")  # fmt: skip
         self._checked = False
 
     def __len__(self) -> int:
@@ -61,8 +67,8 @@ class Stored(columns.OnDisk):
         return self._like(self.names, at if self.rows is None else self.rows[at])
 
     def _like(self, names, rows) -> "Stored":
-        other = Stored(self.path, names, rows)
-        other._checked = self._checked
+        other = copy.copy(self)
+        other.names, other.rows = list(names), rows
         return other
 
     def batches(self) -> Iterator[pd.DataFrame]:
@@ -102,6 +108,14 @@ class Stored(columns.OnDisk):
 
     def _arrow(self, names: list) -> Iterator[pa.Table]:
         """Selected rows of each row group."""
+        if _state(self.path) != self._state:
+            raise ValueError(f"{self.path.name} must not change while it is scored, but it did")
+        try:
+            yield from self._groups(names)
+        except (OSError, pa.ArrowException) as error:
+            raise _unreadable(self.path, error) from error
+
+    def _groups(self, names: list) -> Iterator[pa.Table]:
         wanted = None if self.rows is None else np.sort(self.rows)
         with pq.ParquetFile(self.path, read_dictionary=self._words) as file:
             start = 0
@@ -126,12 +140,32 @@ def _described(path: Path) -> tuple[pa.Schema, int, list[str]]:
                  or pa.types.is_large_string(f.type)]  # fmt: skip
         with pq.ParquetFile(path, read_dictionary=words) as file:
             return file.schema_arrow, n, words
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ValueError(f"{path.name}: no readable Parquet table: {_first(error)}") from error
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from error
 
 
-def _first(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _unreadable(path: Path, error: Exception) -> ValueError:
+    why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return ValueError(f"{path.name}: no readable Parquet table: {why}")
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """What changes with the file; None where it is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def exceeds(path: Path, most: int) -> bool:
+    """Whether a file is Parquet with more than `most` rows."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        if file.read(4) != b"PAR1":
+            return False
+    return len(Stored(path)) > most
 
 
 def _columns(schema: pa.Schema) -> list[str]:

@@ -126,7 +126,7 @@ def site_weeks(t: np.ndarray, site, u: np.ndarray, other) -> float:
         return float("nan")
     known = columns.levels(site.to_frame(), other.to_frame())
     code = np.concatenate([columns.encode(s.to_frame(), known).codes[:, 0] for s in (site, other)])
-    week = np.floor(np.concatenate([t, u]) / 7).astype(np.int64)
-    pair = np.unique((week - week.min()) * len(known[0]) + code, return_inverse=True)[1]
+    week = np.unique(np.floor(np.concatenate([t, u]) / 7), return_inverse=True)[1]
+    pair = np.unique(week * len(known[0]) + code, return_inverse=True)[1]
     count = [np.bincount(part, minlength=pair.max() + 1) for part in np.split(pair, [len(t)])]
     return jsd_counts(*count)

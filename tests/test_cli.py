@@ -120,3 +120,23 @@ def test_help_loads_no_heavy_library():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert not set(loaded.stdout.split()) & {"torch", "pandas", "numba", "duckdb", "sklearn"}
+
+
+def test_evaluate_leaves_parquet_beyond_memory_on_disk(ingested, tmp_path, monkeypatch):
+    folder, _ = ingested
+    words = ["evaluate", folder, folder / "test.parquet", folder / "test.parquet", "--quiet"]
+    words += ["--seeds", 1, "--only", "WD", "--only", "JSD", "--only", "DCR"]
+    code, whole, err = run(*words)
+    assert code == 0, err
+    from metrics import judge
+
+    monkeypatch.setattr(judge, "IN_MEMORY", 100)  # train has 160 rows, test 40
+    read, seen = cli._read, []
+    monkeypatch.setattr(cli, "_read", lambda path, part: seen.append(part) or read(path, part))
+    code, partly, err = run(*words)
+    assert (code, partly) == (0, whole), err
+    assert seen == ["test.parquet", "records.parquet"]
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 and no more")
+    words[1] = tmp_path / "t.parquet"
+    code, _, err = run(*words)
+    assert code == 1 and "t.parquet: no readable Parquet table" in err and err.count("\n") == 1

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
 from metrics import c2st
@@ -54,3 +55,18 @@ def test_tables_of_one_kind_of_column_are_scored():
 
 def test_fewer_rows_than_folds_are_undefined():
     assert np.isnan(c2st(table(4, 11), table(50, 12)))
+
+
+def test_it_is_the_mean_area_of_that_classifier_over_the_folds():
+    real, fake = (t[["x", "y"]] for t in (table(150, 13), table(150, 14)))
+    x = np.vstack([real, fake + 0.3])
+    y = np.repeat([0, 1], 150)
+    rng = np.random.default_rng(4)
+    fold = np.concatenate([rng.permutation(150) % 3, rng.permutation(150) % 3])
+    areas = []
+    for f in range(3):
+        model = HistGradientBoostingClassifier(early_stopping=False, random_state=4)
+        model.fit(x[fold != f], y[fold != f])
+        areas.append(roc_auc_score(y[fold == f], model.predict_proba(x[fold == f])[:, 1]))
+    found = c2st(real, fake + 0.3, seed=4, n_folds=3)
+    assert found == pytest.approx(np.mean(areas), abs=1e-9)

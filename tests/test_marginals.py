@@ -129,3 +129,13 @@ def test_what_cannot_be_scored_is_refused_in_one_sentence(score, spoil, message)
     with pytest.raises(ValueError, match=message) as error:
         score(train, spoil(train))
     assert "\n" not in str(error.value)
+
+
+def test_large_values_and_many_rows_do_not_overflow():
+    rng = np.random.default_rng(6)
+    x, y = rng.normal(size=30_000), rng.normal(size=30_000) + 0.1
+    small, large = (marginals.w1(x * s, y * s) / s for s in (1.0, 2.0**990))
+    assert large == pytest.approx(small, rel=1e-12)
+    frames = [pd.DataFrame({"x": v * 2.0**990}) for v in (x, y)]
+    by_column = marginals.numerical(*frames).loc["x"]
+    assert by_column["WD/sd"] == pytest.approx(small / x.std(), rel=1e-9)

@@ -1,9 +1,11 @@
 """metrics.privacy: distances as scikit-learn's, copies caught, intervals that cover."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.neighbors import NearestNeighbors
+from scipy.spatial.distance import cdist
 
 from metrics import dcr
 from metrics.bootstrap import block_interval
@@ -19,8 +21,8 @@ def table(n, seed, shift=0.0):
     })  # fmt: skip
 
 
-def slow_dcr(train, synthetic):
-    """Euclid's nearest in coordinates where a mismatch of categories moves two by the root of ½."""
+def slow_distances(train, synthetic):
+    """Euclid's distances where a mismatch of categories moves two coordinates by the root of ½."""
     both = pd.concat([train, synthetic]).astype({"site": str})
     numbers = both[["creationtime", "bytes"]]
     first = numbers.iloc[: len(train)]
@@ -28,13 +30,33 @@ def slow_dcr(train, synthetic):
         (both[c] == v) * np.sqrt(0.5) for c in ("site", "status") for v in sorted(set(both[c]))
     ]
     points = np.column_stack([numbers / (first.max() - first.min()), *words])
-    search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(points[: len(train)])
-    return search.kneighbors(points[len(train) :])[0][:, 0]
+    return np.sort(cdist(points[len(train) :], points[: len(train)]), axis=1)
 
 
-def test_dcr_equals_scikit_learns_brute_force():
+def test_dcr_and_the_ratio_equal_scipys_brute_force():
     train, synthetic = table(800, 0), table(300, 1)
-    np.testing.assert_allclose(dcr(train, synthetic), slow_dcr(train, synthetic), atol=1e-7)
+    expected = slow_distances(train, synthetic)
+    np.testing.assert_allclose(dcr(train, synthetic), expected[:, 0], rtol=1e-9)
+    ratio = nndr(Closest(train).distance(synthetic, k=2))
+    np.testing.assert_allclose(ratio, expected[:, 0] / expected[:, 1], rtol=1e-9)
+
+
+def test_the_nearer_side_is_that_of_brute_force():
+    train, synthetic, holdout = table(200, 20), table(150, 21), table(200, 22)
+    near, far = (slow_nearest(t, synthetic, train) for t in (train, holdout))
+    expected = np.where(near < far, 1.0, np.where(near > far, 0.0, 0.5))
+    np.testing.assert_array_equal(closer_to_train(train, synthetic, holdout), expected)
+
+
+def slow_nearest(real, synthetic, train):
+    """Closest rows of a table, scaled by the ranges of train."""
+    total = np.zeros((len(synthetic), len(real)))
+    for name in ("creationtime", "bytes"):
+        delta = synthetic[name].to_numpy()[:, None] - real[name].to_numpy()[None]
+        total += (delta / np.ptp(train[name])) ** 2
+    for name in ("site", "status"):
+        total += synthetic[name].to_numpy(str)[:, None] != real[name].to_numpy(str)[None]
+    return np.sqrt(total.min(axis=1))
 
 
 def test_dcr_by_hand():
@@ -114,18 +136,18 @@ def test_the_ratio_of_the_two_nearest_by_hand():
     np.testing.assert_array_equal(nndr(nearest), [0.5, 0.0, 1.0, np.nan])
 
 
-def test_the_ratio_equals_scikit_learns_brute_force():
-    train, synthetic = table(600, 16), table(200, 17)
-    numbers = [t[["creationtime", "bytes"]] / ranges(train) for t in (train, synthetic)]
-    search = NearestNeighbors(n_neighbors=2, algorithm="brute").fit(numbers[0].to_numpy())
-    expected = search.kneighbors(numbers[1].to_numpy())[0]
-    names = ["creationtime", "bytes"]
-    ours = nndr(Closest(train[names]).distance(synthetic[names], k=2))
-    np.testing.assert_allclose(ours, expected[:, 0] / expected[:, 1], rtol=1e-6)
-
-
 def test_a_copy_has_ratio_zero_and_an_honest_row_has_not():
     train = table(800, 18)
     index = Closest(train)
     assert nndr(index.distance(train, k=2)).max() == 0
     assert 0.6 < nndr(index.distance(table(400, 19), k=2)).mean() < 0.95
+
+
+def test_many_blocks_cost_no_memory_and_keep_the_width():
+    values = np.random.default_rng(5).normal(size=60_000)
+    tracemalloc.start()
+    low, high = block_interval(values, np.arange(60_000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 300e6  # 2,000 drawings of 60,000 blocks would be 960 MB
+    assert high - low == pytest.approx(2 * 1.96 / np.sqrt(60_000), rel=0.08)

@@ -132,8 +132,27 @@ def test_tiny_tables_are_scored():
         ((table(9, 0), table(9, 1), table(9, 2)), {"labels": ["bytes"], "only": ["MLE"]},
          "labels must be categorical columns, got 'bytes'"),
         ((table(9, 0), table(9, 1), table(9, 2)), {"only": ["MLE"]}, "MLE needs labels"),
-        ((table(9, 0), table(9, 1), table(9, 2)), {"n_seeds": 0}, "n_seeds must be positive, got"),
-        ((table(9, 0), table(9, 1), table(9, 2)), {"in_memory": 0}, "in_memory must be positive"),
+        ((table(9, 0), table(9, 1), table(9, 2)), {"n_seeds": 0}, "n_seeds must be a positive"),
+        ((table(9, 0), table(9, 1), table(9, 2)), {"in_memory": 0}, "in_memory must be a"),
+        ((table(9, 0), table(9, 1), table(9, 2)), {"n_seeds": "3"}, "n_seeds must be a positive"),
+        ((table(9, 0), table(9, 1), table(9, 2)), {"n_seeds": 1.5}, "n_seeds must be a positive"),
+        ((table(9, 0), table(9, 1), table(9, 2)), {"seed": -1}, "seed must be a whole number in 0"),
+        ((table(9, 0), table(9, 1), table(9, 2)), {"seed": 2**32}, "seed must be a whole number"),
+        ((table(9, 0), table(9, 1), table(9, 2)), {"seed": 0.5}, "seed must be a whole number"),
+        ((table(9, 0), table(9, 1), table(9, 2)), {"target": ["workload"]}, "one column name"),
+        ((table(9, 0), table(9, 1), table(9, 2)), {"regressor": None}, "regressor must be an eff"),
+        ((table(9, 0), table(9, 1), table(9, 2)), {"only": []}, "only must leave a group to"),
+        ((table(9, 0), table(9, 1), table(9, 2)), {"only": ["diff-MLEF"], "target": None},
+         "only must leave a group to measure"),
+        ((table(9, 0), table(9, 1).assign(bytes=2e300), table(9, 2)), {},
+         r"column 'bytes': 9 of 9 values are beyond 1e\+300 in size, e.g. row 0"),
+        ((table(9, 0).assign(workload=-1e39), table(9, 1), table(9, 2)), {},
+         r"target with negative values must stay below 1e\+38 in size, column 'workload' does"),
+        ((table(9, 0), table(9, 1).assign(site=[[1]] * 9), table(9, 2)), {},
+         "synthetic: column 'site' must hold single values, got a list in row 0"),
+        ((table(9, 0).assign(creationtime=pd.Timestamp("2024-01-01")), table(9, 1), table(9, 2)),
+         {}, "train: column 'creationtime' has dtype datetime64"),
+        ((table(9, 0), table(9, 1).assign(bytes="x"), table(9, 2)), {}, "'bytes' must be of one"),
         ((table(9, 0), table(9, 1), table(9, 2)), {"only": "YY"}, "unknown metric 'YY'"),
         ((table(9, 0), table(9, 1), table(1, 2)), {}, "holdout must have at least 2 rows"),
         ((table(9, 0), table(0, 1), table(9, 2)), {}, "synthetic must have at least one row"),
@@ -185,3 +204,57 @@ def test_the_docs_hold_the_table_as_it_is():
 
 def test_everything_exported_is_there():
     assert all(hasattr(metrics, name) for name in metrics.__all__)
+
+
+ODD = {  # name: what is done to train, synthetic and holdout alike, or to the synthetic table
+    "constants": (lambda t: t.assign(bytes=5, workload=2.0, site="x", creationtime=1.0), None),
+    "one category a row": (lambda t: t.assign(site=[f"{x}" for x in t["bytes"]]), None),
+    "1e300": (lambda t: t.assign(bytes=1e289 * t["bytes"], creationtime=1e298 * t["creationtime"]),
+              None),
+    "1e300 in the synthetic table": (None, lambda t: t.assign(bytes=1e300)),
+    "denormal": (lambda t: t.assign(bytes=t["bytes"] * 1e-320), None),
+    "the ends of int64": (lambda t: t.assign(
+        bytes=np.where(t["bytes"] > 5e8, np.iinfo(np.int64).max, np.iinfo(np.int64).min)), None),
+    "bool": (lambda t: t.assign(site=t["site"] == "BNL"), None),
+    "ordered": (lambda t: t.assign(site=t["site"].cat.as_ordered()), None),
+    "nullable": (lambda t: t.astype({"bytes": "Float64", "site": "string"}), None),
+    "one category in the synthetic table": (None, lambda t: t.assign(site="nowhere")),
+    "another order": (None, lambda t: t[t.columns[::-1]].set_axis([7] * len(t), axis=0)),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", list(ODD))
+def test_odd_tables_get_finite_numbers(name):
+    all_three, synthetic_alone = ODD[name]
+    tables = [table(n, seed) for n, seed in ((60, 40), (30, 41), (60, 42))]
+    if all_three:
+        tables = [all_three(t) for t in tables]
+    if synthetic_alone:
+        tables[1] = synthetic_alone(tables[1])
+    one_day = {"dispersion 24h", "dispersion 168h"} if name == "constants" else set()
+    expected = {"site x week JSD", "unseen pair share"} | one_day
+    found = evaluate(*tables, regressor=SMALL, n_seeds=1)
+    for score in (found.synthetic, found.floor):
+        assert {k for k, v in score.values.items() if not np.isfinite(v)} <= expected
+
+
+def test_numbers_do_not_depend_on_the_unit():
+    tables = [table(n, seed) for n, seed in ((200, 43), (90, 44), (200, 45))]
+    large = [t.assign(bytes=t["bytes"] * 2.0**900) for t in tables]
+    here, there = (evaluate(*ts, only=[*QUICK, "NNDR"]).synthetic.values for ts in (tables, large))
+    for name in set(here) - {"WD log"}:
+        assert there[name] == pytest.approx(here[name], rel=1e-9), name
+
+
+def test_the_holdout_may_be_train_itself_and_its_floor_says_so():
+    found = evaluate(table(80, 46), table(40, 47), table(80, 46), only=["DCR", "membership"])
+    assert found.floor.values["exact share"] == 1 and found.floor.values["DCR"] == 0
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_few_rows_give_numbers_or_none(n):
+    few = [table(n, seed) for seed in (48, 49)]
+    for tables in ((few[0], table(30, 50), table(30, 51)), (table(30, 50), few[0], table(30, 51)),
+                   (table(30, 50), table(30, 51), table(max(n, 2), 52))):  # fmt: skip
+        json.loads(evaluate(*tables, regressor=SMALL, n_seeds=1).to_json())

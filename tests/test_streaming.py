@@ -12,7 +12,7 @@ import pytest
 from metrics import evaluate, groups, judge
 from metrics.association import association
 from metrics.finished import digest
-from metrics.streaming import Stored
+from metrics.streaming import Stored, exceeds
 
 EXACT = groups.EXACT
 
@@ -200,3 +200,65 @@ def test_progress_says_what_is_measured_and_how_long_it_still_takes(capsys):
 
 def test_every_group_has_an_expected_time():
     assert set(groups.SECONDS) == set(groups.MEASURES) and judge.IN_MEMORY > 1_319_007
+
+
+@pytest.mark.parametrize("at", [4, 100, 2_000, 9_000])
+def test_a_damaged_file_is_refused_or_read_and_a_cut_one_is_refused(tmp_path, at):
+    whole = tmp_path / "t.parquet"
+    TABLES[0].to_parquet(whole, row_group_size=500, index=False)
+    content = whole.read_bytes()
+    whole.write_bytes(content[:at] + bytes(64) + content[at + 64 :])
+    for most in (10_000, 100):  # pages carry no check sum: other numbers may be read
+        try:
+            evaluate(whole, *TABLES[1:], only=["WD", "JSD"], in_memory=most, target=None)
+        except ValueError as error:
+            assert "\n" not in str(error)
+    whole.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"t\.parquet: no readable Parquet table"):
+        evaluate(whole, *TABLES[1:], only=["WD"])
+
+
+def test_a_file_that_changes_between_calls_is_refused(tmp_path):
+    path = tmp_path / "train.parquet"
+    TABLES[0].to_parquet(path, row_group_size=500)
+    asked = judge.Judge(path, TABLES[2], only=["WD"], target=None, in_memory=100)
+    asked.report(TABLES[1])
+    TABLES[0][:2_500].to_parquet(path, row_group_size=500)
+    with pytest.raises(ValueError, match=r"train\.parquet must not change while it is scored"):
+        asked.report(TABLES[1])
+    path.unlink()
+    with pytest.raises(ValueError, match=r"train\.parquet must not change while it is scored"):
+        asked.report(TABLES[1])
+
+
+def test_a_file_without_a_column_or_with_lists_is_refused(tmp_path):
+    path = tmp_path / "t.parquet"
+    TABLES[0].to_parquet(path)
+    with pytest.raises(ValueError, match=r"t\.parquet must have the columns .* missing \['x'\]"):
+        Stored(path, ["files", "x"])
+    TABLES[0].assign(jobstatus=[[1]] * 3_000).to_parquet(path)
+    for most in (10, 10_000):
+        with pytest.raises(ValueError, match="train: column 'jobstatus' must hold single values"):
+            evaluate(path, *TABLES[1:], only=["JSD"], in_memory=most)
+
+
+def test_a_resume_folder_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "f").touch()
+    for path in (tmp_path / "f", tmp_path / "f" / "g", "/proc/nowhere"):
+        with pytest.raises(ValueError, match="resume must be a folder that can be written, got"):
+            evaluate(*TABLES, only=["WD"], target=None, resume=path)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"values": []}', '{"values": {}, "spread": 1}'])
+def test_a_strange_finished_file_is_measured_again(tmp_path, text):
+    options = {"only": ["WD"], "target": None, "resume": tmp_path}
+    first = evaluate(*TABLES, **options)
+    for path in tmp_path.glob("*.json"):
+        path.write_text(text)
+    assert evaluate(*TABLES, **options).to_json() == first.to_json()
+
+
+def test_a_large_file_is_told_from_a_small_one_and_from_no_parquet(paths, tmp_path):
+    (tmp_path / "t.csv").write_text("a,b")
+    assert exceeds(paths[0], 2_999) and not exceeds(paths[0], 3_000)
+    assert not exceeds(tmp_path / "t.csv", 0) and not exceeds(tmp_path, 0)

@@ -136,3 +136,19 @@ def test_without_sites_the_other_numbers_remain():
     found = evaluate(*tables, target=None, only=["temporal"])
     assert np.isnan(found.floor.values["site x week JSD"])
     assert np.isfinite(found.floor.values["hour JSD"])
+
+
+@pytest.mark.parametrize("h", [1, 6, 24])
+def test_dispersion_is_that_of_the_counts_written_out(h):
+    t = stream(2_000)["creationtime"].to_numpy()
+    count = np.histogram(t, np.arange(0, 42 * 24 + 1, h) / 24)[0]
+    expected = (count.var(ddof=1) / count.mean() - 1) / count.mean()
+    assert dispersion(t, h, (0.0, 42.0)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_weeks_beyond_whole_numbers_are_told_apart():
+    sites = pd.Series(["a", "b"] * 2, name="computingsite")
+    far = np.array([1e300, 1e300, 2e299, 2e299])
+    assert site_weeks(far, sites, far, sites) == 0
+    assert site_weeks(far, sites, far[::-1], sites) == 0
+    assert site_weeks(far, sites, 2 * far, sites) == pytest.approx(1)
