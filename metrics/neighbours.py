@@ -16,8 +16,9 @@ too and at worst a brute-force scan, so the whole never takes more than about tw
 Growth: near n log n where the nearest rows agree in most categories, whatever the numbers are like
 (groups of all rows, all rows equal, every category its own). With five categories a million rows
 drawn uniformly at random take about twice as long as a million job records, records with every
-column shuffled on its own about three times (`benchmarks.speed_neighbours`). The quadratic road needs a dozen
-categories or more that are as good as independent: then about 10 ns for each pair of rows.
+column shuffled on its own about three times (`benchmarks.speed_neighbours`). The quadratic road
+needs a dozen categories or more that are as good as independent: then about 10 ns for each pair of
+rows.
 
 Every bound is a float64 sum of the same terms in the same order as the cost it bounds, and rounding
 is monotone, so the distances are those of brute force to the last bit.
