@@ -15,7 +15,7 @@ from .provenance import provenance, write_json
 
 RESULTS = Path(__file__).parent / "results"
 AREAS = {
-    "env": ("env",),
+    "env": ("env", "replay"),
     "generators": ("tabddpm", "gan", "smote"),
     "metrics": ("neighbours", "metrics"),
 }  # modules benchmarks.speed_NAME, each with measure(seed) -> dict
