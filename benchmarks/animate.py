@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 import pandaenv  # noqa: F401  registers the environment
 from pandaenv import policies
+from pandaenv.rendering import COLOURS
 
 ENV_ID = "PandaSiteAllocation-v0"
 N_COLOURS = 48
@@ -49,11 +50,21 @@ def write(images: list[np.ndarray], path: Path, fps: float, width: int) -> Path:
     if path.suffix == ".webp":
         pictures[0].save(path, append_images=pictures[1:], quality=60, method=4, **lasting)
         return path
-    # one palette for all, so that what stands still costs nothing
-    palette = pictures[-1].quantize(N_COLOURS)
+    palette = _palette(pictures[-1])  # one for all, so that what stands still costs nothing
     flat = [p.quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
     flat[0].save(path, append_images=flat[1:], optimize=True, **lasting)
     return path
+
+
+def _palette(picture: Image.Image) -> Image.Image:
+    """Colours of a picture, those of small marks included."""
+    swatches = Image.new("RGB", (picture.width, 2 * picture.height), "white")
+    swatches.paste(picture, (0, 0))
+    step = picture.width // len(COLOURS)
+    for i, colour in enumerate(COLOURS.values()):
+        box = (i * step, picture.height, (i + 1) * step, 2 * picture.height)
+        swatches.paste(colour, box)
+    return swatches.quantize(N_COLOURS)
 
 
 def main(argv: list[str] | None = None) -> None:
