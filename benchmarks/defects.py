@@ -41,7 +41,7 @@ def copied(train: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.DataFram
 
 
 def jittered(train: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Train rows with every number moved by up to half a per cent: no exact copy, no new row."""
+    """Train rows with every number moved by up to half a per cent: no exact copy, nothing new."""
     rows = _draw(train, n, rng)
     for name in rows.select_dtypes("number"):
         moved = rows[name] * rng.uniform(0.995, 1.005, n)
@@ -51,10 +51,10 @@ def jittered(train: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.DataFr
 
 
 def in_blocks(honest: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Honest rows whose other columns are shuffled against the time within blocks of a week.
+    """Honest rows whose times are shuffled within each week: right weeks, wrong minutes.
 
-    Right marginals, right dependence among the others, right shares a week: bursts of rows that
-    belong together are torn apart.
+    Right marginals, right dependence among the other columns, right shares a week: bursts of rows
+    that belong together are torn apart, which only a look at whole rows can tell.
     """
     rows = _draw(honest, n, rng)
     week = (rows["creationtime"] // 7).to_numpy()
@@ -115,7 +115,7 @@ def collapsed(honest: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.Data
 
 
 def impossible(honest: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Honest rows, one in fifty with half a file."""
+    """Honest rows, one in fifty with half a file too many, in a column of whole numbers."""
     rows = _draw(honest, n, rng)
     files = rows["ninputdatafiles"].astype(float).to_numpy(copy=True)
     files[rng.random(n) < 0.02] += 0.5
@@ -220,13 +220,21 @@ def to_markdown(found: dict, result: dict) -> str:
     names = list(found["tables"])
     lines = [
         "# Planted defects against metrics", "",
+        "Does the suite see what is wrong with a table? Each table below has one known defect, "
+        "made by hand; honest rows, which have none, are the control. "
         f"Made by `{result['command']}`: {result['n_train']:,} train rows of "
         f"{result['records']:,} reference records, n = {result['n']:,}, "
-        f"{result['seeds']} random cuts. A cell says by how many floor spreads a number is worse "
-        f"than its floor (bold beyond {LIMIT:g}); the spread is the standard deviation of the "
-        "floor over the cuts. A floor that never moved makes any difference infinite (∞). "
-        "Underlined cells are the numbers meant to catch a defect. The regressor and "
-        "the classifier are small ones here, not those of Table I.", "",
+        f"{result['seeds']} random cuts into train, holdout and honest rows, every table made anew "
+        "on each. The regressor and the classifier are small ones here, not those of Table I.", "",
+        "**How to read it.** The floor is what unseen real rows get, the mean over the cuts; the "
+        "spread is its standard deviation over the cuts. A cell says how many spreads the mean of "
+        "a table lies from the floor on the worse side (on either side for numbers that are best "
+        f"at the floor), 0 where it is better. Beyond {LIMIT:g} the defect is caught (bold). ∞ "
+        "means that the floor never moved. Underlined cells are the numbers meant to catch a "
+        f"defect. {_control(far)}A zero is no miss where a number is not meant to see "
+        "a defect: a copy of train is as faithful as real rows, and the privacy numbers alone "
+        "tell it; rows six hours late keep every share, range and dependence of the other "
+        "columns.", "",
         *(f"- **{name}**: {_first_line(DEFECTS[name][0])}" for name in names if name in DEFECTS),
         "- **honest rows**: other real rows, which nothing should flag.", "",
         "| number | floor | spread | " + " | ".join(names) + " |",
@@ -238,6 +246,13 @@ def to_markdown(found: dict, result: dict) -> str:
         cells += [_cell(far[name].get(number), number, name) for name in names]
         lines.append(f"| {number} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _control(far: dict[str, dict[str, float]]) -> str:
+    """A sentence on the largest cell of the honest rows."""
+    honest = far["honest rows"]
+    name = max(honest, key=honest.get)
+    return f"The largest of the honest rows is {honest[name]:.1f} ({name}). "
 
 
 def _first_line(make) -> str:
