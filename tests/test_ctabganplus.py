@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from generators import make, training
+from generators import ctabganplus, make, training
 from generators.conditions import Conditions
 from generators.ctabganplus import (
     Adversaries,
@@ -46,7 +46,6 @@ TABLE = pd.DataFrame(
     }
 )
 SMALL = {"n_channels": 8, "batch_size": 100, "d_downstream": (32,)}
-TRAINED = {**SMALL, "lr": 1e-3, "eps": 1e-8, "ema": 0.98}
 STEPS = 300
 
 
@@ -69,7 +68,17 @@ def prepared(table=TABLE, **options):
 
 @pytest.fixture(scope="module")
 def fitted():
-    return make("ctabganplus", **TRAINED).fit(TABLE, steps=STEPS, progress=False)
+    return make("ctabganplus", **SMALL).fit(TABLE, steps=STEPS, progress=False)
+
+
+def obedience(model, n=2000):
+    """Share of rows that hold the category asked for, asked as in training."""
+    net, conditions = model.net_, model.conditions_
+    col, opt = conditions.draw(n, rng(5), log=True)
+    with torch.no_grad():
+        row, _ = net.generate(conditions.vector(col, opt), rng(6))
+    x = torch.stack([part.argmax(1) for part in row[:, net.D :].split(net.Ks, 1)], 1)
+    return float((x.gather(1, col[:, None])[:, 0] == opt).double().mean())
 
 
 def distance(a, b):
@@ -275,9 +284,9 @@ def test_a_number_of_one_mode_is_predicted_as_a_number():
 
 
 def test_the_generator_learns_to_obey_the_condition(fitted):
-    """Slowly, as in the paper: 300 steps are a hundredth of a training."""
     condition = fitted.losses_["condition"]
-    assert condition.iloc[-30:].mean() < condition.iloc[:30].mean() - 0.05
+    assert condition.iloc[-30:].mean() < 0.65 * condition.iloc[:30].mean()
+    assert obedience(fitted) > 0.35
 
 
 def test_where_gives_the_category_and_what_goes_with_it(fitted):
@@ -292,6 +301,14 @@ def test_frequencies_come_out_near_those_of_the_table(fitted):
     assert distance(TABLE["site"], sample["site"]) < 0.25
 
 
+def test_values_that_hold_much_of_the_mass_come_as_often_as_they_are_drawn():
+    """An atom has no place in a mode, so no place may be held against it."""
+    table = pd.DataFrame({"x": np.where(RNG.random(900) < 0.5, 0.0, RNG.normal(5, 1, 900))})
+    model = make("ctabganplus", **SMALL).fit(table, steps=2, progress=False)
+    assert model.encoding_.modes[0].atoms.tolist() == [0.0] and model.encoding_.smooth == [0]
+    assert 0.1 < (model.sample(2000, seed=1)["x"] == 0).mean() < 0.9
+
+
 def test_numbers_do_not_pile_up_at_the_ends(fitted):
     time = fitted.sample(5000, seed=1)["time"]
     low, high = TABLE["time"].min(), TABLE["time"].max()
@@ -302,7 +319,7 @@ def test_numbers_do_not_pile_up_at_the_ends(fitted):
 def test_permuted_columns_and_renamed_categories_change_only_noise(fitted):
     names = dict(zip("abcd", "zyxw", strict=True))
     other = TABLE[TABLE.columns[::-1]].assign(site=TABLE["site"].map(names))
-    model = make("ctabganplus", **TRAINED).fit(other, steps=STEPS, progress=False)
+    model = make("ctabganplus", **SMALL).fit(other, steps=STEPS, progress=False)
     assert distance(other["site"], model.sample(5000, seed=1)["site"]) < 0.25
 
 
@@ -314,6 +331,79 @@ def test_a_budget_counts_the_preparation():
 def test_unknown_windows_are_refused():
     with pytest.raises(ValueError, match="windows must be disjoint or overlapping, got 'round'"):
         make("ctabganplus", windows="round")
+
+
+# The whole --------------------------------------------------------------------------------------
+
+
+def toy(n=5000):
+    """Sites, a status and two numbers that hang on the site, a number that hangs on nothing."""
+    draw = np.random.default_rng(5)
+    site = draw.choice(6, n, p=[0.4, 0.25, 0.15, 0.1, 0.07, 0.03])
+    good = draw.random(n) < np.array([0.9, 0.8, 0.6, 0.4, 0.2, 0.1])[site]
+    return pd.DataFrame(
+        {
+            "time": draw.random(n) * 150,
+            "x": np.where(site % 2, 3.0, -3.0) + draw.normal(size=n),
+            "bytes": np.exp(draw.normal(size=n) + site / 2) * 1e9,
+            "site": np.array(list("abcdef"))[site],
+            "status": np.where(good, "done", np.where(draw.random(n) < 0.7, "failed", "closed")),
+        }
+    )
+
+
+def shortfalls(model, table):
+    """How far a sample is from the table: marginals, pairs, and the condition."""
+    sample = model.sample(len(table), seed=1)
+    for name in ("time", "x", "bytes"):  # fifths of the real column
+        cuts = np.quantile(table[name], [0.2, 0.4, 0.6, 0.8])
+        table, sample = (t.assign(**{name: np.searchsorted(cuts, t[name]).astype(str)})
+                         for t in (table, sample))  # fmt: skip
+    pair = lambda a, b: distance(table[a] + table[b], sample[a] + sample[b])  # noqa: E731
+    return {
+        "marginals": np.mean([distance(table[c], sample[c]) for c in table]),
+        "site and status": pair("site", "status"),
+        "site and numbers": (pair("x", "site") + pair("bytes", "site")) / 2,
+        "disobedience": 1 - obedience(model),
+    }
+
+
+def untaught(self, n, rng):
+    """A step of the critic that leaves the critic as it was."""
+    parameters = [p.detach().clone() for p in self.parts[0]]
+    out = TAUGHT(self, n, rng)
+    with torch.no_grad():
+        for p, before in zip(self.parts[0], parameters, strict=True):
+            p.copy_(before)
+    return out
+
+
+TAUGHT = Adversaries._critic_step
+WITHOUT = {
+    "nothing": [],
+    "critic": [(Adversaries, "_critic_step", untaught)],
+    "condition": [(ctabganplus, "condition_loss", lambda logits, *_: 0.0 * logits.sum())],
+}
+ENOUGH = {"marginals": 0.07, "site and status": 0.1, "site and numbers": 0.22, "disobedience": 0.2}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", WITHOUT)
+def test_the_whole_learns_and_does_not_without_its_parts(part, monkeypatch):
+    """Marginals, pairs and the condition within 450 steps; each lost part shows."""
+    for place in WITHOUT[part]:
+        monkeypatch.setattr(*place)
+    model = make("ctabganplus", n_channels=16).fit(toy(), steps=450, progress=False)
+    found = shortfalls(model, toy())
+    missed = {name for name, most in ENOUGH.items() if found[name] > most}
+    if part == "critic":
+        assert {"marginals", "site and numbers"} <= missed, found
+    elif part == "condition":
+        assert found["disobedience"] > 0.25, found
+    else:
+        assert not missed, found
+        rare = model._draw(1000, 1, model._rarest({0: 5}))[1][:, 0] == 5
+        assert rare.mean() > 0.5  # `where` throws away less than half; a draw unasked holds 3 %
 
 
 # Training ---------------------------------------------------------------------------------------
