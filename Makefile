@@ -11,7 +11,7 @@ run: install
 	$(BIN)/python -m benchmarks.fidelity
 
 test: install-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: install-test
 	$(BIN)/python -m pytest -m slow --timeout 1500
