@@ -38,6 +38,11 @@ def apart(value: float, real: float, floor: dict) -> float:
     return abs(value - real)
 
 
+def relative(value: float, real: float, floor: dict) -> float:
+    """How far from the floor, whichever way, in parts of it; for numbers of either sign."""
+    return abs(value - real) / abs(real) if real else (0.0 if value == 0 else float("inf"))
+
+
 def plain(value: float, real: float, floor: dict) -> float:
     """The number itself."""
     return value
@@ -45,7 +50,7 @@ def plain(value: float, real: float, floor: dict) -> float:
 
 def error(value: float, real: float, floor: dict) -> float:
     """In parts of the error that the regressor trained on real rows makes."""
-    return value / (floor["MLEF"] - real)
+    return times(value, floor["MLEF"] - real, floor)
 
 
 RULES: dict[str, tuple[Rule, float, float]] = {  # rule, still good, still fair
@@ -55,8 +60,8 @@ RULES: dict[str, tuple[Rule, float, float]] = {  # rule, still good, still fair
     "DCR": (factor, 1.25, 2), "DCR median": (factor, 1.25, 2), "DCR 5%": (factor, 1.25, 2),
     "NNDR": (factor, 1.25, 2), "NNDR 5%": (factor, 1.25, 2),
     "day peak": (factor, 1.5, 3), "week peak": (factor, 1.5, 3),
-    "dispersion 1h": (factor, 1.5, 3), "dispersion 6h": (factor, 1.5, 3),
-    "dispersion 24h": (factor, 1.5, 3), "dispersion 168h": (factor, 1.5, 3),
+    "dispersion 1h": (relative, 0.5, 2), "dispersion 6h": (relative, 0.5, 2),
+    "dispersion 24h": (relative, 0.5, 2), "dispersion 168h": (relative, 0.5, 2),
     "exact share": (above, 0.02, 0.05), "closer to train": (above, 0.02, 0.05),
     "membership AUC": (above, 0.02, 0.05), "membership AUC distance": (above, 0.02, 0.05),
     "membership found": (above, 0.01, 0.05),

@@ -31,4 +31,6 @@ def test_the_worse_side_alone_is_bad(key, value, expected):
 
 def test_without_a_floor_above_zero_only_nothing_is_near():
     assert grades.times(0.0, 0.0, {}) == 0.0 and grades.times(1e-9, 0.0, {}) == math.inf
+    assert grades.relative(-0.2, -0.2, {}) == 0.0 and grades.relative(0.1, 0.0, {}) == math.inf
+    assert grades.error(0.1, 0.0, {"MLEF": 0.0}) == math.inf
     assert grades.factor(0.0, 0.0, {}) == 1.0 and grades.factor(1.0, 0.0, {}) == math.inf
