@@ -54,7 +54,13 @@ def ingest(
         bool, typer.Option("--allow-unknown", help="Keep rows without project or prodstep.")
     ] = False,
 ) -> None:
-    """Turn raw PanDA dumps into job records, split 80 to 20."""
+    """Turn raw PanDA dumps into job records, split 80 to 20.
+
+    A dump has the columns prodsourcelabel, jobstatus, computingsite, creationtime,
+    cpuconsumptiontime, ninputdatafiles, inputfilebytes, one of corecount and actualcorecount, and
+    one of proddblock, inputfiletype, destinationdblock and jobname, in any order and letter case.
+    Others are skipped unread; names of users and jobs never leave it.
+    """
     from pandaenv import records
 
     with _one_sentence():

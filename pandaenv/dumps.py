@@ -33,7 +33,7 @@ def add(duckdb, connection, path: Path, allow_unknown: bool) -> int:
             return _stage_parquet(connection, path, allow_unknown)
         if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
             return _stage_json(connection, path, is_gzip, allow_unknown)
-        return _stage_csv(connection, path, head, is_gzip, allow_unknown)
+        return _stage_csv(duckdb, connection, path, head, is_gzip, allow_unknown)
 
 
 @contextmanager
@@ -64,18 +64,32 @@ def _stage_parquet(connection, path: Path, allow_unknown: bool) -> int:
     return 0
 
 
-def _stage_csv(connection, path: Path, head: bytes, is_gzip: bool, allow_unknown: bool) -> int:
+def _stage_csv(
+    duckdb, connection, path: Path, head: bytes, is_gzip: bool, allow_unknown: bool
+) -> int:
     header, delimiter = _header(head, path)
     columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(header)))
     relation = (
         f"read_csv($path, columns = {{{columns}}}, delim = $delimiter, compression = $compression, "
         "header = true, auto_detect = false, quote = '\"', escape = '\"', "
-        "ignore_errors = true, store_rejects = true)"
+        "ignore_errors = true, store_rejects = true, strict_mode = "
     )
     compression = "gzip" if is_gzip else "none"
     with _safe_name(path) as name:
         values = {"path": name, "delimiter": delimiter, "compression": compression}
-        cascade.classify(connection, relation, _positions(header, path), values, allow_unknown)
+        work = (_positions(header, path), values, allow_unknown)
+        try:
+            cascade.classify(connection, relation + "true)", *work)
+        except duckdb.InvalidInputException:  # lines that end in different ways
+            cascade.classify(connection, relation + "false)", *work)
+    return _forget_rejects(connection)
+
+
+def _forget_rejects(connection) -> int:
+    """Lines the last CSV file had rejected; what the engine kept of them is dropped."""
+    kept = "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'reject_errors'"
+    if not connection.execute(kept).fetchone()[0]:
+        return 0
     rejected = "SELECT count(DISTINCT (scan_id, file_id, line)) FROM reject_errors"
     n_unreadable = connection.execute(rejected).fetchone()[0]
     connection.execute("DELETE FROM reject_errors")

@@ -29,6 +29,7 @@ from .sites import Catalogue, resolve
 DAY_S = 86_400.0
 WEEK_S = 7 * DAY_S
 BUNDLED = Path(__file__).parent / "data" / "tabddpm" / "pool.parquet"
+INGESTED = "records.parquet"  # in a folder written by ingest
 N_POOL = 330_000
 """Rows drawn from a live generator: eight weeks at the default rate."""
 RATE_SLACK = 0.01
@@ -174,8 +175,9 @@ class Synthetic:
     """Surrogate records as a workload: a pool of rows, or a generator that makes them.
 
     Args:
-        source: a table of surrogate records; a Parquet or CSV file of one; the directory of a saved
-            generator; an object with `sample(n, seed=)`; or "tabddpm", the bundled pool.
+        source: a table of surrogate records; a Parquet or CSV file of one; a folder of a saved
+            generator or of ingested records; an object with `sample(n, seed=)`; or "tabddpm", the
+            bundled pool.
         n: rows to draw where `source` is a generator.
         seed: of that draw.
     """
@@ -477,6 +479,8 @@ def share_slots(n: int, size: np.ndarray) -> np.ndarray:
 def _find(source: str | Path) -> Path:
     """Return the path a name or path means; it must exist."""
     path = BUNDLED if source == "tabddpm" else Path(source)
+    if (path / INGESTED).is_file():
+        return path / INGESTED
     if path.exists():
         return path
     if path == BUNDLED:

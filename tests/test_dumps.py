@@ -39,6 +39,14 @@ def test_column_order_and_letter_case_do_not_matter(tmp_path):
         assert dropped(ingest(write_dump(raw, tmp_path / name), tmp_path / "out")) == DROPPED
 
 
+def test_lines_may_end_in_different_ways_and_a_short_one_is_counted(tmp_path):
+    lines = RAW.to_csv(index=False).split("\n")[:-1]
+    ended = "".join(line + ("\r\n" if i % 3 else "\n") for i, line in enumerate(lines))
+    (tmp_path / "dump.csv").write_text(ended + "17,short line\n", encoding="utf-8", newline="")
+    found = dropped(ingest(tmp_path / "dump.csv", tmp_path / "out"))
+    assert found == DROPPED | {"unreadable line": 1}
+
+
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
 def test_other_delimiters_line_ends_and_a_byte_order_mark_are_read(delimiter, tmp_path):
     text = RAW.to_csv(index=False, sep=delimiter, lineterminator="\r\n")

@@ -434,3 +434,11 @@ def test_the_bundled_pool_is_read_when_asked_for_and_without_torch():
         "assert len(pool.records) > 300_000 and 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_folder_of_ingested_records_is_a_workload(tmp_path):
+    folder = tmp_path / "records"
+    folder.mkdir()
+    burst_records(days=7, rate=200).to_parquet(folder / "records.parquet")
+    of_file = workload.make(folder / "records.parquet")
+    assert workload.make(str(folder)).records.equals(of_file.records)
