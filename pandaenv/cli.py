@@ -112,6 +112,7 @@ def sample(
     from pandaenv import records
 
     with _one_sentence():
+        _check_rows_file(out)
         is_bundled = str(model) == BUNDLED.name and not model.exists()
         rows = generators.load(BUNDLED if is_bundled else model).sample(n, seed=seed)
         typer.echo(f"{len(rows):,} rows in {records.write(rows, out)}")
@@ -262,6 +263,17 @@ def _opened(path: Path, part: str):
     if streaming.exceeds(file, judge.IN_MEMORY):
         return streaming.Stored(file, schema.COLUMNS)
     return _read(path, part)
+
+
+def _check_rows_file(path: Path) -> None:
+    """Refuse a file for rows that cannot be written, before they are drawn."""
+    if path.is_dir():
+        raise ValueError(f"the output must be a file; {path} is a folder")
+    if not path.name.lower().endswith((".parquet", ".csv", ".csv.gz")):
+        raise ValueError(f"the output must end in .parquet, .csv or .csv.gz, got {path}")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"cannot write {path}: {folder} is not writable")
 
 
 def _write_text(path: Path, text: str) -> None:

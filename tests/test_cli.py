@@ -100,6 +100,8 @@ def test_info_lists_the_known_names():
         (["fit", "nowhere.csv", "--out", "m"], "nowhere.csv does not exist"),
         (["fit", "nowhere.csv", "--out", "m", "--generator", "gan"], "unknown generator 'gan'"),
         (["sample", "nowhere", "5", "--out", "s.csv"], "nowhere"),
+        (["sample", "tabddpm", "5", "--out", "s.txt"], "must end in .parquet, .csv or .csv.gz"),
+        (["sample", "tabddpm", "5", "--out", "."], ". is a folder"),
         (["evaluate", "a.csv", "b.csv", "c.csv"], "a.csv does not exist"),
         (["play", "--policy", "nobody"], "unknown policy 'nobody'"),
         (["play", "NoSuchEnv-v0"], "unknown environment 'NoSuchEnv-v0'; known: PandaSite"),
