@@ -118,8 +118,11 @@ def to_markdown(rows: list[dict]) -> str:
 
 
 def _span(found: dict | None) -> str:
-    """A mean with its interval."""
-    return f"{found['mean']:.3f} ({found['low']:.3f} to {found['high']:.3f})" if found else ""
+    """A mean with its interval, where there is more than one value."""
+    if found is None:
+        return ""
+    edges = f" ({found['low']:.3f} to {found['high']:.3f})" if found["n"] > 1 else ""
+    return f"{found['mean']:.3f}{edges}"
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -70,3 +70,9 @@ def test_the_command_writes_what_it_prints(tmp_path, capsys):
     assert to_markdown(result["policies"]) in capsys.readouterr().out
     assert len(result["episodes"]) == 3 * len(policies.names())
     assert str(tmp_path) not in out.read_text()
+
+
+def test_a_single_window_is_shown_without_an_interval(episodes):
+    single = to_markdown(summary(episodes[episodes["window"] == 0], "b"))
+    assert " to " not in single
+    assert " to " in to_markdown(summary(episodes, "b"))
