@@ -24,6 +24,7 @@ CHUNK = 16_384  # rows whose densities are held at once
 REACH = 4.0  # standard deviations from the middle of a mode to alpha = 1
 LINEAR = 0.9  # beyond this alpha the way to the end of the seen range is squeezed
 LEAST = 1e-290  # smallest unit of a column: below it float64 has no digits to scale
+NARROWEST = 1e-12  # smallest deviation of a mode in z: a single value that no step parts has none
 GAIN = 0.02  # nats a row by which a mixture must beat one Gaussian for the column to be multi-modal
 SKEW = 3.0  # of a column that is said to have a long tail
 
@@ -225,7 +226,8 @@ def fit_mixture(
     mean, std = mixture.means_[:, 0], np.sqrt(mixture.covariances_[:, 0])
     weight = mixture.weights_
     if options.general and _gain(z, mean, std, weight) < GAIN:
-        return np.array([(low + high) / 2]), np.array([(high - low) / (2 * REACH)]), np.ones(1)
+        std = max((high - low) / (2 * REACH), NARROWEST)
+        return np.array([(low + high) / 2]), np.array([std]), np.ones(1)
     kept = weight > min(options.least_weight, weight.max() / 2)
     return mean[kept], std[kept], weight[kept] / weight[kept].sum()
 
