@@ -32,9 +32,10 @@ class Duel:
     """Two optimizers and gradients of gradients, as a Wasserstein critic has them; no noise."""
 
     def __init__(self):
-        torch.manual_seed(0)
-        self.module = nn.ModuleDict({"G": nn.Linear(4, 4), "D": nn.Sequential(
-            nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))})  # fmt: skip
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.module = nn.ModuleDict({"G": nn.Linear(4, 4), "D": nn.Sequential(
+                nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))})  # fmt: skip
         self.optimizers = [torch.optim.Adam(self.module[k].parameters(), lr=1.0) for k in "GD"]
 
     def step(self, rows, rng):
