@@ -303,7 +303,8 @@ def fit_scale(
     """Learn the scale of one column (n,).
 
     An atom is a value that holds at least `atom_share` of the rows, at most `max_atoms` of them,
-    the most frequent first; a constant column is one atom. Of more than `n_knots` distinct values
+    the most frequent first; a constant column is one atom. The rows beside the atoms are cut into
+    their share of `n_cells` quantile cells. Of more than `n_knots` distinct values
     the knots are the most repeated ones and those at even shares between them.
     """
     value, count = np.unique(x, return_counts=True)
@@ -320,7 +321,9 @@ def fit_scale(
     if len(value) > n_knots:
         keep = _knots(middle, count, n_knots)
         value, below, upto = value[keep], below[keep], upto[keep]
-    return Scale(atoms, value, below, upto, n_cells if len(value) > n_cells else 1, len(x))
+    # a cell holds as many rows as it would without atoms: finer ones only cost the learner
+    cells = max(1, round(n_cells * n / len(x)))
+    return Scale(atoms, value, below, upto, cells if len(value) > cells else 1, len(x))
 
 
 def _knots(middle: np.ndarray, count: np.ndarray, n_knots: int) -> np.ndarray:
