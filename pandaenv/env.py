@@ -19,7 +19,7 @@ from . import workload as workloads
 from .episodes import Episodes, turn
 from .observation import DAY_S, N_GRID, N_JOB, N_SITE, space
 from .schema import STATUSES
-from .setting import setting
+from .setting import REVEALED, setting
 from .simulator import Scenario
 from .sites import Catalogue
 from .worlds import FINISHED, LOST, REJECTED, stages
@@ -57,16 +57,18 @@ class PandaSiteAllocationEnv(gym.Env):
     `observation="flat"`: `Box(-1, 1, (12 + 8 S + 6,), float32)`, the three blocks below one after
     the other, sites in rows. `observation="dict"`: the blocks by name, `sites` as (S, 8), of which
     Stable-Baselines3's checker says that 2-D boxes want flattening (its networks do it). Only what
-    a broker knows at submission is shown; workload and final state stay hidden. f(x) stands for
-    x / (1 + x), m for the mean service time (see Rewards). Everything is in [0, 1] but sines and
-    cosines in [-1, 1].
+    a broker knows at submission is shown; workload and final state stay hidden. What is expected of
+    a job's work is the mean over past jobs of its format, size and number of cores; with
+    `reveal="estimate"` it is the job's own work times lognormal noise of mean one, right within a
+    factor of two in two cases of three (ASSUMED). f(x) stands for x / (1 + x), m for the mean
+    service time (see Rewards). Everything is in [0, 1] but sines and cosines in [-1, 1].
 
     | job | meaning |
     |---|---|
     | 0 | log1p(input bytes) / log1p(1e12), at most 1 |
     | 1 | log1p(input files) / log1p(1e5), at most 1 |
     | 2 | log2(cores) / 8, at most 1 |
-    | 3 | f(expected service time / m), from past jobs of this format, size and number of cores |
+    | 3 | f(expected service time / m) |
     | 4 | square root of the format's share of past jobs |
     | 5 | f(mean service time of past jobs of this format / m) |
     | 6 | f(mean input bytes of past jobs of this format / their mean over all) |
@@ -150,6 +152,7 @@ class PandaSiteAllocationEnv(gym.Env):
     | `byte_limit` | 2e10 | bytes |
     | `warmup_days` | 3 | length of the warm-up |
     | `workload_seed` | 0 | of what records do not tell: bursts kept, replicas, core counts |
+    | `reveal` | None | or `"estimate"`: of each job's work, noisy, in place of past means |
     | `render_mode` | None | or `"ansi"` (text), `"rgb_array"`, `"human"`: `pandaenv.rendering` |
 
     `workload` may be `"reference"`, a table of records, a file or saved generator by its path, a
@@ -191,13 +194,15 @@ class PandaSiteAllocationEnv(gym.Env):
         byte_limit: float = BYTE_LIMIT,
         warmup_days: float = 3.0,
         workload_seed: int = 0,
+        reveal: str | None = None,
         render_mode: str | None = None,
     ):
         self.render_mode = _known("render_mode", render_mode, (None, *rendering.MODES))
         self.is_flat = _known("observation", observation, ("flat", "dict")) == "flat"
         self.is_binary = _known("cost", cost, ("count", "binary")) == "binary"
+        reveal = _known("reveal", reveal, REVEALED)
         self.episodes = make_episodes(
-            (workload, sites, rate, load, episode_jobs, split, warmup_days, workload_seed),
+            (workload, sites, rate, load, episode_jobs, split, warmup_days, workload_seed, reveal),
             reward, scenario, wait_limit, byte_limit,
         )  # fmt: skip
         self.setting = self.episodes.setting

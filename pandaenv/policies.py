@@ -62,7 +62,7 @@ class Rule:
     | panda_analysis | by PanDA's rule for user analysis, see `pandaenv.brokerage` |
     | panda_production | by its rule for production |
     | recorded | where the record says it ran; if not allowed, that of the fastest link from there |
-    | greedy | earliest finish, by what a broker expects of the jobs it has placed |
+    | greedy | earliest finish, by what a broker expects of the jobs it has placed (see `reveal`) |
     | greedy_true | the same by the true work of all jobs, which no broker knows |
     """
 
@@ -333,6 +333,8 @@ def rank(grid, worlds, w, mask, out):
 def wait(grid, worlds, w, s, cores, is_true):
     """Seconds until site s would have cores free for a job that queued now; an estimate."""
     site, traits, now = worlds.site[w, s], grid.sites[s], worlds.world[w].now
+    if site.queued == 0 and cores <= site.free:
+        return 0.0
     waiting = running = 0.0
     row = site.first
     while row != NONE:
@@ -345,8 +347,6 @@ def wait(grid, worlds, w, s, cores, is_true):
         else:
             waiting += its.work if is_true else its.estimate * 1e-3
         row = job.following
-    if site.queued == 0 and cores <= site.free:
-        return 0.0
     return (waiting + running / max(site.running, 1)) / (traits.cores * traits.power)
 
 

@@ -20,6 +20,10 @@ from .worlds import N_CHANNELS, Grid, Worlds, carry, clear, grid_of, worlds_of
 LONGEST_TRANSFER_S = 1e9
 """30 years; a catalogue on which one job's input would move longer is refused, since such times
 leave nothing of the digits of all others."""
+REVEALED = (None, "estimate")
+ESTIMATE_SIGMA = float(np.log(2))
+"""Standard deviation of the logarithm of revealed work: two estimates in three are right within a
+factor of two (ASSUMED)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,17 +76,20 @@ class Table:
         return isinstance(other, Table) and self.digest == other.digest
 
 
-def setting(workload, sites, rate, load, episode_jobs, split, warmup_days, seed) -> Setting:
+def setting(
+    workload, sites, rate, load, episode_jobs, split, warmup_days, seed, reveal=None
+) -> Setting:
     """The setting of a configuration, from the last few made where its parts can be compared.
 
-    A file that has been written anew is another part; tables are compared by content.
+    A file that has been written anew is another part; tables are compared by content. By `reveal`,
+    one of REVEALED, a broker expects of a job's work the mean of past jobs, or has an `estimate`.
     """
     if isinstance(sites, list):
         sites = tuple(sites)
     if isinstance(workload, pd.DataFrame):
         workload = Table(workload)
     written = workloads.stamp(workload), workloads.stamp(sites)
-    key = (workload, sites, rate, load, episode_jobs, split, warmup_days, seed, written)
+    key = (workload, sites, rate, load, episode_jobs, split, warmup_days, seed, reveal, written)
     try:
         hash(key)
     except TypeError:
@@ -91,7 +98,7 @@ def setting(workload, sites, rate, load, episode_jobs, split, warmup_days, seed)
 
 
 def _make_setting(
-    workload, sites, rate, load, episode_jobs, split, warmup_days, seed, written
+    workload, sites, rate, load, episode_jobs, split, warmup_days, seed, reveal, written
 ) -> Setting:
     stream = _stream(workload, sites, rate, load, seed, written)
     lengths = {"episode_jobs": episode_jobs, "warmup_days": warmup_days}
@@ -100,7 +107,10 @@ def _make_setting(
     mean_power = workloads.capacity(stream.catalogue) / stream.catalogue.cores.sum()
     service = stream.jobs.work / stream.jobs.cores / mean_power
     unit = float(service.mean())
-    expected = expect(stream.jobs, stream.jobs.work, past)
+    if reveal == "estimate":
+        expected = estimate(stream.jobs.work, seed)
+    else:
+        expected = expect(stream.jobs, stream.jobs.work, past)
     return Setting(
         stream,
         grid_of(stream.catalogue, stream.jobs, expected),
@@ -110,6 +120,12 @@ def _make_setting(
         describe(stream.jobs, expected / stream.jobs.cores / mean_power, service, unit, past),
         float(stream.realised_load),
     )
+
+
+def estimate(work: np.ndarray, seed: int) -> np.ndarray:
+    """Work (J,) times lognormal noise of mean one, independent from job to job."""
+    noise = np.random.default_rng((seed, 1)).standard_normal(len(work))
+    return work * np.exp(ESTIMATE_SIGMA * noise - ESTIMATE_SIGMA**2 / 2)
 
 
 _kept_setting = lru_cache(maxsize=4, typed=True)(_make_setting)

@@ -147,6 +147,48 @@ def test_flat_and_dict_show_the_same(make):
     assert flat[0].shape == (12 + 8 * parts[0]["sites"].shape[0] + 6,)
 
 
+def test_a_revealed_estimate_changes_what_is_expected_and_nothing_else(make):
+    plain, told = (make(reveal=reveal) for reveal in (None, "estimate"))
+    before, after = (play(env, Reckless()) for env in (plain, told))
+    assert before[1].tobytes() == after[1].tobytes()
+    one, other = np.array(before[0]), np.array(after[0])
+    differs = (one != other).any(axis=0)
+    expected = np.zeros(len(differs), bool)
+    expected[[3, *range(12 + 2, 12 + 8 * 13, 8)]] = True  # service time, work queued at each site
+    assert (differs <= expected).all() and differs[3]
+    assert all(told.observation_space.contains(seen) for seen in after[0])
+    parts = play(make(observation="dict", reveal="estimate"), Reckless())[0]
+    joined = [np.concatenate([np.ravel(p[k]) for k in ("job", "sites", "grid")]) for p in parts]
+    assert np.array(joined).tobytes() == other.tobytes()
+
+
+def test_a_revealed_estimate_is_the_true_work_with_the_noise_it_is_said_to_have(make):
+    env, again, other = (
+        make(reveal="estimate", workload_seed=seed).unwrapped for seed in (0, 0, 1)
+    )
+    job = env.grid.stream
+    noise = np.log(job["estimate"] * 1e-3 / job["work"])
+    assert noise.std() == pytest.approx(np.log(2), rel=0.02)
+    assert np.exp(noise).mean() == pytest.approx(1, rel=0.02)
+    assert abs(np.corrcoef(noise[1:], noise[:-1])[0, 1]) < 0.03
+    assert (again.grid.stream["estimate"] == job["estimate"]).all()
+    size = min(len(job), len(other.grid.stream))
+    theirs = other.grid.stream[:size]
+    assert abs(np.corrcoef(np.log(theirs["estimate"] / theirs["work"]), noise[:size])[0, 1]) < 0.1
+    sites = env.grid.sites
+    mean_power = (sites["cores"] * sites["power"]).sum() / sites["cores"].sum()
+    service = job["estimate"] * 1e-3 / job["cores"] / mean_power / env.unit
+    np.testing.assert_allclose(env.setting.features[:, 3], service / (1 + service), atol=1e-6)
+
+
+def test_who_is_told_estimates_places_better(make):
+    returns = {}
+    for reveal in (None, "estimate"):
+        env = make(reveal=reveal, load=0.5)
+        returns[reveal] = [play(env, policies.make("greedy"), s)[1].sum() for s in range(6)]
+    assert (np.array(returns["estimate"]) > returns[None]).all()
+
+
 # The reward
 
 
@@ -382,6 +424,7 @@ def test_numpy_integers_are_actions(make):
         ({"observation": "image"}, "unknown observation 'image'; known: flat, dict"),
         ({"cost": 3}, "unknown cost 3; known: count, binary"),
         ({"scenario": "surge"}, "unknown scenario 'surge'; known: normal"),
+        ({"reveal": "all"}, "unknown reveal 'all'; known: None, estimate"),
         ({"render_mode": "video"}, "unknown render_mode 'video'; known: None, ansi, rgb"),
         ({"split": "dev"}, "unknown split 'dev'; known: train, test"),
         ({"split": ["train"]}, r"unknown split \['train'\]; known: train, test"),

@@ -26,7 +26,7 @@ def small():
     [
         {"scenario": ROUGH, "n_threads": 2},
         {"reward": "accrued", "cost": "binary", "wait_limit": 0.0, "byte_limit": 0.0},
-        {"observation": "dict", "reward": "slowdown"},
+        {"observation": "dict", "reward": "slowdown", "reveal": "estimate"},
     ],
     ids=["flow_time", "accrued", "dict"],
 )

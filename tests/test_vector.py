@@ -87,7 +87,7 @@ def assert_same_play(first, second, n_steps=130, seed=3, **options):
         {"scenario": ROUGH, "n_threads": 2},
         {"reward": "accrued", "scenario": ROUGH},
         {"observation": "dict", "reward": "slowdown", "cost": "binary", "n_threads": 2},
-        {"reward": "wait", "load": 0.9},
+        {"reward": "wait", "load": 0.9, "reveal": "estimate"},
     ],
     ids=["flow_time", "accrued", "dict", "wait"],
 )
