@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--data", default=source.REFERENCE,
         help="'reference', a CSV or Parquet file, or a folder written by `pandaenv ingest`")
-    add("--profile", default="standard", help="smoke, standard (default), large, converged or paper")
+    add("--profile", default="standard", help="smoke, standard (default), large, converged, paper")
     add("--generators", nargs="+", metavar="NAME", help="all known ones by default")
     add("--budget", type=float, help="seconds of training for each learner")
     add("--target", help="numerical column to predict for diff-MLEF ('workload' if there is one)")

@@ -18,15 +18,21 @@ from sklearn.mixture import BayesianGaussianMixture
 from torch import nn
 
 
-def plain_modes(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Rows (n, 1 + modes) of a column (n,): mixture over all rows, a draw per row in a loop."""
+def plain_mixture(x: np.ndarray) -> BayesianGaussianMixture:
+    """The mixture of a column (n,), fitted to all its rows."""
     mixture = BayesianGaussianMixture(
         n_components=10, weight_concentration_prior_type="dirichlet_process",
         weight_concentration_prior=0.001, n_init=1, random_state=0,
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        mixture.fit(x[:, None])
+        return mixture.fit(x[:, None])
+
+
+def plain_rows(
+    x: np.ndarray, mixture: BayesianGaussianMixture, rng: np.random.Generator
+) -> np.ndarray:
+    """Rows (n, 1 + modes) of a column (n,): a draw per row in a loop."""
     kept = np.flatnonzero(mixture.weights_ > 0.005)
     means, stds = mixture.means_[kept, 0], np.sqrt(mixture.covariances_[kept, 0, 0])
     odds = mixture.predict_proba(x[:, None])[:, kept] + 1e-6

@@ -16,7 +16,7 @@ from .provenance import provenance, write_json
 RESULTS = Path(__file__).parent / "results"
 AREAS = {
     "env": ("env", "replay"),
-    "generators": ("tabddpm", "gan", "smote"),
+    "generators": ("tabddpm", "gan", "smote", "tabar"),
     "metrics": ("neighbours", "metrics"),
 }  # modules benchmarks.speed_NAME, each with measure(seed) -> dict
 

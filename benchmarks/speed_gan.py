@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from benchmarks.plain_gan import PlainGAN, plain_modes
+from benchmarks.plain_gan import PlainGAN, plain_mixture, plain_rows
+from benchmarks.plain_tvae import PlainTVAE
 from generators import ctabganplus as gan
 from generators import make
 from generators.images import n_parameters, side_of
@@ -51,18 +52,32 @@ def seconds(work: Callable[[], object], times: int) -> float:
 
 def modes_line(layout: Layout, numbers: np.ndarray, codes: np.ndarray, seed: int) -> dict:
     """Fit and transform of all numericals: ours against a mixture over all rows and a row loop."""
-    fit_one(layout, numbers[:500], codes[:500], seed)  # scikit-learn is imported here
-    ours = seconds(lambda: fit_one(layout, numbers, codes, seed), 2)
+    encoding, _ = fit_one(layout, numbers[:500], codes[:500], seed)  # scikit-learn is imported here
     rng = np.random.default_rng(seed)
-    plain = seconds(lambda: [plain_modes(x, rng) for x in numbers.T], 1)
+    encoding = Encoding.fit(layout, numbers, ModeOptions(), rng)
+    mixtures = [plain_mixture(x) for x in numbers.T]
+    ours = (
+        seconds(lambda: Encoding.fit(layout, numbers, ModeOptions(), rng), 2),
+        seconds(lambda: encoding.encode(numbers, codes, rng), 2),
+    )
+    plain = (
+        seconds(lambda: [plain_mixture(x) for x in numbers.T], 1),
+        seconds(lambda: [plain_rows(x, m, rng) for x, m in zip(numbers.T, mixtures, strict=True)],
+                1),
+    )  # fmt: skip
     return {
-        "what": "mixtures of all numericals fitted and all rows encoded; plain: fitted to all rows"
-        " and a draw per row",
+        "what": "mixtures of all numericals, and all rows encoded by them; plain: fitted to all"
+        " rows, and a draw per row",
         "columns": numbers.shape[1],
-        "seconds": ours,
-        "plain_seconds": plain,
-        "ratio": plain / ours,
+        "fit": against(ours[0], plain[0]),
+        "transform": against(ours[1], plain[1]),
+        "both": against(sum(ours), sum(plain)),
     }
+
+
+def against(ours: float, plain: float) -> dict:
+    """Seconds of both and their ratio."""
+    return {"seconds": ours, "plain_seconds": plain, "ratio": plain / ours}
 
 
 def fit_one(layout: Layout, numbers: np.ndarray, codes: np.ndarray, seed: int):
@@ -81,12 +96,15 @@ def tvae_line(layout: Layout, numbers, codes, seed: int) -> dict:
     learner = model._learner(torch.from_numpy(alpha).float(), torch.from_numpy(x))
     rows, rng = torch.arange(BATCH), torch.Generator().manual_seed(seed)
     step = seconds(lambda: [learner.step(rows, rng) for _ in range(50)], 3) / 50
+    dense = model.net_.row(torch.from_numpy(alpha).float(), torch.from_numpy(x))
+    plain = PlainTVAE(dense, alpha.shape[1], encoding.Ks)
+    plain_step = seconds(lambda: [plain.step(rows) for _ in range(50)], 3) / 50
     model.layout_ = layout
     drawn = seconds(lambda: model.sample(50_000, seed=seed), 2)
     return {
         "what": "one step of 500 rows; rows of a whole table sampled a second",
         "parameters": n_parameters(Autoencoder(alpha.shape[1], encoding.Ks, TVAEConfig())),
-        "step_seconds": step,
+        "step": against(step, plain_step),
         "rows_per_second": 50_000 / drawn,
     }
 
