@@ -17,7 +17,7 @@ from . import rendering
 from . import reward as rewards
 from . import workload as workloads
 from .episodes import Episodes, turn
-from .observation import DAY_S, N_GRID, N_JOB, N_SITE, space
+from .observation import DAY_S, N_GRID, N_JOB, space
 from .schema import STATUSES
 from .setting import REVEALED, setting
 from .simulator import Scenario
@@ -54,14 +54,17 @@ class PandaSiteAllocationEnv(gym.Env):
 
     ## Observation Space
 
-    `observation="flat"`: `Box(-1, 1, (12 + 8 S + 6,), float32)`, the three blocks below one after
-    the other, sites in rows. `observation="dict"`: the blocks by name, `sites` as (S, 8), of which
-    Stable-Baselines3's checker says that 2-D boxes want flattening (its networks do it). Only what
-    a broker knows at submission is shown; workload and final state stay hidden. What is expected of
-    a job's work is the mean over past jobs of its format, size and number of cores; with
-    `reveal="estimate"` it is the job's own work times lognormal noise of mean one, right within a
-    factor of two in two cases of three (ASSUMED). f(x) stands for x / (1 + x), m for the mean
-    service time (see Rewards). Everything is in [0, 1] but sines and cosines in [-1, 1].
+    `observation="flat"`: `Box((12 + 8 S + 6,), float32)`, the blocks job, sites and grid one after
+    the other. `observation="dict"`: the same by name, `job` (12,), `sites` (8 S,) and `grid` (6,).
+    `sites` comes site by site, so `.reshape(S, 8)` has a row a site; it is flat because libraries
+    take a box of two dimensions for an image. Everything is in [0, 1] but sines and cosines in
+    [-1, 1].
+
+    Only what a broker knows at submission is shown; workload and final state stay hidden. What is
+    expected of a job's work is the mean over past jobs of its format, size and number of cores;
+    with `reveal="estimate"` it is the job's own work times lognormal noise of mean one, right
+    within a factor of two in two cases of three (ASSUMED). f(x) stands for x / (1 + x), m for the
+    mean service time (see Rewards).
 
     | job | meaning |
     |---|---|
@@ -323,9 +326,9 @@ def make_episodes(
 
 
 def blocks(flat: np.ndarray) -> dict[str, np.ndarray]:
-    """The blocks of flat observations (..., d) by name; `sites` gets an axis (..., S, N_SITE)."""
+    """The blocks of flat observations (..., d) by name."""
     job, sites, grid = np.split(flat, [N_JOB, flat.shape[-1] - N_GRID], axis=-1)
-    return {"job": job, "sites": sites.reshape(*flat.shape[:-1], -1, N_SITE), "grid": grid}
+    return {"job": job, "sites": sites, "grid": grid}
 
 
 # --- the log --------------------------------------------------------------------------------------

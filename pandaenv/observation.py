@@ -69,9 +69,8 @@ def space(n_sites: int, is_flat: bool) -> Box | Dict:
     low[8:N_JOB] = -1.0
     if is_flat:
         return Box(low, np.ones_like(low))
-    ones = np.ones((n_sites, N_SITE), np.float32)
     job, grid = Box(low[:N_JOB], np.ones(N_JOB, np.float32)), Box(0.0, 1.0, (N_GRID,), np.float32)
-    return Dict(job=job, sites=Box(0 * ones, ones), grid=grid)
+    return Dict(job=job, sites=Box(0.0, 1.0, (N_SITE * n_sites,), np.float32), grid=grid)
 
 
 def expect(jobs: JobArrays, quantity: np.ndarray, past: slice) -> np.ndarray:

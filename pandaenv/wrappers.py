@@ -20,9 +20,9 @@ class TopCandidates(gym.Wrapper, RecordConstructorArgs):
 
     Sites are ranked by `pandaenv.policies.rank`: allowed ones first, the earliest finish that a
     broker expects first among them. Action i takes candidate i. Observations are those of k sites:
-    `sites` are the rows of the candidates, the blocks `job` and `grid` stay. Masks, in
-    `info["action_mask"]` and `action_masks()`, are int8 (k,); `info["candidates"]` and `candidates`
-    name the rows of the sites, int64 (k,).
+    `sites` (8 k,) has the candidates, one after the other; the blocks `job` and `grid` stay.
+    Masks, in `info["action_mask"]` and `action_masks()`, are int8 (k,); `info["candidates"]` and
+    `candidates` name the rows of the sites, int64 (k,).
 
     Args:
         env: the environment.

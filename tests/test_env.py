@@ -11,16 +11,18 @@ from grids import records
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils.env_checker import check_env
+from stable_baselines3.common.env_checker import check_env as check_sb3_env
 from twin import Twin
 
 import pandaenv
 from pandaenv import policies
-from pandaenv.reward import COSTS, LOSS
+from pandaenv.reward import COSTS, LOSS, MEASURES
 from pandaenv.simulator import Scenario, advance
 from pandaenv.sites import PATH, catalogue
 from pandaenv.workload import Reference, Trace
 from pandaenv.worlds import STATES, clear, worlds_of
 
+IDS = ("PandaSiteAllocation-v0", "PandaSiteAllocationTier1-v0")
 ROUGH = Scenario(outage_every_s=86_400.0, outage_length_s=7_200.0)
 KEYS = {"action_mask", "cost", "realised_load"} | {f"cost_{name}" for name in COSTS}
 
@@ -82,25 +84,23 @@ class Reckless:
 
 
 @pytest.mark.parametrize("observation", ["flat", "dict"])
-@pytest.mark.parametrize("reward", ["flow_time", "accrued"])
-def test_gymnasium_accepts_it_without_a_warning(make, observation, reward):
+@pytest.mark.parametrize("reward", MEASURES)
+@pytest.mark.parametrize("name", IDS)
+def test_gymnasium_and_stable_baselines3_accept_it_without_a_warning(
+    trace, name, observation, reward
+):
+    options = {"observation": observation, "reward": reward, "episode_jobs": 300, "rate": 800}
+    env = gym.make(name, workload=trace, reveal="estimate", **options)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_env(make(observation=observation, reward=reward).unwrapped)
-        check_env(make(observation=observation, reward=reward).unwrapped, skip_render_check=True)
-
-
-def test_stable_baselines3_accepts_it_without_a_warning(make):
-    from stable_baselines3.common.env_checker import check_env as check_sb3_env
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        check_sb3_env(make())
-        check_sb3_env(make().unwrapped)
+        check_env(env.unwrapped)
+        check_env(env.unwrapped, skip_render_check=True)
+        check_sb3_env(env)
+        check_sb3_env(env.unwrapped)
 
 
 def test_both_ids_are_registered_by_string_and_survive_json():
-    for name in ("PandaSiteAllocation-v0", "PandaSiteAllocationTier1-v0"):
+    for name in IDS:
         spec = gym.spec(name)
         assert spec.entry_point == "pandaenv.env:PandaSiteAllocationEnv"
         assert json.loads(spec.to_json())["id"] == name
@@ -142,9 +142,11 @@ def test_flat_and_dict_show_the_same(make):
     flat = play(make(), policies.make("panda_analysis"))[0]
     parts = play(make(observation="dict"), policies.make("panda_analysis"))[0]
     for one, other in zip(flat, parts, strict=True):
-        joined = np.concatenate([other["job"], other["sites"].ravel(), other["grid"]])
+        joined = np.concatenate([other["job"], other["sites"], other["grid"]])
         assert one.tobytes() == joined.tobytes()
-    assert flat[0].shape == (12 + 8 * parts[0]["sites"].shape[0] + 6,)
+    assert {name: part.shape for name, part in other.items()} == {
+        "job": (12,), "sites": (8 * 13,), "grid": (6,),
+    }  # fmt: skip
 
 
 def test_a_revealed_estimate_changes_what_is_expected_and_nothing_else(make):
@@ -158,7 +160,7 @@ def test_a_revealed_estimate_changes_what_is_expected_and_nothing_else(make):
     assert (differs <= expected).all() and differs[3]
     assert all(told.observation_space.contains(seen) for seen in after[0])
     parts = play(make(observation="dict", reveal="estimate"), Reckless())[0]
-    joined = [np.concatenate([np.ravel(p[k]) for k in ("job", "sites", "grid")]) for p in parts]
+    joined = [np.concatenate([p[name] for name in ("job", "sites", "grid")]) for p in parts]
     assert np.array(joined).tobytes() == other.tobytes()
 
 

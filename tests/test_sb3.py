@@ -30,7 +30,6 @@ def small():
     ],
     ids=["flow_time", "accrued", "dict"],
 )
-@pytest.mark.filterwarnings("ignore:.*Box observation space")
 def test_it_is_what_stable_baselines3_makes_of_single_environments(small, options):
     ours = PandaVecEnv(N, **small, **options)
     single = small | {k: v for k, v in options.items() if k != "n_threads"}

@@ -7,6 +7,7 @@ from grids import records
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import InvalidAction
 from gymnasium.utils.env_checker import check_env
+from stable_baselines3.common.env_checker import check_env as check_sb3_env
 
 import pandaenv  # noqa: F401  registers the environments
 from pandaenv import policies
@@ -26,11 +27,12 @@ def make():
 
 @pytest.mark.parametrize("observation", ["flat", "dict"])
 @pytest.mark.parametrize("wrapper", [lambda e: TopCandidates(e, 4), SiteScores], ids=["top", "box"])
-def test_gymnasium_accepts_them(make, observation, wrapper):
+def test_gymnasium_and_stable_baselines3_accept_them(make, observation, wrapper):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", ".*different from the unwrapped version")
         check_env(wrapper(make(observation=observation)), skip_render_check=True)
+        check_sb3_env(wrapper(make(observation=observation)))
 
 
 def test_candidates_are_the_sites_that_finish_first_with_their_rows(make):
@@ -47,7 +49,7 @@ def test_candidates_are_the_sites_that_finish_first_with_their_rows(make):
         assert len(set(rows.tolist())) == 5 and rows[0] == greedy.act(env)
         for name in ("job", "grid"):
             assert seen[name].tobytes() == expected[name].tobytes()
-        assert seen["sites"].tobytes() == expected["sites"][rows].tobytes()
+        assert seen["sites"].tobytes() == expected["sites"].reshape(-1, 8)[rows].tobytes()
         assert (info["action_mask"] == its["action_mask"][rows]).all()
         assert (env.action_masks() == info["action_mask"]).all() and info["action_mask"][0]
         n_masked += (its["action_mask"] == 0).any()
