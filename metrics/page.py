@@ -18,6 +18,9 @@ from metrics.grades import grade
 from metrics.meanings import BETTER, MEANINGS, TABLE_1
 
 
+FEW = 1000  # scored rows below which an order of models says little
+
+
 @dataclass
 class Page:
     """One fidelity run as figures and as a page.
@@ -75,7 +78,7 @@ class Page:
         return environment.get_template("report.html.j2").render(
             result=self.result, images=images, note=self.note, grade=self._grade,
             table1=TABLE_1, meanings=MEANINGS, better=BETTER, groups=self._groups(),
-            verdicts=self._verdicts(),
+            verdicts=self._verdicts(), cautions=self._cautions(),
         )  # fmt: skip
 
     def _grade(self, row: dict, key: str) -> str:
@@ -98,4 +101,15 @@ class Page:
             words = f"far from the real rows in {', '.join(bad)}" if bad else "nowhere far off"
             words += f"; some way off in {', '.join(fair)}" if fair else ""
             found.append((row["model"], words))
+        return found
+
+    def _cautions(self) -> list[str]:
+        """What the claims stand on, where that is little."""
+        young = [row["model"] for row in self.result["rows"] if row["under_trained"]]
+        n, found = self.result["n_synthetic"], []
+        if young:
+            found.append(f"Under-trained here: {', '.join(young)}. A claim that holds is one about "
+                         "models trained this long, not about the methods at their best.")  # fmt: skip
+        if n < FEW:
+            found.append(f"Only {n:,} rows are scored: the order of models may be chance.")
         return found
