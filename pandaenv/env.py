@@ -239,14 +239,7 @@ class PandaSiteAllocationEnv(gym.Env):
 
         "human" shows itself after every reset and step; without a display nothing is shown.
         """
-        if self.worlds is None:
-            raise ResetNeeded("render() needs an episode: call reset() first")
-        if self.render_mode is None:
-            gym.logger.warn(f"render() needs gym.make(..., render_mode=one of {rendering.MODES})")
-            return None
-        return rendering.render(
-            self.render_mode, self.grid, self.worlds, 0, self.stream.catalogue
-        )
+        return frame(self.episodes, 0, self.render_mode)
 
     def close(self):
         if self.render_mode == "human":
@@ -323,6 +316,17 @@ def make_episodes(
         scenario = SCENARIOS[_known("scenario", scenario, SCENARIOS)]
     limits = _not_negative(wait_limit=wait_limit), _not_negative(byte_limit=byte_limit)
     return Episodes(setting(*configuration), scenario, measure, limits, n, n_threads)
+
+
+def frame(episodes: Episodes, w: int, mode: str | None) -> str | np.ndarray | None:
+    """World w as it is now in a render mode; None where it is only shown, or warned of no mode."""
+    if episodes.worlds is None:
+        raise ResetNeeded("render() needs an episode: call reset() first")
+    if mode is None:
+        gym.logger.warn(f"render() needs gym.make(..., render_mode=one of {rendering.MODES})")
+        return None
+    setting = episodes.setting
+    return rendering.render(mode, setting.grid, episodes.worlds, w, setting.stream.catalogue)
 
 
 def blocks(flat: np.ndarray) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from gymnasium.utils import seeding
 from stable_baselines3.common.vec_env import VecEnv
 
 from . import reward as rewards
-from .env import PandaSiteAllocationEnv, blocks, chosen_window, job_log
+from .env import PandaSiteAllocationEnv, blocks, chosen_window, frame, job_log
 from .vector import COST_KEYS, many
 
 
@@ -81,16 +81,18 @@ class PandaVecEnv(VecEnv):
         return self._observe(), rewards_now, dones, infos
 
     def close(self) -> None:
-        pass
+        self.single.close()
 
     def env_method(self, method_name: str, *args, indices=None, **kwargs) -> list:
-        """`action_masks`, the mask of each, int8 (S,); or `log`, its table of jobs so far."""
+        """Of each `action_masks`, int8 (S,); `log`, its table of jobs so far; `render`, a frame."""
         rows = self._get_indices(indices)
         if method_name == "action_masks":
             return [self.episodes.view.mask[i].copy() for i in rows]
         if method_name == "log":
             return [job_log(self.episodes, i) for i in rows]
-        raise AttributeError(f"no method {method_name!r} of each; known: action_masks, log")
+        if method_name == "render":
+            return [frame(self.episodes, i, self.render_mode) for i in rows]
+        raise AttributeError(f"no method {method_name!r} of each; known: {', '.join(_METHODS)}")
 
     def get_attr(self, attr_name: str, indices=None) -> list[Any]:
         """What `set_attr` noted; else the mask, window or observation of each; else the common."""
@@ -111,7 +113,9 @@ class PandaVecEnv(VecEnv):
         return [False for _ in self._get_indices(indices)]
 
     def get_images(self) -> Sequence[np.ndarray | None]:
-        return [None] * self.num_envs
+        if self.render_mode != "rgb_array":
+            return [None] * self.num_envs
+        return self.env_method("render")
 
     def _attribute(self, i: int, name: str):
         if name in self._attributes[i]:
@@ -131,6 +135,7 @@ class PandaVecEnv(VecEnv):
                 "realised_load": load}  # fmt: skip
 
 
+_METHODS = ("action_masks", "log", "render")
 _OWN = {
     "mask": lambda self, i: self.episodes.view.mask[i].copy(),
     "window": lambda self, i: int(self.episodes.window[i]),

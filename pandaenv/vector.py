@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from . import reward as rewards
-from .env import PandaSiteAllocationEnv, blocks, chosen_window
+from .env import PandaSiteAllocationEnv, blocks, chosen_window, frame
 from .episodes import Episodes
 
 COST_KEYS = tuple(f"cost_{name}" for name in rewards.COSTS)
@@ -44,7 +44,7 @@ class PandaSiteAllocationVectorEnv(gym.vector.VectorEnv):
         InvalidAction, ResetNeeded: as there.
     """
 
-    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata = PandaSiteAllocationEnv.metadata | {"autoreset_mode": AutoresetMode.NEXT_STEP}
 
     def __init__(
         self,
@@ -87,6 +87,8 @@ class PandaSiteAllocationVectorEnv(gym.vector.VectorEnv):
         seeds = _spread(seed, self.num_envs)
         for i in np.flatnonzero(chosen):
             self._begin(i, seeds[i], window)
+        if self.render_mode == "human":
+            self.render()
         return self._observe(), self._info(chosen)
 
     def step(self, actions):
@@ -108,7 +110,18 @@ class PandaSiteAllocationVectorEnv(gym.vector.VectorEnv):
         reward, extra = self.episodes.reward.copy(), {}
         if self.autoreset_mode == AutoresetMode.SAME_STEP and self._over.any():
             extra = self._finish(self._over.copy())
+        if self.render_mode == "human":
+            self.render()
         return self._observe(), reward, terminated, truncated, self._info() | extra
+
+    def render(self) -> tuple | None:
+        """A text or an image of each environment; in "human" mode the first one is shown."""
+        n = self.num_envs if self.render_mode in ("ansi", "rgb_array") else 1
+        frames = tuple(frame(self.episodes, i, self.render_mode) for i in range(n))
+        return None if frames[0] is None else frames
+
+    def close_extras(self, **kwargs) -> None:
+        self.single.close()
 
     def action_masks(self) -> np.ndarray:
         """1 where the waiting job of each may go, int8 (n, S); no row is all zero."""

@@ -149,6 +149,22 @@ def test_the_environment_renders_in_the_mode_asked_for(make):
     assert image.render().tobytes() == image.unwrapped.render().tobytes()
 
 
+@pytest.mark.parametrize("mode", ["ansi", "rgb_array"])
+def test_the_vector_environment_gives_a_frame_of_each(make, mode):
+    small = make().unwrapped.spec.kwargs | {"render_mode": mode}
+    ours = gym.make_vec("PandaSiteAllocationTier1-v0", 3, **small)
+    theirs = gym.make_vec("PandaSiteAllocationTier1-v0", 3, "sync", **small)
+    for envs in (ours, theirs):
+        envs.reset(seed=0)
+        envs.step(np.arange(3))
+    frames = ours.render()
+    assert isinstance(frames, tuple) and len(frames) == 3
+    for one, other in zip(frames, theirs.render(), strict=True):
+        assert np.array_equal(one, other)
+    assert not np.array_equal(frames[0], frames[1])
+    assert mode in ours.metadata["render_modes"] and ours.metadata["render_fps"] == 10
+
+
 def test_human_mode_shows_every_step_in_one_window_and_closes_it(make, monkeypatch):
     import matplotlib.pyplot as plt
 
@@ -165,9 +181,29 @@ def test_human_mode_shows_every_step_in_one_window_and_closes_it(make, monkeypat
     assert plt.get_figlabels() == []
 
 
+def test_the_vector_environment_shows_its_first_one_in_human_mode(make, monkeypatch):
+    import matplotlib.pyplot as plt
+
+    monkeypatch.setattr(plt, "show", lambda **_: None)
+    small = make().unwrapped.spec.kwargs | {"render_mode": "human"}
+    envs = gym.make_vec("PandaSiteAllocationTier1-v0", 2, **small)
+    single = make(render_mode="human")
+    shown = []
+    for env, action in ((envs, np.zeros(2, int)), (single, 0)):
+        env.reset(seed=0)
+        env.step(action)
+        shown.append(plt.figure(rendering.WINDOW).images[0].get_array().copy())
+        assert env.render() is None
+        env.close()
+        assert plt.get_figlabels() == []
+    assert (shown[0] == shown[1]).all()
+
+
 def test_rendering_needs_an_episode_and_a_mode(make):
-    with pytest.raises(ResetNeeded, match=r"render\(\) needs an episode"):
-        make(render_mode="ansi").unwrapped.render()
+    small = make().unwrapped.spec.kwargs
+    for env in (make(render_mode="ansi"), gym.make_vec("PandaSiteAllocationTier1-v0", 2, **small)):
+        with pytest.raises(ResetNeeded, match=r"render\(\) needs an episode"):
+            env.unwrapped.render()
     env = make().unwrapped
     env.reset(seed=0)
     with pytest.warns(UserWarning, match="needs gym.make"):

@@ -122,8 +122,26 @@ def test_attributes_are_read_noted_and_guarded(small):
         envs.set_attr("mask", 1)
     with pytest.raises(AttributeError):
         envs.get_attr("nothing")
-    with pytest.raises(AttributeError, match="known: action_masks, log"):
+    with pytest.raises(AttributeError, match="known: action_masks, log, render"):
         envs.env_method("jump")
+
+
+def test_frames_are_those_of_single_environments(small):
+    envs = PandaVecEnv(N, **small, render_mode="rgb_array")
+    envs.seed(4)
+    envs.reset()
+    envs.step(np.arange(N))
+    for i in (0, N - 1):
+        single = gym.make(TIER1, **small, render_mode="rgb_array")
+        single.reset(seed=4 + i)
+        single.step(i)
+        assert (envs.get_images()[i] == single.render()).all()
+    height, width, _ = envs.get_images()[0].shape
+    assert envs.render().shape == (2 * height, 2 * width, 3)
+    text = PandaVecEnv(N, **small, render_mode="ansi")
+    text.reset()
+    assert text.get_images() == [None] * N
+    assert "job 0 of 40 placed" in text.env_method("render")[1]
 
 
 @pytest.mark.parametrize(
