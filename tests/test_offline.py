@@ -1,88 +1,25 @@
-"""Offline data sets: layout, what a kill leaves, going on, reading back, and refusals."""
+"""Named offline data sets: collected side by side, read by name, scored, and the command."""
 
 import json
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
 
-import pandaenv  # noqa: F401  registers the environments
 from benchmarks import offline as command
-from pandaenv import offline, policies, records
-from pandaenv.offline import Writer, collect, load, metadata, parts_of
+from pandaenv import policies, records
+from pandaenv.behaviours import Behaviour, mixture
+from pandaenv.offline import Dataset, collect, load, metadata
+from tests.carts import Coin, assert_equal, cart, grid
 from tests.raw_dump import random_records
 
-h5py = pytest.importorskip("h5py")
+pytest.importorskip("h5py")
 
-
-class Coin:
-    """Pushes the cart left or right at random."""
-
-    def reset(self, seed):
-        self.rng = np.random.default_rng(seed)
-
-    def act(self, env):
-        return int(self.rng.integers(2))
-
-
-def cart(path, episodes=4, seed=0):
-    return collect(gym.make("CartPole-v1"), Coin(), path, episodes=episodes, seed=seed, name="cart")
-
-
-def walk(n=5, end="terminals"):
-    """An episode of n steps along a line."""
-    flags = np.arange(n) == n - 1
-    seen = np.arange(n + 1, dtype=np.float32)[:, None]
-    return {
-        "observations": seen[:-1],
-        "next_observations": seen[1:],
-        "actions": np.zeros(n, np.int64),
-        "rewards": np.ones(n),
-        "costs": np.full(n, 0.5),
-        "terminals": flags & (end == "terminals"),
-        "timeouts": flags & (end == "timeouts"),
-    }
-
-
-def assert_equal(one, other):
-    assert one.keys() == other.keys()
-    for key in one:
-        np.testing.assert_array_equal(one[key], other[key], strict=True)
-
-
-# --- layout --------------------------------------------------------------------------------------
-
-
-def test_a_file_holds_the_steps_of_its_episodes_in_order(tmp_path):
-    data = load(cart(tmp_path / "cart.hdf5"))
-    n = len(data["rewards"])
-    assert data["observations"].shape == data["next_observations"].shape == (n, 4)
-    assert data["actions"].shape == data["costs"].shape == (n,)
-    assert (data["actions"].dtype, data["terminals"].dtype) == (np.int64, bool)
-    ends = data["terminals"] | data["timeouts"]
-    assert ends.sum() == 4 and ends[-1]
-    same = data["next_observations"][:-1] == data["observations"][1:]
-    assert same.all(axis=1)[~ends[:-1]].all()
-    first = offline.play(gym.make("CartPole-v1"), Coin(), 0)
-    np.testing.assert_array_equal(data["actions"][: len(first["actions"])], first["actions"])
-
-
-def test_arrays_are_compressed_and_shuffled(tmp_path):
-    with h5py.File(cart(tmp_path / "cart.hdf5")) as file:
-        assert set(file) == set(offline.REQUIRED)
-        for array in file.values():
-            assert (array.compression, array.shuffle) == ("gzip", True)
+# --- collect -------------------------------------------------------------------------------------
 
 
 def test_the_grid_tells_masks_and_parts_of_the_cost(tmp_path):
-    env = gym.make(
-        "PandaSiteAllocationTier1-v0", workload=random_records(3_000), rate=200, episode_jobs=25
-    )
+    env = grid()
     path = collect(env, policies.make("random"), tmp_path / "grid.hdf5", episodes=2, seed=3)
     data = load(path)
     n_sites = env.action_space.n
@@ -99,77 +36,36 @@ def test_the_grid_tells_masks_and_parts_of_the_cost(tmp_path):
     assert len(made["env_stream_sha256"]) == 64
 
 
-def test_metadata_say_how_the_data_were_made(tmp_path):
-    path = cart(tmp_path / "cart.hdf5", seed=7)
-    made = metadata(path)
-    assert (made["name"], made["env_id"], made["policy"]) == ("cart", "CartPole-v1", "Coin")
-    assert (made["seed"], made["n_episodes"]) == (7, 4)
-    assert made["versions"]["gymnasium"] == gym.__version__
-    data = load(path)
-    starts = np.r_[0, np.flatnonzero(data["terminals"])[:-1] + 1]
-    returns = np.add.reduceat(data["rewards"], starts)
-    assert (made["min_return"], made["max_return"]) == (returns.min(), returns.max())
+MIX = (Behaviour("random"), Behaviour("greedy", 0.2), Behaviour("panda_analysis"))
 
 
-# --- a killed run --------------------------------------------------------------------------------
+@pytest.mark.parametrize("n_envs", [2, 5])
+def test_episodes_side_by_side_make_the_same_file(tmp_path, n_envs):
+    single = collect(grid(), mixture(MIX), tmp_path / "one.hdf5", episodes=7, seed=3)
+    many = collect(
+        grid(), mixture(MIX), tmp_path / "many.hdf5", episodes=7, seed=3, n_envs=n_envs
+    )
+    assert single.read_bytes() == many.read_bytes()
+    assert load(many).behaviours() == [
+        "random", "greedy+0.2 random", "panda_analysis", "random", "greedy+0.2 random",
+        "panda_analysis", "random",
+    ]  # fmt: skip
 
-_ENDLESS = """
-import sys
-from tests.test_offline import cart
-cart(sys.argv[1], episodes=1_000_000)
-"""
 
+def test_a_stopped_mixture_goes_on_to_the_same_bytes(tmp_path):
+    def stop(n_done):
+        if n_done == 4:
+            raise KeyboardInterrupt
 
-def test_a_killed_run_leaves_finished_episodes_and_goes_on(tmp_path):
-    path = tmp_path / "cart.hdf5"
-    root = Path(__file__).parent.parent
-    run = subprocess.Popen([sys.executable, "-c", _ENDLESS, str(path)], cwd=root)
-    while len(list(parts_of(path).glob("*.hdf5"))) < 5:
-        assert run.poll() is None
-        time.sleep(0.01)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
+    path = tmp_path / "stopped.hdf5"
+    with pytest.raises(KeyboardInterrupt):
+        collect(grid(), mixture(MIX), path, episodes=7, n_envs=3, notify=stop)
     left = load(path)
-    n = int((left["terminals"] | left["timeouts"]).sum())
-    whole = load(cart(tmp_path / "unbroken.hdf5", episodes=n + 2))
-    assert_equal(left, {key: values[: len(left["rewards"])] for key, values in whole.items()})
-    assert_equal(load(cart(path, episodes=n + 2)), whole)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["cart.hdf5", "unbroken.hdf5"]
-
-
-def test_a_run_goes_on_only_with_what_it_began_with(tmp_path):
-    path = tmp_path / "cart.hdf5"
-    Writer(path, {"policy": "Coin", "seed": 0}).write(0, walk())
-    with pytest.raises(ValueError, match="made with another seed: remove it"):
-        Writer(path, {"policy": "Coin", "seed": 1})
-
-
-def test_a_half_written_episode_is_not_read(tmp_path):
-    writer = Writer(tmp_path / "w.hdf5", {})
-    writer.write(0, walk())
-    (parts_of(tmp_path / "w.hdf5") / "000001.part").write_bytes(b"half")
-    assert len(load(tmp_path / "w.hdf5")["rewards"]) == 5
-    assert not Writer(tmp_path / "w.hdf5", {}).has(1)
-
-
-# --- refusals ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"costs": None}, "missing: costs"),
-        ({"rewards": np.ones(4)}, "one row a step in every array"),
-        ({"terminals": np.zeros(5, bool)}, "got 0 in 5 steps"),
-        ({"timeouts": np.ones(5, bool)}, "got 5 in 5 steps"),
-        ({"rewards": np.array([1, 2, np.nan, 4, 5])}, "another in rewards, step 2"),
-    ],
-)
-def test_a_broken_episode_is_not_written(changes, message, tmp_path):
-    episode = {k: v for k, v in (walk() | changes).items() if v is not None}
-    with pytest.raises(ValueError, match=message):
-        Writer(tmp_path / "w.hdf5", {}).write(0, episode)
-    assert list(tmp_path.iterdir()) == []
+    assert len(left.returns()) == 4 and len(set(left.behaviours())) > 1
+    whole = collect(grid(), mixture(MIX), tmp_path / "whole.hdf5", episodes=7, n_envs=3)
+    collect(grid(), mixture(MIX), path, episodes=7, n_envs=3)
+    assert path.read_bytes() == whole.read_bytes()
+    np.testing.assert_array_equal(load(whole).returns()[left["episodes"][::25]], left.returns())
 
 
 def test_collect_refuses_what_it_cannot_store(tmp_path):
@@ -180,72 +76,135 @@ def test_collect_refuses_what_it_cannot_store(tmp_path):
         collect(env, Coin(), tmp_path / "a.hdf5", episodes=1)
     with pytest.raises(ValueError, match="at least 1, got 0"):
         cart(tmp_path / "a.hdf5", episodes=0)
+    wrapped = gym.wrappers.FlattenObservation(grid())
+    with pytest.raises(ValueError, match="n_envs > 1 needs an unwrapped environment"):
+        collect(wrapped, policies.make("random"), tmp_path / "a.hdf5", episodes=1, n_envs=2)
     assert list(tmp_path.iterdir()) == []
     cart(tmp_path / "a.hdf5", episodes=1)
     with pytest.raises(ValueError, match="never overwritten; .*a.hdf5 exists"):
         cart(tmp_path / "a.hdf5")
 
 
-def test_load_says_what_is_wrong_and_where(tmp_path):
+# --- read and score ------------------------------------------------------------------------------
+
+
+def test_a_set_is_read_by_its_name(tmp_path):
+    with pytest.raises(ValueError, match="unknown data set 'nope'"):
+        load("nope", tmp_path)
+    with pytest.raises(FileNotFoundError, match="benchmarks.offline --name panda-random-v0"):
+        load("panda-random-v0", tmp_path)
+    path = cart(tmp_path / "panda-random-v0.hdf5")
+    assert_equal(load("panda-random-v0", tmp_path), load(path))
     with pytest.raises(FileNotFoundError, match="none.hdf5 does not exist"):
         load(tmp_path / "none.hdf5")
-    (tmp_path / "text.hdf5").write_text("hello")
-    with pytest.raises(ValueError, match="text.hdf5: damaged, or no HDF5 file"):
-        load(tmp_path / "text.hdf5")
-    path = cart(tmp_path / "cart.hdf5")
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match="cart.hdf5: damaged"):
-        load(path)
-    for changes, message in [
-        ({"costs": None}, "it lacks costs"),
-        ({"costs": np.zeros(3)}, "one row a step"),
-        ({"terminals": np.zeros(5, bool)}, "the last episode has no end"),
-    ]:
-        with h5py.File(tmp_path / "odd.hdf5", "w") as file:
-            for key, values in (walk() | changes).items():
-                if values is not None:
-                    file[key] = values
-        with pytest.raises(ValueError, match=message):
-            load(tmp_path / "odd.hdf5")
 
 
-def test_a_missing_extra_names_the_line_that_brings_it(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(ImportError, match=r"pip install 'pandaenv\[offline\]'"):
-        Writer(tmp_path / "w.hdf5", {})
+REFERENCE = {"random": {"return": -200.0, "cost": 40.0}, "expert": {"return": -100.0, "cost": 5.0}}
+
+
+def test_scores_are_0_for_random_and_100_for_the_expert(tmp_path):
+    data = load(cart(tmp_path / "c.hdf5", extra={"reference": json.dumps(REFERENCE)}))
+    with pytest.raises(ValueError, match="call set_target_cost"):
+        data.normalized_score(-100.0, 0.0)
+    data.set_target_cost(20)
+    score, cost = data.normalized_score(np.array([-200.0, -100.0, -50.0]), [40.0, 5.0, 20.0])
+    assert score.tolist() == [0.0, 100.0, 150.0] and cost.tolist() == [2.0, 0.25, 1.0]
+    data.set_target_cost(0)
+    assert data.normalized_score(-100.0, 3.0) == (100.0, 4.0)
+    with pytest.raises(ValueError, match="at least 0, got -1"):
+        data.set_target_cost(-1)
+    with pytest.raises(ValueError, match="this data set does not tell"):
+        Dataset(data, {}).normalized_score(0.0, 0.0)
+
+
+def test_a_replay_buffer_holds_the_steps(tmp_path):
+    env = grid()
+    data = load(collect(env, policies.make("random"), tmp_path / "g.hdf5", episodes=2))
+    buffer = data.to_replay_buffer(env)
+    assert buffer.size() == 50
+    np.testing.assert_array_equal(buffer.observations[:, 0], data["observations"])
+    np.testing.assert_array_equal(buffer.actions[:, 0, 0], data["actions"])
+    batch = buffer.sample(16)
+    assert batch.observations.shape == (16, *env.observation_space.shape)
+    assert not batch.dones.any()  # the episodes end by time: their last steps are bootstrapped
+    with pytest.raises(ValueError, match="must be those of the data set"):
+        data.to_replay_buffer(gym.make("CartPole-v1"))
+
+
+def test_stable_baselines_learns_from_a_replay_buffer(tmp_path):
+    from stable_baselines3 import DQN
+    from stable_baselines3.common.logger import configure
+
+    env = grid()
+    data = load(collect(env, policies.make("random"), tmp_path / "g.hdf5", episodes=2))
+    model = DQN("MlpPolicy", env, buffer_size=1, batch_size=16, seed=0, device="cpu")
+    model.replay_buffer = data.to_replay_buffer(env)
+    model.set_logger(configure(None, []))
+    before = [p.detach().clone() for p in model.policy.parameters()]
+    model.train(gradient_steps=2, batch_size=16)
+    assert any(not p.equal(q) for p, q in zip(before, model.policy.parameters(), strict=True))
 
 
 # --- the command ---------------------------------------------------------------------------------
 
 
-def test_the_command_writes_a_data_set_and_its_card(tmp_path, capsys):
+@pytest.fixture
+def words(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
     table = records.write(random_records(3_000), tmp_path / "jobs.parquet")
-    words = ["--name", "panda-tier1-brokerage-v0", "--episodes", "2", "--out", str(tmp_path)]
-    words += ["--workload", str(table), "--rate", "200", "--episode-jobs", "20"]
+    return [
+        "--name", "panda-tier1-medium-v0", "--episodes", "4", "--out", str(tmp_path / "out"),
+        "--workload", str(table), "--rate", "200", "--episode-jobs", "20",
+    ]  # fmt: skip
+
+
+def test_the_command_writes_a_data_set_its_card_and_all_layouts(tmp_path, capsys, words):
+    words += ["--formats", "dsrl,minari,omnisafe"]
     assert command.main(words) == 0
-    assert "2 episodes, 40 steps" in capsys.readouterr().out
-    assert len(load(tmp_path / "panda-tier1-brokerage-v0.hdf5")["rewards"]) == 40
-    card = json.loads((tmp_path / "panda-tier1-brokerage-v0.json").read_text())
-    assert card["n_episodes"] == 2 and card["policy"] == "panda_analysis"
+    assert "4 episodes, 80 steps" in capsys.readouterr().out
+    out, name = tmp_path / "out", "panda-tier1-medium-v0"
+    suffixes = ("hdf5", "json", "md", "npz", "png")
+    assert sorted(p.name for p in out.iterdir()) == [f"{name}.{suffix}" for suffix in suffixes]
+    assert (tmp_path / "minari" / name / "data" / "main_data.hdf5").is_file()
+    card = json.loads((out / f"{name}.json").read_text())
+    assert card["n_episodes"] == 4 and card["n_steps"] == 80
+    assert [row["episodes"] for row in card["by_policy"]] == [2, 1, 1]
     assert card["per_episode"]["rewards"]["max"] == card["max_return"]
+    assert card["reference"]["expert"]["policy"] == "greedy"
+    assert "<img" not in (text := (out / f"{name}.md").read_text()) and f"({name}.png)" in text
     assert command.main(words) == 1
     assert "never overwritten" in capsys.readouterr().err
-    # stopped between the data and its card
-    (tmp_path / "panda-tier1-brokerage-v0.json").unlink()
+
+
+def test_the_command_makes_only_what_is_missing(tmp_path, capsys, words):
+    assert command.main([*words, "--formats", "dsrl"]) == 0
+    file = tmp_path / "out" / "panda-tier1-medium-v0.hdf5"
+    made, card = file.stat().st_mtime_ns, json.loads(file.with_suffix(".json").read_text())
+    file.with_suffix(".json").unlink()
     assert command.main([*words, "--seed", "1"]) == 1
-    assert command.main(words) == 0
-    again = json.loads((tmp_path / "panda-tier1-brokerage-v0.json").read_text())
-    assert again["per_episode"] == card["per_episode"]
+    assert "is another" in capsys.readouterr().err
+    assert command.main([*words, "--formats", "dsrl,omnisafe"]) == 0
+    assert file.stat().st_mtime_ns == made and file.with_suffix(".npz").exists()
+    again = json.loads(file.with_suffix(".json").read_text())
+    assert again | {"provenance": 0} == card | {"provenance": 0}
 
 
-def test_an_unknown_data_set_or_a_wrong_seed_ends_with_one_sentence(tmp_path, capsys):
-    assert command.main(["--name", "nope", "--episodes", "1", "--out", str(tmp_path)]) == 1
+def test_the_command_makes_the_same_bytes_again(tmp_path, words):
+    assert command.main([*words, "--formats", "dsrl,omnisafe"]) == 0
+    words[words.index("--out") + 1] = str(tmp_path / "again")
+    assert command.main([*words, "--formats", "dsrl,omnisafe"]) == 0
+    for suffix in ("hdf5", "npz", "png", "md"):
+        name = f"panda-tier1-medium-v0.{suffix}"
+        one, other = (tmp_path / folder / name for folder in ("out", "again"))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_what_is_unknown_ends_with_one_sentence(tmp_path, capsys, words):
+    assert command.main(["--name", "nope", *words[2:]]) == 1
     assert "unknown data set 'nope'; known: panda-random-v0" in capsys.readouterr().err
-    table = records.write(random_records(3_000), tmp_path / "jobs.parquet")
-    words = ["--name", "panda-tier1-random-v0", "--episodes", "1", "--out", str(tmp_path)]
-    words += ["--workload", str(table), "--rate", "200", "--episode-jobs", "20", "--seed", "-1"]
-    assert command.main(words) == 1
+    assert command.main([*words, "--seed", "-1"]) == 1
     assert "Seed must be" in capsys.readouterr().err
-    table.unlink()
-    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(SystemExit):
+        command.main([*words, "--formats", "dsrl,rlds"])
+    assert "unknown format 'rlds'; known: dsrl" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
