@@ -17,7 +17,7 @@ from .observation import look, look_again, touch_due, view_of
 from .schedule import STALE, plans_of
 from .setting import Setting
 from .simulator import Scenario, advance, arrive, schedule_outages
-from .worlds import NONE, Worlds, worlds_of
+from .worlds import NONE, Worlds, chain_all, worlds_of
 
 
 class Rules(NamedTuple):
@@ -110,23 +110,37 @@ class Episodes:
     def _restore(self, w: int, snapshot: Worlds) -> None:
         """Copy a snapshot into world w, after making room if its jobs are too many."""
         n_jobs, n_events = snapshot.job.shape[1], int(snapshot.world[0]["n_events"])
-        if self.worlds is None or self.worlds.job.shape[1] < n_jobs:
-            self._make_room(n_jobs + n_jobs // 16)
+        n_carried = snapshot.copy.shape[1]
+        if not self._has_room(n_jobs, n_carried):
+            self._make_room(n_jobs + n_jobs // 16, n_carried + n_carried // 16)
         worlds = self.worlds
         worlds.world[w], worlds.site[w] = snapshot.world[0], snapshot.site[0]
         worlds.channel[w] = snapshot.channel[0]
         worlds.job[w, :n_jobs] = snapshot.job[0]
         worlds.heap[w, :n_events] = snapshot.heap[0, :n_events]
+        worlds.copy[w, :n_carried] = snapshot.copy[0]
+        chain_all(worlds, w)
 
-    def _make_room(self, n_jobs: int) -> None:
+    def _has_room(self, n_jobs: int, n_carried: int) -> bool:
+        if self.worlds is None:
+            return False
+        most_jobs, most_copies = self.worlds.job.shape[1], self.worlds.copy.shape[1]
+        return n_jobs <= most_jobs and n_carried + n_jobs <= most_copies
+
+    def _make_room(self, n_jobs: int, n_carried: int) -> None:
         """n worlds and one scratch world a thread, for n_jobs jobs each; what runs is kept."""
-        old = self.worlds
-        n, n_switches = self.n + self.n_threads, 2 * self.scenario.n_outages
-        self.worlds, self._bound = worlds_of(n, self.n_sites, n_jobs, n_switches), None
+        old, n = self.worlds, self.n + self.n_threads
+        n_switches, n_copies = 2 * self.scenario.n_outages, n_jobs + n_carried
+        if old is not None:
+            n_jobs, n_copies = max(n_jobs, old.job.shape[1]), max(n_copies, old.copy.shape[1])
+        self.worlds = worlds_of(n, self.n_sites, n_jobs, n_switches, self.n, n_copies)
+        self._bound = None
         if old is not None:
             for name, array in zip(Worlds._fields, self.worlds, strict=True):
                 before = getattr(old, name)
                 array[tuple(slice(size) for size in before.shape)] = before
+            for w in range(self.n):
+                chain_all(self.worlds, w)
 
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_bound": None}

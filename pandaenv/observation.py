@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 from numba import njit
 
+from .caches import holders
 from .jobs import JobArrays
 from .policies import allow, is_short
 from .schema import STATUSES
@@ -215,15 +216,14 @@ def see_time(grid, worlds, w, view):
 
 @njit(cache=True)
 def see_data(grid, worlds, w, out):
-    """Where a replica of the waiting job's input is."""
+    """Where the waiting job's input is, an original or a copy."""
     world = worlds.world[w]
     if world.next == world.n_rows:
         for s in range(len(grid.sites)):
             out[N_JOB + N_SITE * s + DATA] = 0.0
         return
-    replicas = grid.replicas[grid.stream[worlds.job[w, world.next].index].dataset]
-    for s in range(len(replicas)):
-        out[N_JOB + N_SITE * s + DATA] = replicas[s]
+    first = N_JOB + DATA
+    holders(grid, worlds, w, worlds.job[w, world.next].index, out[first : -N_GRID : N_SITE])
 
 
 @njit(cache=True)

@@ -24,7 +24,8 @@ import numpy as np
 from numba import njit
 
 from .brokerage import CAP_FLOOR, analysis_site, nearest, production_site
-from .simulator import arrive, closest, place, uniform
+from .caches import closest, holders
+from .simulator import arrive, place, uniform
 from .worlds import NONE, RUNNING
 
 BROKER = 3
@@ -241,8 +242,9 @@ def least_loaded(grid, worlds, w, mask):
 @njit(cache=True)
 def data_local(grid, worlds, w, mask):
     """Least loaded allowed site that holds the input, else the allowed one it reaches first."""
-    job = grid.stream[worlds.job[w, worlds.world[w].next].index]
-    local = mask * grid.replicas[job.dataset]
+    local = np.empty(len(mask), np.bool_)
+    holders(grid, worlds, w, worlds.job[w, worlds.world[w].next].index, local)
+    local &= mask > 0
     if local.any():
         return least_loaded(grid, worlds, w, local)
     best, least = 0, np.inf
@@ -257,8 +259,9 @@ def data_local(grid, worlds, w, mask):
 def transfer_time(grid, worlds, w, s):
     """Seconds until the input of the next job would be at site s; 0 where it is."""
     world = worlds.world[w]
-    job = grid.stream[worlds.job[w, world.next].index]
-    source = closest(grid, job.dataset, s)
+    index = worlds.job[w, world.next].index
+    job = grid.stream[index]
+    source = closest(grid, worlds, w, index, s)
     if source == s or job.nbytes == 0:
         return 0.0
     rate = min(grid.link[source, s], grid.sites[s].channel)
@@ -361,7 +364,8 @@ def analysis(grid, worlds, w, mask, cap_floor, u):
         running[s] = sites[s].running
         queued[s] = sites[s].queued + sites[s].moving
         finished[s], failed[s] = sites[s].finished, sites[s].failed
-    has_data = grid.replicas[grid.stream[worlds.job[w, world.next].index].dataset]
+    has_data = np.empty(n, np.bool_)
+    holders(grid, worlds, w, worlds.job[w, world.next].index, has_data)
     allowed = mask > 0
     return analysis_site(has_data, allowed, running, queued, finished, failed, cap_floor, u)
 
@@ -372,7 +376,8 @@ def production(grid, worlds, w, mask, cap_floor, known, u):
     sites, n = worlds.site[w], len(mask)
     index = worlds.job[w, worlds.world[w].next].index
     job = grid.stream[index]
-    has_data = grid.replicas[job.dataset]
+    has_data = np.empty(n, np.bool_)
+    holders(grid, worlds, w, index, has_data)
     running, queued, finished, failed = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     available, missing, closeness = np.empty(n), np.empty(n), np.empty(n, np.int64)
     nearest(known.closeness, has_data, closeness)

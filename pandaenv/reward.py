@@ -149,6 +149,7 @@ def project(grid, worlds, w, scratch, s):
     while row != NONE:
         job = worlds.job[w, row]
         worlds.job[scratch, row] = job
+        worlds.job[scratch, row].held = NONE
         if job.state == MOVING or job.state == RUNNING:
             insert(heap, copy, job.end, job.count, row)
         row = job.following

@@ -15,7 +15,7 @@ from . import workload as workloads
 from .observation import describe, expect
 from .policies import broker_floor, warm_up
 from .sites import catalogue
-from .worlds import N_CHANNELS, Grid, Worlds, carry, clear, grid_of, worlds_of
+from .worlds import N_CHANNELS, Grid, Worlds, carry, clear, copies_of, grid_of, worlds_of
 
 LONGEST_TRANSFER_S = 1e9
 """30 years; a catalogue on which one job's input would move longer is refused, since such times
@@ -50,12 +50,13 @@ class Setting:
     def _warmed(self, window: workloads.Window) -> Worlds:
         n_sites, n_jobs = len(self.grid.sites), window.stop - window.first
         n_warm = window.start - window.first
-        worlds = worlds_of(1, n_sites, n_jobs, 0)
+        worlds = worlds_of(1, n_sites, n_jobs, 0, 1, n_warm)
         # the job's place in the stream seeds the warm-up, so it is the same for every episode
         clear(self.grid, worlds, 0, window.first, n_jobs, n_jobs, np.uint64(window.start))
         warm_up(self.grid, worlds, 0, n_warm, self.cap_floor)
         n_new = window.stop - window.start
-        snapshot = worlds_of(1, n_sites, int(worlds.world[0]["in_system"]) + n_new, 0)
+        n_rows, n_copies = int(worlds.world[0]["in_system"]) + n_new, len(copies_of(worlds, 0))
+        snapshot = worlds_of(1, n_sites, n_rows, 0, 1, n_copies)
         carry(worlds, 0, snapshot, 0, n_new)
         return snapshot
 

@@ -3,24 +3,24 @@
 In: a `Catalogue` of sites, `JobArrays` in order of arrival, the site chosen for each job.
 Out: the time of every stage of every job.
 
-A placed job whose data (if any) are not at its site fetches them from the closest replica (fastest
-link, then first row) through the site's ingress channel that is free first: first in, first out,
-each min(link, ingress / 8) fast. It then waits, first come first served by the time it became ready
-(no backfill), for its cores, and runs for work / (cores x power) seconds. A site failure ends an
-attempt early, after v^2 of its length with v(seed, job, attempt) in [0, 1); the job queues again at
-its site, at most 3 attempts in all, then it is lost. A payload failure ends the job wherever it
-runs: each recorded `closed` or `cancelled`, and a share of those recorded `failed`. An outage fails
-what runs and stops starts; transfers go on and storage stays readable; one that began before the
-first arrival is met as it stands. A job that can never run where it was put is rejected.
+A placed job whose data (if any) are not at its site fetches them from the closest original or copy
+(fastest link, then first row) through the site's ingress channel that is free first: first in,
+first out, each min(link, ingress / 8) fast. What has come stays in the site's cache as long as
+`pandaenv.caches` finds room for it. The job then waits, first come first served by the time it
+became ready (no backfill), for its cores, and runs for work / (cores x power) seconds. A site
+failure ends an attempt early, after v^2 of its length with v(seed, job, attempt) in [0, 1); the job
+queues again at its site, at most 3 attempts in all, then it is lost. A payload failure ends the job
+wherever it runs: each recorded `closed` or `cancelled`, and a share of those recorded `failed`. An
+outage fails what runs and stops starts; transfers go on and storage stays readable; one that began
+before the first arrival is met as it stands. A job that can never run where it was put is rejected.
 Events of one instant are handled in the order they were scheduled, and before an arrival of that
-instant; begin and end of an outage are scheduled when the one before is handled. A site cannot tell
-what happens at another, so a placement changes the future of its own site only (`pandaenv.reward`
-relies on this).
+instant; begin and end of an outage are scheduled when the one before is handled. Where a job reads
+its data from is settled when it is placed, and apart from this a site cannot tell what happens at
+another: a placement changes the future of the jobs at its own site only (`pandaenv.reward` relies
+on this).
 
 Whether an attempt fails is u(seed, job, attempt) < p(site), a counter hash without the site in it:
 all policies meet the same world, and a job that fails somewhere fails at every worse site too.
-
-Caches of copied input are not modelled: each job moves its own bytes unless a replica is there.
 """
 
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
+from .caches import closest, hold, keep, release
 from .jobs import JobArrays
 from .schema import STATUSES
 from .sites import Catalogue
@@ -125,8 +126,9 @@ class Simulator:
         is_whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
         if not (is_whole and 0 <= seed < 2**64):
             raise ValueError(f"seed must be a whole number in [0, 2^64), got {seed!r}")
-        self.worlds = worlds_of(1, catalogue.n_sites, len(jobs), switches.shape[1])
-        clear(self.grid, self.worlds, 0, 0, len(jobs), 0, np.uint64(seed))
+        n_jobs = len(jobs)
+        self.worlds = worlds_of(1, catalogue.n_sites, n_jobs, switches.shape[1], 1, n_jobs)
+        clear(self.grid, self.worlds, 0, 0, n_jobs, 0, np.uint64(seed))
         schedule_outages(self.worlds, 0, switches)
 
     @property
@@ -219,8 +221,11 @@ def place(grid, worlds, w, s):
         world.own_lost += row >= world.first_own
         return row
     enter(worlds, w, row)
-    source = closest(grid, traits.dataset, s)
-    if source == s or traits.nbytes == 0:
+    source = s
+    if traits.nbytes > 0:
+        source = closest(grid, worlds, w, job.index, s)
+        hold(grid, worlds, w, row, source)
+    if source == s:
         enqueue(grid, worlds, w, row)
         start_waiting(grid, worlds, w, s)
     else:
@@ -267,6 +272,7 @@ def proceed(grid, worlds, w, row):
     s = job.site
     if job.state == MOVING:
         worlds.site[w, s].moving -= 1
+        keep(grid, worlds, w, row)
         enqueue(grid, worlds, w, row)
     else:
         end_attempt(grid, worlds, w, row, job.outcome)
@@ -286,19 +292,6 @@ def fetch(grid, worlds, w, row, source):
     job.state = MOVING
     worlds.site[w, job.site].moving += 1
     job.count = push(worlds.heap[w], worlds.world[w], job.end, row)
-
-
-@njit(cache=True)
-def closest(grid, dataset, s):
-    """Site to read a data set from: s itself if it is there, else that of the fastest link."""
-    if grid.replicas[dataset, s]:
-        return s
-    best = NONE
-    for source in range(len(grid.sites)):
-        if grid.replicas[dataset, source]:
-            if best == NONE or grid.link[source, s] > grid.link[best, s]:
-                best = source
-    return best
 
 
 @njit(cache=True)
@@ -443,7 +436,8 @@ def enter(worlds, w, row):
 
 @njit(cache=True)
 def leave(worlds, w, row, state):
-    """Strike the job off its site's list."""
+    """Strike the job off its site's list; it is done with its data."""
+    release(worlds, w, row)
     job, world = worlds.job[w, row], worlds.world[w]
     site = worlds.site[w, job.site]
     if job.previous == NONE:

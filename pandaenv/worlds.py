@@ -20,6 +20,10 @@ N_CHANNELS = 8
 MEMORY_S = 6 * 3600.0
 """Counts of recent ends halve at every multiple of this time; ASSUMED."""
 
+CACHE_SHARE = 0.17
+"""Share of a site's disk that is its cache: DATADISKs are about 83 % full of originals."""
+MAX_CACHE = 4e18
+"""Bytes; those of all copies must fit 64 bits."""
 MAX_WORK = 9e15
 """GFLOP; the MFLOP of all jobs in one queue must fit 64 bits."""
 
@@ -28,8 +32,15 @@ FUTURE, MOVING, QUEUED, RUNNING, FINISHED, FAILED, LOST, REJECTED = range(8)
 STATES = ("future", "moving", "queued", "running", "finished", "failed", "lost", "rejected")
 NONE = -1
 
-SITE = np.dtype([("cores", "i8"), ("power", "f8"), ("failure_rate", "f8"), ("channel", "f8")])
-"""A site: slots, GFLOP/s per core, failure probability of an attempt, bytes/s per channel."""
+SITE = np.dtype(
+    [
+        ("cores", "i8"),  # slots
+        ("power", "f8"),  # GFLOP/s per core
+        ("failure_rate", "f8"),  # of an attempt
+        ("channel", "f8"),  # bytes/s of each
+        ("cache", "i8"),  # bytes
+    ]
+)
 JOB = np.dtype(
     [
         ("time", "f8"),  # arrival, s
@@ -55,6 +66,8 @@ WORLD = np.dtype(
         ("own_in_system", "i8"),
         ("own_lost", "i8"),  # lost or rejected
         ("age", "i8"),  # multiples of MEMORY_S passed
+        ("n_copies", "i8"),  # entries of the pool of copies that were ever taken
+        ("spare", "i8"),  # one of them that is free again, NONE if none is; chained to the next
     ]
 )
 SITE_STATE = np.dtype(
@@ -72,6 +85,10 @@ SITE_STATE = np.dtype(
         ("tail", "i8"),
         ("first", "i8"),  # all jobs here in order of placement, by row
         ("last", "i8"),
+        ("cached", "i8"),  # bytes of all copies here
+        ("unused", "i8"),  # bytes of those that no job uses
+        ("oldest", "i8"),  # of these, unused for longest
+        ("newest", "i8"),
     ]
 )
 JOB_STATE = np.dtype(
@@ -92,8 +109,21 @@ JOB_STATE = np.dtype(
         ("behind", "i4"),  # next in the queue
         ("previous", "i4"),  # neighbours in order of placement at the site
         ("following", "i4"),
+        ("held", "i4"),  # copy it uses, NONE for an original
     ]
 )
+COPY = np.dtype(
+    [
+        ("nbytes", "i8"),
+        ("dataset", "i4"),
+        ("site", "i4"),  # NONE: no copy, room for one
+        ("users", "i4"),  # jobs that use it
+        ("chained", "i4"),  # next in its bucket
+        ("older", "i4"),  # neighbours among the unused copies of the site
+        ("newer", "i4"),
+    ]
+)
+"""A copy of input at a site, see `pandaenv.caches`."""
 EVENT = np.dtype([("time", "f8"), ("count", "i8"), ("what", "i8")])
 """A row of jobs whose transfer or run ends, or -1 - site for the begin or end of an outage."""
 
@@ -116,6 +146,8 @@ class Worlds(NamedTuple):
     job: np.ndarray  # (n, N) JOB_STATE
     heap: np.ndarray  # (n, N + S) EVENT
     switch: np.ndarray  # (n, S, M) float64 s, begin and end of outages in turn, then infinity
+    copy: np.ndarray  # (m, C) COPY; the first m worlds keep caches
+    bucket: np.ndarray  # (m, B) int32 first copy of the data sets that share it; B a power of two
 
 
 def grid_of(catalogue: Catalogue, jobs: JobArrays, estimate: np.ndarray | None = None) -> Grid:
@@ -133,6 +165,7 @@ def grid_of(catalogue: Catalogue, jobs: JobArrays, estimate: np.ndarray | None =
     for name in ("cores", "power", "failure_rate"):
         sites[name] = getattr(catalogue, name)
     sites["channel"] = catalogue.ingress / N_CHANNELS
+    sites["cache"] = np.minimum(catalogue.disk * CACHE_SHARE, MAX_CACHE)
     stream = np.zeros(len(jobs), JOB)
     for name in ("time", "work", "nbytes", "cores", "dataset", "status"):
         stream[name] = getattr(jobs, name)
@@ -146,8 +179,16 @@ def grid_of(catalogue: Catalogue, jobs: JobArrays, estimate: np.ndarray | None =
     return Grid(sites, link, stream, np.array(jobs.replicas))
 
 
-def worlds_of(n: int, n_sites: int, n_jobs: int, n_switches: int) -> Worlds:
-    """Room for n worlds; `clear` makes one ready."""
+def worlds_of(
+    n: int, n_sites: int, n_jobs: int, n_switches: int, n_caching: int = 0, n_copies: int = 0
+) -> Worlds:
+    """Room for n worlds; `clear` makes one ready.
+
+    Args:
+        n_caching: the first of them keep caches, the others move all input each time.
+        n_copies: copies at all sites together; one a job, and those carried over, are enough.
+    """
+    n_buckets = 1 << max(0, n_copies // 2 - 1).bit_length()
     return Worlds(
         np.zeros(n, WORLD),
         np.zeros((n, n_sites), SITE_STATE),
@@ -155,14 +196,16 @@ def worlds_of(n: int, n_sites: int, n_jobs: int, n_switches: int) -> Worlds:
         np.zeros((n, n_jobs), JOB_STATE),
         np.zeros((n, n_jobs + n_sites), EVENT),
         np.full((n, n_sites, n_switches), np.inf),
+        np.zeros((n_caching, n_copies), COPY),
+        np.full((n_caching, n_buckets), NONE, np.int32),
     )
 
 
 def carry(source: Worlds, w: int, target: Worlds, v: int, n_new: int) -> int:
     """Copy world w as it stands into world v, its jobs in the system first, then n_new to come.
 
-    Jobs that have ended are left behind, so rows are renumbered (in order). Scheduled outages must
-    fit the target.
+    Jobs that have ended are left behind, so rows are renumbered (in order), and copies anew.
+    Scheduled outages and copies must fit the target.
 
     Returns:
         The number of jobs carried over; v's agent owns the rows after them.
@@ -191,7 +234,35 @@ def carry(source: Worlds, w: int, target: Worlds, v: int, n_new: int) -> int:
     target.world[v]["next"] = target.world[v]["first_own"] = len(alive)
     for name in ("integral", "own_in_system", "own_lost"):
         target.world[v][name] = 0
+    carry_copies(source, w, target, v)
     return len(alive)
+
+
+def copies_of(worlds: Worlds, w: int) -> np.ndarray:
+    """The copies of world w, by their place in its pool, int64."""
+    if w >= len(worlds.copy):
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(worlds.copy[w, : worlds.world[w]["n_copies"]]["site"] != NONE)
+
+
+def carry_copies(source: Worlds, w: int, target: Worlds, v: int) -> None:
+    """Take the copies along to world v, whose jobs and sites are there and name them as in w."""
+    kept = copies_of(source, w)[: None if v < len(target.copy) else 0]
+    renumber = np.full(source.copy.shape[1] + 1, NONE)  # the last entry keeps NONE
+    renumber[kept] = np.arange(len(kept))
+    target.world[v]["n_copies"], target.world[v]["spare"] = len(kept), NONE
+    target.job[v]["held"] = renumber[target.job[v]["held"]]
+    for name in ("oldest", "newest"):
+        target.site[v][name] = renumber[target.site[v][name]]
+    if len(kept) == 0:
+        target.site[v]["cached"] = target.site[v]["unused"] = 0
+    else:
+        copy = source.copy[w, kept]
+        for name in ("older", "newer"):
+            copy[name] = renumber[copy[name]]
+        target.copy[v, : len(kept)] = copy
+    if v < len(target.copy):
+        chain_all(target, v)
 
 
 def stages(job: np.ndarray, names: tuple[str, ...]) -> pd.DataFrame:
@@ -221,6 +292,9 @@ def clear(grid, worlds, w, begin, n_rows, first_own, seed):
     world.n_rows = n_rows
     world.first_own = first_own
     world.age = np.int64(world.now // MEMORY_S)
+    world.n_copies, world.spare = 0, NONE
+    if w < len(worlds.copy):
+        worlds.bucket[w] = NONE
     worlds.channel[w] = world.now
     for s in range(len(grid.sites)):
         site = worlds.site[w, s]
@@ -228,13 +302,33 @@ def clear(grid, worlds, w, begin, n_rows, first_own, seed):
         site.estimate = site.switch_count = site.n_switches = 0
         site.moving = site.queued = site.running = 0
         site.head = site.tail = site.first = site.last = NONE
+        site.cached = site.unused = 0
+        site.oldest = site.newest = NONE
         site.free = grid.sites[s].cores
     for row in range(n_rows):
         job = worlds.job[w, row]
         job.index = begin + row
         job.state = FUTURE
         job.site = job.source = NONE
-        job.behind = job.previous = job.following = NONE
+        job.behind = job.previous = job.following = job.held = NONE
         job.count = job.attempts = job.outcome = 0
         job.value = 0.0
         job.submit = job.ready = job.first_start = job.start = job.end = np.nan
+
+
+@njit(cache=True)
+def chain_all(worlds, w):
+    """List the copies of world w by data set."""
+    worlds.bucket[w] = NONE
+    for i in range(worlds.world[w].n_copies):
+        if worlds.copy[w, i].site != NONE:
+            chain(worlds, w, i)
+
+
+@njit(cache=True)
+def chain(worlds, w, i):
+    """List a copy with those whose data sets share its bucket."""
+    copy, buckets = worlds.copy[w, i], worlds.bucket[w]
+    k = copy.dataset & (len(buckets) - 1)
+    copy.chained = buckets[k]
+    buckets[k] = i

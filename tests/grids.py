@@ -8,8 +8,11 @@ from pandaenv.schema import STATUSES
 from pandaenv.sites import Catalogue
 
 
-def sites(cores, power, *, failure_rate=0.0, ingress=8e9, closeness=None) -> Catalogue:
-    """A catalogue of len(cores) sites, one step from each other unless said otherwise."""
+def sites(cores, power, *, failure_rate=0.0, ingress=8e9, closeness=None, disk=0.0) -> Catalogue:
+    """A catalogue of len(cores) sites, one step from each other unless said otherwise.
+
+    Without disk nothing that was moved is kept.
+    """
     n = len(cores)
     return Catalogue(
         names=tuple(f"site{i}" for i in range(n)),
@@ -17,7 +20,7 @@ def sites(cores, power, *, failure_rate=0.0, ingress=8e9, closeness=None) -> Cat
         cloud=("XX",) * n,
         cores=np.asarray(cores),
         power=np.asarray(power, float),
-        disk=np.ones(n),
+        disk=np.broadcast_to(np.asarray(disk, float), n).copy(),
         ingress=np.broadcast_to(np.asarray(ingress, float), n).copy(),
         failure_rate=np.broadcast_to(np.asarray(failure_rate, float), n).copy(),
         closeness=1 - np.eye(n, dtype=int) if closeness is None else closeness,
@@ -53,7 +56,7 @@ def tiny_grid() -> tuple[Catalogue, JobArrays]:
     return grid, stream
 
 
-def random_grid(rng, n_sites: int, n_jobs: int, *, failures=True, every_s=15.0):
+def random_grid(rng, n_sites: int, n_jobs: int, *, failures=True, every_s=15.0, caches=True):
     """A crowded grid where all happens at once: (catalogue, jobs, outages (S, 8) s).
 
     Times are whole and powers few, so events often coincide.
@@ -65,6 +68,7 @@ def random_grid(rng, n_sites: int, n_jobs: int, *, failures=True, every_s=15.0):
     grid = sites(
         rng.integers(1, 7, n_sites), rng.choice([5.0, 10.0], n_sites),
         failure_rate=rate, ingress=ingress, closeness=closeness,
+        disk=rng.choice([0.0, 5e9, 1.2e10, 1e12], n_sites) if caches else 0.0,
     )  # fmt: skip
     replicas = rng.random((6, n_sites)) < 0.4
     replicas[np.arange(6), rng.integers(0, n_sites, 6)] = True

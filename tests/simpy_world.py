@@ -1,17 +1,20 @@
-"""The grid once more as SimPy processes, written from the docstring of `pandaenv.simulator` alone.
+"""The grid once more as SimPy processes, written from what `pandaenv.simulator` and `.caches` say.
 
 In: a catalogue, a stream of jobs, the site of each job, outages, and what chance decides of each
 job and attempt. Out: the stages of every job. Nothing here keeps a heap, a channel's time or a
-count of free cores: transfers queue for a `simpy.Resource`, cores are a `simpy.Container`, each job
-is a process that an outage interrupts. SimPy's ties differ, so worlds should have none.
+count of free cores: transfers queue for a `simpy.Resource`, cores are a `simpy.Container`, a cache
+is an ordered dictionary, each job is a process that an outage interrupts. SimPy's ties differ, so
+worlds should have none.
 """
 
 import math
+from collections import OrderedDict
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import simpy
 
-N_CHANNELS, MAX_ATTEMPTS = 8, 3
+N_CHANNELS, MAX_ATTEMPTS, CACHE_SHARE = 8, 3, 0.17
 
 
 @dataclass
@@ -21,6 +24,36 @@ class Chance:
     attempt: callable  # (job, attempt) -> number in [0, 1) that must not be below the failure rate
     cut: callable  # (job, attempt) -> share of its length after which a failing attempt ends
     payload: callable  # (job) -> whether its own payload fails it
+
+
+class Cache:
+    """Copies of at most so many bytes, in order of last use; a list [bytes, readers] for each."""
+
+    def __init__(self, room):
+        self.room, self.copies = room, OrderedDict()
+
+    def has(self, dataset, nbytes):
+        return self.copies.get(dataset, [0, 0])[0] >= nbytes
+
+    @contextmanager
+    def reading(self, dataset):
+        self.copies[dataset][1] += 1
+        yield
+        self.copies[dataset][1] -= 1
+        self.copies.move_to_end(dataset)
+
+    def offer(self, dataset, nbytes):
+        """Take a copy in, if it fits beside those that are read; says whether there is one now."""
+        if self.has(dataset, nbytes):
+            return True
+        rest = {d: copy for d, copy in self.copies.items() if d != dataset}
+        if nbytes + sum(n for n, readers in rest.values() if readers) > self.room:
+            return False
+        idle = [d for d, (_, readers) in rest.items() if not readers]
+        while nbytes + sum(n for n, _ in rest.values()) > self.room:
+            del rest[idle[0]], self.copies[idle.pop(0)]
+        self.copies.setdefault(dataset, [0, 0])[0] = nbytes
+        return True
 
 
 class Site:
@@ -33,6 +66,7 @@ class Site:
         self.channels = simpy.Resource(env, N_CHANNELS)
         self.cores = simpy.Container(env, self.n_cores, self.n_cores)
         self.line = simpy.Store(env)
+        self.cache = Cache(math.floor(float(catalogue.disk[s]) * CACHE_SHARE))
         self.here = []  # jobs in order of placement
         self.is_up, self.repaired = True, env.event()
         env.process(self.serve())
@@ -66,7 +100,8 @@ class Job:
         jobs = world.jobs
         self.world, self.i, self.at = world, i, site
         self.n_cores, self.work = int(jobs.cores[i]), float(jobs.work[i])
-        self.nbytes, self.holders = float(jobs.nbytes[i]), jobs.replicas[jobs.dataset[i]]
+        self.nbytes, self.dataset = math.ceil(jobs.nbytes[i]), int(jobs.dataset[i])
+        self.originals, self.size = jobs.replicas[self.dataset], float(jobs.nbytes[i])
         self.source, self.attempts, self.is_running, self.state = -1, 0, False, "future"
         self.submit = self.ready = self.first_start = self.start = self.end = math.nan
         self.process = world.env.process(self.live(float(jobs.time[i])))
@@ -79,23 +114,35 @@ class Job:
             return self.finish("rejected")
         site = self.world.sites[self.at]
         site.here.append(self)
-        if not self.holders[self.at] and self.nbytes > 0:
-            yield from self.fetch(site)
-        self.ready = env.now
-        for attempt in range(MAX_ATTEMPTS):
-            outcome = yield from self.run(site, attempt)
-            if outcome != "site failure":
-                return self.finish(outcome)
+        is_kept = False
+        if self.nbytes > 0 and not self.originals[self.at]:
+            is_kept = site.cache.has(self.dataset, self.nbytes)
+            if not is_kept:
+                yield from self.fetch(site)
+                is_kept = site.cache.offer(self.dataset, self.nbytes)
+        with site.cache.reading(self.dataset) if is_kept else nullcontext():
+            self.ready = env.now
+            for attempt in range(MAX_ATTEMPTS):
+                outcome = yield from self.run(site, attempt)
+                if outcome != "site failure":
+                    return self.finish(outcome)
         return self.finish("lost")
 
     def fetch(self, site):
-        link = self.world.link
-        rates = [(link[h][self.at], -h) for h in range(len(link)) if self.holders[h]]
+        """Read from the site of the fastest link, the first of these, while it keeps the data."""
+        link, sites = self.world.link, self.world.sites
+        rates = [
+            (float(link[h][self.at]), -h) for h in range(len(link))
+            if self.originals[h] or sites[h].cache.has(self.dataset, self.nbytes)
+        ]  # fmt: skip
         rate, minus_source = max(rates)
         self.source = -minus_source
-        with site.channels.request() as channel:
-            yield channel
-            yield self.world.env.timeout(self.nbytes / min(float(rate), site.channel_rate))
+        is_copy = not self.originals[self.source]
+        cache = sites[self.source].cache
+        with cache.reading(self.dataset) if is_copy else nullcontext():
+            with site.channels.request() as channel:
+                yield channel
+                yield self.world.env.timeout(self.size / min(rate, site.channel_rate))
 
     def run(self, site, attempt):
         """Queue, run once, free the cores; returns how that ended."""

@@ -14,9 +14,10 @@ PACKAGES = ("pandaenv", "generators", "metrics", "benchmarks")
 # What stands inside pandaenv, left to right: nothing imports to its right.
 ORDER = (
     "schema", "nomenclature", "sites", "cascade", "dumps", "records", "brokerage", "jobs", "worlds",
-    "simulator", "calibration", "bursts", "reference", "stream", "folding", "tasks", "workload",
-    "exports", "schedule", "reward", "policies", "replay", "observation", "setting", "episodes", "rendering", "env", "vector", "sb3",
-    "wrappers", "behaviours", "trajectories", "dsrl", "layouts", "offline", "cli",
+    "caches", "scenarios", "simulator", "calibration", "bursts", "reference", "stream", "folding",
+    "tasks", "workload", "exports", "schedule", "reward", "policies", "replay", "observation",
+    "setting", "episodes", "rendering", "env", "vector", "sb3", "wrappers", "behaviours",
+    "trajectories", "dsrl", "layouts", "offline", "cli",
 )  # fmt: skip
 
 

@@ -19,7 +19,8 @@ class Rig:
     ):
         outages = np.full((catalogue.n_sites, 0), np.inf) if outages is None else outages
         self.grid = grid_of(catalogue, stream)
-        self.worlds = worlds_of(2, catalogue.n_sites, len(stream), outages.shape[1])
+        n = len(stream)
+        self.worlds = worlds_of(2, catalogue.n_sites, n, outages.shape[1], 1, n)
         clear(self.grid, self.worlds, 0, 0, len(stream), first_own, np.uint64(seed))
         schedule_outages(self.worlds, 0, outages)
         self.plans = plans_of(1, catalogue.cores, room=room)

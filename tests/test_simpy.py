@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from grids import jobs, sites
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from simpy_world import Chance, World
 from twin import uniform
 
 from pandaenv.simulator import PAYLOAD_SHARE, Simulator
+from pandaenv.worlds import NONE, copies_of
 
 STAGES = ("submit", "ready", "first_start", "start", "end")
 FAILED_OF_ITSELF = ("closed", "cancelled")
@@ -24,6 +26,7 @@ def tieless_world(rng, n_sites, n_jobs, every_s):
         rng.integers(1, 7, n_sites), rng.uniform(2, 20, n_sites),
         failure_rate=rng.choice([0.0, 0.2, 0.7], n_sites),
         ingress=rng.uniform(1e7, 1e9, n_sites), closeness=closeness + closeness.T,
+        disk=rng.choice([0.0, 5e9, 2e10, 1e11], n_sites),
     )  # fmt: skip
     replicas = rng.random((5, n_sites)) < 0.3
     replicas[np.arange(5), rng.integers(0, n_sites, 5)] = True
@@ -61,6 +64,9 @@ def assert_same(catalogue, stream, outages, actions, seed):
     assert log["state"].tolist() == [job.state for job in world.placed]
     assert log["attempts"].tolist() == [job.attempts for job in world.placed]
     assert simulator.worlds.job[0]["source"].tolist() == [job.source for job in world.placed]
+    copies = [copy for site in world.sites for copy in site.cache.copies.values()]
+    kept = simulator.worlds.copy[0, copies_of(simulator.worlds, 0)]
+    assert sorted(kept["nbytes"].tolist()) == sorted(n for n, _ in copies)
     for name in STAGES:
         expected = [getattr(job, name) for job in world.placed]
         np.testing.assert_allclose(log[name], expected, rtol=1e-9, err_msg=name)
@@ -71,7 +77,7 @@ def test_the_model_in_simpy_imports_nothing_of_ours():
     tree = ast.parse((Path(__file__).parent / "simpy_world.py").read_text())
     modules = [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
     modules += [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
-    assert set(modules) == {"math", "dataclasses", "simpy"}
+    assert set(modules) == {"math", "collections", "contextlib", "dataclasses", "simpy"}
 
 
 @settings(max_examples=120, deadline=None, derandomize=True)
@@ -93,3 +99,9 @@ def test_a_long_crowded_run_agrees_with_simpy_and_shows_every_fate(seed):
     assert set(log["state"]) == {"finished", "failed", "lost", "rejected"}
     assert (log["attempts"] == 2).any() and log["source"].notna().any()
     assert (log["start"] > log["ready"]).mean() > 0.1
+    catalogue, stream, _, actions = world
+    held = stream.replicas[stream.dataset]
+    source = np.array([NONE if pd.isna(n) else catalogue.index(n) for n in log["source"]])
+    is_remote = (actions >= 0) & ~held[np.arange(4000), actions] & (stream.nbytes > 0)
+    assert (is_remote & (source == NONE) & (log["state"] != "rejected")).sum() > 50  # copies here
+    assert ((source != NONE) & ~held[np.arange(4000), source]).sum() > 10  # copies elsewhere

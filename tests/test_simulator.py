@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twin import Twin
 
 from pandaenv.simulator import MAX_ATTEMPTS, Scenario, Simulator, uniform
-from pandaenv.worlds import MOVING, QUEUED, RUNNING
+from pandaenv.worlds import MOVING, QUEUED, RUNNING, copies_of
 
 STAGES = ("submit", "ready", "first_start", "start", "end")
 
@@ -22,6 +22,16 @@ def run(catalogue, stream, actions, **options) -> Simulator:
 def census(simulator: Simulator) -> list[tuple]:
     site = simulator.worlds.site[0]
     return [tuple(map(int, s)) for s in site[["moving", "queued", "running", "free"]]]
+
+
+def copies(simulator: Simulator) -> dict:
+    """(bytes, users) of each copy by site and data set, and what sites count of them."""
+    copy = simulator.worlds.copy[0, copies_of(simulator.worlds, 0)]
+    for s, site in enumerate(simulator.worlds.site[0]):
+        here = copy[copy["site"] == s]
+        assert here["nbytes"].sum() == site["cached"] <= simulator.grid.sites[s]["cache"]
+        assert here["nbytes"][here["users"] == 0].sum() == site["unused"]
+    return {(int(c["site"]), int(c["dataset"])): (int(c["nbytes"]), int(c["users"])) for c in copy}
 
 
 def assert_same(simulator: Simulator, twin: Twin) -> None:
@@ -45,8 +55,10 @@ def follow(catalogue, stream, actions, seed, outages) -> Simulator:
         twin.place(int(action))
         assert census(simulator) == twin.census()
         assert simulator.now == twin.now
+        assert copies(simulator) == twin.copies()
     simulator.drain()
     twin.drain()
+    assert copies(simulator) == twin.copies()
     assert_same(simulator, twin)
     assert simulator.worlds.world[0]["counter"] == twin.tokens
     return simulator
@@ -164,6 +176,7 @@ def worlds(draw):
         failure_rate=some(st.sampled_from([0.0, 0.5, 0.999]), n_sites),
         ingress=some(st.sampled_from([1.0, 8e6, 1e12]), n_sites),
         closeness=draw(st.integers(0, 11)) * (1 - np.eye(n_sites, dtype=int)),
+        disk=some(st.sampled_from([0.0, 10.0, 1e10, 1e300]), n_sites),
     )
     replicas = np.array([some(st.booleans(), n_sites) for _ in range(3)])
     replicas[~replicas.any(axis=1), draw(st.integers(0, n_sites - 1))] = True

@@ -3,7 +3,7 @@ import pytest
 from grids import jobs, random_grid, sites, tiny_grid
 
 from pandaenv.simulator import Simulator, advance, place_all
-from pandaenv.worlds import STATES, carry, grid_of, stages, worlds_of
+from pandaenv.worlds import STATES, carry, copies_of, grid_of, stages, worlds_of
 
 
 def halfway(seed: int):
@@ -18,7 +18,7 @@ def halfway(seed: int):
 @pytest.mark.parametrize("seed", range(4))
 def test_a_world_carried_over_goes_on_as_it_would_have(seed):
     simulator, rest = halfway(seed)
-    target = worlds_of(3, 4, 400, 10)
+    target = worlds_of(3, 4, 400, 10, 2, 400)
     n_carried = carry(simulator.worlds, 0, target, 1, len(rest))
     assert n_carried == simulator.worlds.world[0]["in_system"] > 0
     place_all(simulator.grid, target, 1, rest)
@@ -27,11 +27,16 @@ def test_a_world_carried_over_goes_on_as_it_would_have(seed):
     log = stages(target.job[1, : n_carried + 200], simulator.catalogue.names).set_index("index")
     assert len(log) == n_carried + 200
     assert log.equals(expected.loc[log.index])
+    copies = [
+        sorted(worlds.copy[w, copies_of(worlds, w)][["site", "dataset", "nbytes"]].tolist())
+        for worlds, w in ((simulator.worlds, 0), (target, 1))
+    ]
+    assert copies[0] == copies[1] != []
 
 
 def test_only_jobs_after_those_carried_are_the_agents():
     simulator, rest = halfway(0)
-    target = worlds_of(1, 4, 400, 8)
+    target = worlds_of(1, 4, 400, 8, 1, 400)
     n_carried = carry(simulator.worlds, 0, target, 0, len(rest))
     world = target.world[0]
     assert world["first_own"] == world["next"] == n_carried
@@ -43,7 +48,7 @@ def test_only_jobs_after_those_carried_are_the_agents():
 def test_carrying_leaves_the_source_as_it_was():
     simulator, rest = halfway(1)
     before = [array.tobytes() for array in simulator.worlds]
-    carry(simulator.worlds, 0, worlds_of(1, 4, 400, 8), 0, len(rest))
+    carry(simulator.worlds, 0, worlds_of(1, 4, 400, 8, 1, 400), 0, len(rest))
     assert before == [array.tobytes() for array in simulator.worlds]
 
 

@@ -9,7 +9,7 @@ import heapq
 import math
 from dataclasses import dataclass, field
 
-N_CHANNELS, MAX_ATTEMPTS, PAYLOAD_SHARE = 8, 3, 0.5
+N_CHANNELS, MAX_ATTEMPTS, PAYLOAD_SHARE, CACHE_SHARE = 8, 3, 0.5, 0.17
 STATUSES = ("finished", "failed", "closed", "cancelled")
 M64 = (1 << 64) - 1
 
@@ -38,6 +38,7 @@ class Job:
     status: str
     site: int = -1
     source: int = -1
+    reads: object = None  # the Copy it uses
     state: str = "future"
     attempts: int = 0
     submit: float = math.nan
@@ -48,11 +49,20 @@ class Job:
 
 
 @dataclass
+class Copy:
+    nbytes: int
+    users: set = field(default_factory=set)  # jobs that read it, here or on their way elsewhere
+    last_used: int = 0
+
+
+@dataclass
 class Site:
     cores: int
     power: float
     failure_rate: float
     ingress: float
+    cache: int
+    copies: dict = field(default_factory=dict)  # data set -> Copy
     placed: list = field(default_factory=list)
     queue: list = field(default_factory=list)
     running: dict = field(default_factory=dict)  # job index -> token of its end event
@@ -70,8 +80,10 @@ class Twin:
         self.arrivals = [float(t) for t in jobs.time]
         rows = (catalogue.cores, catalogue.power, catalogue.failure_rate, catalogue.ingress)
         self.sites = [
-            Site(int(c), float(p), float(f), float(i)) for c, p, f, i in zip(*rows, strict=True)
+            Site(int(c), float(p), float(f), float(i), math.floor(float(d) * CACHE_SHARE))
+            for c, p, f, i, d in zip(*rows, catalogue.disk, strict=True)
         ]
+        self.n_uses = 0
         self.link, self.replicas, self.seed = catalogue.link, jobs.replicas, seed
         self.now, self.events, self.tokens, self.n_placed = self.arrivals[0], [], 0, 0
         self.trace, self.first = [], first
@@ -101,12 +113,15 @@ class Twin:
             job.state, job.end = "rejected", self.now
             return
         self.sites[s].placed.append(job)
-        holders = [h for h in range(len(self.sites)) if self.replicas[job.dataset][h]]
-        if s in holders or job.nbytes == 0:
+        holders = [h for h in range(len(self.sites)) if self.has_data(h, job)]
+        nearest = s if s in holders else max(holders, key=lambda h: (self.link[h][s], -h))
+        if job.nbytes > 0 and not self.replicas[job.dataset][nearest]:
+            self.read(job, self.sites[nearest].copies[job.dataset])
+        if nearest == s or job.nbytes == 0:
             self.join(job)
             self.fill(s)
             return
-        job.source = max(holders, key=lambda h: (self.link[h][s], -h))
+        job.source = nearest
         channels = self.sites[s].free_at
         first = channels.index(min(channels))
         rate = min(float(self.link[job.source][s]), self.sites[s].ingress / N_CHANNELS)
@@ -124,8 +139,42 @@ class Twin:
         self.run(math.inf)
 
     def moved(self, job, _):
+        self.stop_reading(job)
+        self.cache(job, self.sites[job.site])
         self.join(job)
         self.fill(job.site)
+
+    def has_data(self, s, job):
+        copy = self.sites[s].copies.get(job.dataset)
+        return self.replicas[job.dataset][s] or (copy and copy.nbytes >= job.nbytes)
+
+    def read(self, job, copy):
+        copy.users.add(job.index)
+        job.reads = copy
+
+    def stop_reading(self, job):
+        if job.reads is not None:
+            job.reads.users.remove(job.index)
+            self.n_uses += 1
+            job.reads.last_used = self.n_uses
+        job.reads = None
+
+    def cache(self, job, site):
+        """Keep what the job has brought if it fits beside the copies in use, and let it read it."""
+        old = site.copies.get(job.dataset)
+        if old is not None and old.nbytes >= job.nbytes:
+            self.read(job, old)
+            return
+        others = {d: c for d, c in site.copies.items() if d != job.dataset}
+        room = site.cache - sum(c.nbytes for c in others.values() if c.users)
+        if math.ceil(job.nbytes) > room:
+            return
+        copy = site.copies.setdefault(job.dataset, Copy(0))
+        copy.nbytes = math.ceil(job.nbytes)
+        self.read(job, copy)
+        while sum(c.nbytes for c in site.copies.values()) > site.cache:
+            unused = [d for d, c in others.items() if d in site.copies and not c.users]
+            del site.copies[min(unused, key=lambda d: others[d].last_used)]
 
     def join(self, job):
         if math.isnan(job.ready):
@@ -174,6 +223,7 @@ class Twin:
             self.join(job)
             return
         job.state, job.end = ("lost" if fate == "retry" else fate), self.now
+        self.stop_reading(job)
 
     def down(self, s, _):
         self.schedule_switch(s, "up")
@@ -200,3 +250,11 @@ class Twin:
             )
             for s, site in enumerate(self.sites)
         ]
+
+    def copies(self):
+        """(bytes, users) of each copy by site and data set."""
+        return {
+            (s, dataset): (copy.nbytes, len(copy.users))
+            for s, site in enumerate(self.sites)
+            for dataset, copy in site.copies.items()
+        }
