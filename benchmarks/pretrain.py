@@ -1,11 +1,11 @@
-"""The bundled surrogate: a TabDDPM trained on the reference workload, and a pool sampled from it.
+"""The bundled surrogates: models trained on the reference workload, and a pool sampled from each.
 
 In: days and rate of the reference records, training budget or steps, seed. Out, in one folder: the
 model (`generator.json`, `weights-*.safetensors`), `pool.parquet` sorted by time, with times in
 whole seconds and work in single precision, and `card.json`: data, seed, steps, time, hashes, scores
 on rows held out, versions and command. A run stopped on the way goes on from `--checkpoint`.
 
-    python -m benchmarks.pretrain --budget 1800 [--checkpoint FILE] [--out DIR]
+    python -m benchmarks.pretrain [--generator tabar] --budget 1800 [--checkpoint FILE] [--out DIR]
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ import pandas as pd
 import generators
 from generators.base import Generator
 from metrics import evaluate
+from metrics.report import plain
 from pandaenv import records, reference, schema
 
 from .provenance import provenance, write_json
 
-BUNDLED = Path(reference.__file__).parent / "data" / "tabddpm"
+DATA = Path(reference.__file__).parent / "data"
+BUNDLED = DATA / "tabddpm"
 SECOND = 1 / 86_400  # days
 
 
@@ -35,17 +37,19 @@ def main(arguments: list[str] | None = None) -> None:
     """Train, sample, score and write."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
+    options.out = options.out or DATA / options.generator
     table = reference.records(options.days, options.seed, options.rate)
     train, holdout = (
         half.reset_index(drop=True) for half in records.split(table, seed=options.seed)
     )
-    model = generators.make("tabddpm").fit(
+    model = generators.make(options.generator).fit(
         train, seed=options.seed, budget=options.budget, steps=options.steps,
         checkpoint=options.checkpoint,
     )  # fmt: skip
     model.save(options.out)
     began = time.monotonic()
-    pool = rounded(model.sample(options.pool, seed=options.seed, steps=options.sampling_steps))
+    few = {"steps": options.sampling_steps} if options.generator == "tabddpm" else {}
+    pool = rounded(model.sample(options.pool, seed=options.seed, **few))
     rows_per_s = options.pool / (time.monotonic() - began)
     write_pool(pool, options.out / "pool.parquet")
     card = describe(model, train, options) | {
@@ -77,8 +81,9 @@ def describe(model: Generator, train: pd.DataFrame,
 def describe_pool(options: argparse.Namespace) -> dict:
     """How the pool was sampled, and the hash it is known by."""
     path = options.out / "pool.parquet"
+    few = {"sampling_steps": options.sampling_steps} if options.generator == "tabddpm" else {}
     return {
-        "rows": options.pool, "seed": options.seed, "sampling_steps": options.sampling_steps,
+        "rows": options.pool, "seed": options.seed, **few,
         "sha256": sha256(path), "bytes": path.stat().st_size,
     }  # fmt: skip
 
@@ -113,12 +118,13 @@ def scores(
     draw = pool.sample(min(judged, len(pool)), random_state=seed, ignore_index=True)
     unseen = holdout.sample(min(2 * len(draw), len(holdout)), random_state=seed, ignore_index=True)
     report = evaluate(train, draw, unseen, seed=seed)
-    return {"n": report.n, "n_train": report.n_train, "synthetic": report.synthetic.values,
-            "floor": report.floor.values}  # fmt: skip
+    return plain({"n": report.n, "n_train": report.n_train,
+                  "synthetic": report.synthetic.values, "floor": report.floor.values})  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Train the bundled surrogate.")
+    parser = argparse.ArgumentParser(description="Train a bundled surrogate.")
+    parser.add_argument("--generator", default="tabddpm", choices=("tabddpm", "tabar"))
     parser.add_argument("--days", type=int, default=150)
     parser.add_argument("--rate", type=float, default=reference.RATE, help="jobs a day")
     parser.add_argument("--seed", type=int, default=0)
@@ -126,9 +132,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, help="optimizer steps, instead of a budget")
     parser.add_argument("--checkpoint", type=Path, help="file to save to and to go on from")
     parser.add_argument("--pool", type=int, default=330_000, help="rows of the pool")
-    parser.add_argument("--sampling-steps", type=int, default=100, help="of the pool")
+    parser.add_argument("--sampling-steps", type=int, default=100, help="of TabDDPM")
     parser.add_argument("--judged", type=int, default=12_500, help="rows scored")
-    parser.add_argument("--out", type=Path, default=BUNDLED)
+    parser.add_argument("--out", type=Path, help="pandaenv/data/GENERATOR by default")
     return parser
 
 
