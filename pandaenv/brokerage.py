@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from .kernels import kernel, part
+
 N_BEST = 10
 """The draw is among this many sites of the largest weights."""
 CAP_FLOOR = 20.0
@@ -19,7 +21,7 @@ also the least number of failed and closed jobs that can exclude a site (ASSUMED
 documentation names no value)."""
 
 
-@njit(cache=True)
+@part
 def is_healthy(running, queued, finished, failed, cap_floor):
     """Whether a site's queue and recent failures let the broker consider it (scalars).
 
@@ -47,9 +49,17 @@ def analysis_site(has_data, allowed, running, queued, finished, failed, cap_floo
         cap_floor: 20 in PanDA; smaller on a scaled-down grid.
         u: uniform number in [0, 1) that decides the draw.
     """
+    room = np.empty(N_BEST, np.int64), np.empty(N_BEST)
+    return pick_analysis(
+        has_data, allowed, running, queued, finished, failed, cap_floor, u, room
+    )
+
+
+@kernel
+def pick_analysis(has_data, allowed, running, queued, finished, failed, cap_floor, u, room):
+    """The same, with room for the best: their sites and weights, int64 and float64 (N_BEST,)."""
     n = len(running)
-    sites = np.empty(N_BEST, np.int64)
-    weights = np.empty(N_BEST)
+    sites, weights = room
     for attempt in range(4):
         n_best = 0
         for s in range(n):
@@ -83,20 +93,32 @@ def production_site(
         closeness: of each site to the nearest source of the input, 0 (there) to 11, (S,).
         allowed, running, queued, finished, failed, cap_floor, u: as in `analysis_site`.
     """
+    room = np.empty(N_BEST, np.int64), np.empty(N_BEST)
+    return pick_production(
+        available, missing, total, closeness, allowed, running, queued, finished, failed,
+        cap_floor, u, room,
+    )  # fmt: skip
+
+
+@kernel
+def pick_production(
+    available, missing, total, closeness, allowed, running, queued, finished, failed, cap_floor, u,
+    room,
+):  # fmt: skip
+    """The same, with room for the best, as in `pick_analysis`."""
     n = len(running)
-    sites = np.empty(N_BEST, np.int64)
-    weights = np.empty(N_BEST)
-    candidate = np.empty(n, np.bool_)
+    sites, weights = room
     for attempt in range(2):
         n_best, low, high = 0, np.inf, -np.inf
         for s in range(n):
-            candidate[s] = allowed[s] and (
+            if allowed[s] and (
                 attempt == 1 or is_healthy(running[s], queued[s], finished[s], failed[s], cap_floor)
-            )
-            if candidate[s]:
+            ):
                 low, high = min(low, closeness[s]), max(high, closeness[s])
         for s in range(n):
-            if candidate[s]:
+            if allowed[s] and (
+                attempt == 1 or is_healthy(running[s], queued[s], finished[s], failed[s], cap_floor)
+            ):
                 weight = (running[s] + 1.0) / (queued[s] + 1.0)
                 if total > 0.0:
                     weight *= (available[s] + total) / (total * (missing[s] / 100.0 + 1.0))
@@ -108,7 +130,7 @@ def production_site(
     return -1
 
 
-@njit(cache=True)
+@kernel
 def nearest(closeness, has_data, out):
     """Closeness of each site to its nearest replica, into out (S,); 11 everywhere without one."""
     for s in range(len(out)):
@@ -118,7 +140,7 @@ def nearest(closeness, has_data, out):
                 out[s] = closeness[s, r]
 
 
-@njit(cache=True)
+@part
 def keep_best(sites, weights, n_best, site, weight):
     """Insert a site into the list of the best, kept in falling weight; returns its new length."""
     size = len(sites)
@@ -132,7 +154,7 @@ def keep_best(sites, weights, n_best, site, weight):
     return n_best + 1 if n_best < size else n_best
 
 
-@njit(cache=True)
+@part
 def draw(sites, weights, n_best, u):
     """One of the first n_best sites with probability proportional to its weight."""
     total = 0.0

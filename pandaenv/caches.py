@@ -19,12 +19,12 @@ a bucket, and at each site those nobody uses, from the one unused for longest.
 """
 
 import numpy as np
-from numba import njit
 
+from .kernels import part
 from .worlds import NONE, chain
 
 
-@njit(cache=True)
+@part
 def find(worlds, w, dataset, s):
     """The copy of a data set at site s, or NONE; worlds beyond the pools have none."""
     if w >= len(worlds.copy):
@@ -36,7 +36,7 @@ def find(worlds, w, dataset, s):
     return i
 
 
-@njit(cache=True)
+@part
 def closest(grid, worlds, w, index, s):
     """Site from which a job of the stream, put on site s, would read its input.
 
@@ -66,7 +66,7 @@ def closest(grid, worlds, w, index, s):
     return best
 
 
-@njit(cache=True)
+@part
 def holders(grid, worlds, w, index, out):
     """Mark in out, (S,), the sites where a job of the stream finds its input."""
     traits = grid.stream[index]
@@ -83,7 +83,7 @@ def holders(grid, worlds, w, index, out):
         i = copies[i].chained
 
 
-@njit(cache=True)
+@part
 def hold(grid, worlds, w, row, source):
     """Let a job use the copy at the site it reads from, if it is none of the originals."""
     job = worlds.job[w, row]
@@ -92,7 +92,7 @@ def hold(grid, worlds, w, row, source):
         use(worlds, w, row, find(worlds, w, dataset, source))
 
 
-@njit(cache=True)
+@part
 def use(worlds, w, row, i):
     copy = worlds.copy[w, i]
     if copy.users == 0:
@@ -101,7 +101,7 @@ def use(worlds, w, row, i):
     worlds.job[w, row].held = i
 
 
-@njit(cache=True)
+@part
 def release(worlds, w, row):
     """The job is done with the copy it used, if any; the last of its users leaves it unused."""
     job = worlds.job[w, row]
@@ -114,7 +114,7 @@ def release(worlds, w, row):
     job.held = NONE
 
 
-@njit(cache=True)
+@part
 def keep(grid, worlds, w, row):
     """The input of the job has come: done with its source, the job uses the copy here if kept."""
     release(worlds, w, row)
@@ -142,7 +142,7 @@ def keep(grid, worlds, w, row):
         site.cached += size - had
 
 
-@njit(cache=True)
+@part
 def make_room(worlds, w, s, limit):
     """Drop copies nobody uses, the one unused for longest first, until `limit` bytes are left."""
     site = worlds.site[w, s]
@@ -150,7 +150,7 @@ def make_room(worlds, w, s, limit):
         drop(worlds, w, site.oldest)
 
 
-@njit(cache=True)
+@part
 def drop(worlds, w, i):
     """Take an unused copy out of the world."""
     world, copies, buckets = worlds.world[w], worlds.copy[w], worlds.bucket[w]
@@ -170,7 +170,7 @@ def drop(worlds, w, i):
     world.spare = i
 
 
-@njit(cache=True)
+@part
 def new(worlds, w, dataset, s):
     """A copy of no bytes yet, unused."""
     world, copies = worlds.world[w], worlds.copy[w]
@@ -188,7 +188,7 @@ def new(worlds, w, dataset, s):
     return i
 
 
-@njit(cache=True)
+@part
 def link_last(worlds, w, i):
     """Put a copy at the end of those nobody uses at its site."""
     copy = worlds.copy[w, i]
@@ -202,7 +202,7 @@ def link_last(worlds, w, i):
     site.unused += copy.nbytes
 
 
-@njit(cache=True)
+@part
 def unlink(worlds, w, i):
     """Take a copy out of those nobody uses."""
     copy = worlds.copy[w, i]

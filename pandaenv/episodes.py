@@ -13,6 +13,7 @@ from numba import get_num_threads, njit, prange, set_num_threads, types
 from numba.experimental import structref
 
 from . import reward as rewards
+from .kernels import kernel
 from .observation import look, look_again, touch_due, view_of
 from .schedule import STALE, plans_of
 from .setting import Setting
@@ -81,7 +82,7 @@ class Episodes:
         switches = self.scenario.outages(self.n_sites, float(world["now"]), outages)
         schedule_outages(self.worlds, w, switches)
         self.n_left[w] = world["n_rows"] - world["next"]
-        self.cost[w], self.reward[w], self.plans.count[w] = 0.0, 0.0, STALE
+        self.cost[w], self.reward[w], self.plans.site["count"][w] = 0.0, 0.0, STALE
         open_eyes(self.bound, w)
 
     def step(self, sites: np.ndarray, skip: np.ndarray) -> None:
@@ -193,11 +194,47 @@ def open_eyes(bound, w):
 def turn(bound, w, scratch, s, cost):
     """One step of world w: place, settle, go on to the next job, and look. Returns the reward."""
     grid, worlds, view, rules = bound.grid, bound.worlds, bound.sight, bound.rules
+    return turn_one(grid, worlds, bound.plans, view, rules, w, scratch, s, cost)
+
+
+@njit(cache=True, nogil=True)
+def step_some(bound, sites, skip, reward, cost, first, stop, scratch):
+    """Step the worlds first to stop - 1."""
+    grid, worlds, view, rules = bound.grid, bound.worlds, bound.sight, bound.rules
+    turn_some(
+        grid, worlds, bound.plans, view, rules, sites, skip, reward, cost, first, stop, scratch
+    )
+
+
+@njit(cache=True, parallel=True)
+def step_all(bound, sites, skip, reward, cost, n, n_parts):
+    """Step n worlds in n_parts equal parts, each with a scratch world of its own."""
+    for part in prange(n_parts):
+        first, stop = part * n // n_parts, (part + 1) * n // n_parts
+        step_some(bound, sites, skip, reward, cost, first, stop, n + part)
+
+
+@kernel
+def turn_some(
+    grid, worlds, plans, view, rules, sites, skip, reward, cost, first, stop, scratch
+):
+    for w in range(first, stop):
+        if skip[w]:
+            reward[w] = 0.0
+            cost[w] = 0.0
+        else:
+            reward[w] = turn_one(
+                grid, worlds, plans, view, rules, w, scratch, sites[w], cost[w]
+            )
+
+
+@kernel
+def turn_one(grid, worlds, plans, view, rules, w, scratch, s, cost):
     world = worlds.world[w]
     integral, lost = world.integral, world.own_lost
     site = s if view.mask[w, s] else NONE
     reward = rewards.promise(
-        grid, worlds, bound.plans, w, scratch, site, rules.measure, rules.unit, rules.wait_limit,
+        grid, worlds, plans, w, scratch, site, rules.measure, rules.unit, rules.wait_limit,
         rules.byte_limit, cost,
     )  # fmt: skip
     view.touched[w, s] = True
@@ -213,21 +250,3 @@ def turn(bound, w, scratch, s, cost):
         return rewards.accrue(world, integral, lost, rules.unit)
     return reward
 
-
-@njit(cache=True, nogil=True)
-def step_some(bound, sites, skip, reward, cost, first, stop, scratch):
-    """Step the worlds first to stop - 1."""
-    for w in range(first, stop):
-        if skip[w]:
-            reward[w] = 0.0
-            cost[w] = 0.0
-        else:
-            reward[w] = turn(bound, w, scratch, sites[w], cost[w])
-
-
-@njit(cache=True, parallel=True)
-def step_all(bound, sites, skip, reward, cost, n, n_parts):
-    """Step n worlds in n_parts equal parts, each with a scratch world of its own."""
-    for part in prange(n_parts):
-        first, stop = part * n // n_parts, (part + 1) * n // n_parts
-        step_some(bound, sites, skip, reward, cost, first, stop, n + part)

@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 from gymnasium.spaces import Box, Dict
-from numba import njit
 
 from .caches import holders
 from .jobs import JobArrays
+from .kernels import kernel, part
 from .policies import allow, is_short
 from .schema import STATUSES
+from .worlds import N_CHANNELS
 
 DAY_S, WEEK_S = 86_400.0, 7 * 86_400.0
 N_JOB, N_SITE, N_GRID = 12, 8, 6
@@ -30,18 +31,19 @@ not give its few jobs away."""
 
 SEEN = np.dtype(
     [
-        ("busy_until", "f8"),  # s, when the last ingress channel is free; 0: they are free
         ("free", "i4"),  # cores; 0 while down
         ("moving", "i4"),
         ("queued", "i4"),
         ("running", "i4"),  # jobs
         ("is_up", "i4"),
-        ("is_open", "i4"),  # up, and its queue within the broker's cap
     ]
 )
 """What was seen of a site when an event last touched it."""
-TOTAL = np.dtype([(name, "i8") for name in ("age", "free", "moving", "queued", "running", "up")])
-"""Sums of that over the sites, and the age of the world."""
+TOTAL = np.dtype(
+    [(name, "i8") for name in ("age", "cores", "free", "moving", "queued", "running", "up")]
+)
+"""Sums of that over the sites, their cores, and the age of the world."""
+LOG_MOST_WAITING = float(np.log1p(3000.0))
 
 
 class View(NamedTuple):
@@ -50,6 +52,8 @@ class View(NamedTuple):
     flat: np.ndarray  # (n, N_JOB + N_SITE S + N_GRID) float32
     mask: np.ndarray  # (n, S) int8
     seen: np.ndarray  # (n, S) SEEN
+    is_open: np.ndarray  # (n, S) bool, up, and its queue within the broker's cap
+    busy_until: np.ndarray  # (n, S) float64 s, when its ingress is free; 0: it is
     total: np.ndarray  # (n,) TOTAL
     touched: np.ndarray  # (n, S) bool, sites an event has touched since the last look
 
@@ -60,6 +64,8 @@ def view_of(n: int, n_sites: int) -> View:
         np.zeros((n, N_JOB + N_SITE * n_sites + N_GRID), np.float32),
         np.ones((n, n_sites), np.int8),
         np.zeros((n, n_sites), SEEN),
+        np.zeros((n, n_sites), np.bool_),
+        np.zeros((n, n_sites)),
         np.zeros(n, TOTAL),
         np.zeros((n, n_sites), np.bool_),
     )
@@ -125,15 +131,17 @@ def _f(x):
     return x / (1 + x)
 
 
-@njit(cache=True)
+@kernel
 def look(grid, worlds, w, unit, cap_floor, features, view):
     """Fill view w from the world as it stands."""
     view.touched[w] = True
     total = view.total[w]
-    total.age = total.free = total.moving = total.queued = total.running = total.up = 0
+    total.age = total.cores = 0
+    total.free = total.moving = total.queued = total.running = total.up = 0
     top = 0.0
     for s in range(len(grid.sites)):
         top = max(top, grid.sites[s].power)
+        total.cores += grid.sites[s].cores
     for s in range(len(grid.sites)):
         seen = view.seen[w, s]
         seen.free = seen.moving = seen.queued = seen.running = seen.is_up = 0
@@ -142,7 +150,7 @@ def look(grid, worlds, w, unit, cap_floor, features, view):
     look_again(grid, worlds, w, unit, cap_floor, features, view)
 
 
-@njit(cache=True)
+@part
 def look_again(grid, worlds, w, unit, cap_floor, features, view):
     """Bring view w up to date; every site an event has touched must be marked."""
     for s in range(len(grid.sites)):
@@ -156,7 +164,7 @@ def look_again(grid, worlds, w, unit, cap_floor, features, view):
     allow_seen(grid, worlds, w, cap_floor, view)
 
 
-@njit(cache=True)
+@part
 def look_at(grid, worlds, w, s, unit, cap_floor, view):
     """Bring what is seen of site s up to date, but for the delay and the data."""
     site, traits = worlds.site[w, s], grid.sites[s]
@@ -170,51 +178,54 @@ def look_at(grid, worlds, w, s, unit, cap_floor, view):
     total.up += is_up - seen.is_up
     seen.free, seen.is_up = free, is_up
     seen.moving, seen.queued, seen.running = site.moving, site.queued, site.running
-    seen.is_open = is_up and is_short(site, cap_floor)
-    seen.busy_until = worlds.channel[w, s].max()
+    view.is_open[w, s] = is_up and is_short(site, cap_floor)
+    view.busy_until[w, s] = worlds.channel[w, s, 0]
+    for i in range(1, N_CHANNELS):
+        view.busy_until[w, s] = max(view.busy_until[w, s], worlds.channel[w, s, i])
     block = view.flat[w, N_JOB + N_SITE * s : N_JOB + N_SITE * (s + 1)]
     backlog = site.estimate * 1e-3 / (traits.cores * traits.power) / unit
     block[0] = free / traits.cores
-    block[1] = min(np.log1p(site.queued + site.moving) / np.log1p(3000.0), 1.0)
+    block[1] = min(np.log1p(site.queued + site.moving) / LOG_MOST_WAITING, 1.0)
     block[2] = backlog / (1.0 + backlog)
     block[3] = site.running / traits.cores
     block[FAILURES] = recent_failures(site)
 
 
-@njit(cache=True)
+@part
 def recent_failures(site):
     return site.failed / (site.failed + site.finished + 1.0)
 
 
-@njit(cache=True)
+@part
 def see_job(worlds, w, features, out):
     world = worlds.world[w]
     if world.next == world.n_rows:
         out[:N_JOB] = 0.0
-    else:
-        out[:N_JOB] = features[worlds.job[w, world.next].index]
+        return
+    index = worlds.job[w, world.next].index
+    for i in range(N_JOB):
+        out[i] = features[index, i]
 
 
-@njit(cache=True)
+@part
 def see_time(grid, worlds, w, view):
     """What goes on as time passes: channels become free, recent failures are forgotten."""
     world, total = worlds.world[w], view.total[w]
     for s in range(len(grid.sites)):
-        seen = view.seen[w, s]
-        if seen.busy_until > 0.0:
+        if view.busy_until[w, s] > 0.0:
             delay = 0.0
-            for free_at in worlds.channel[w, s]:
-                delay += max(0.0, free_at - world.now) / len(worlds.channel[w, s])
+            for i in range(N_CHANNELS):
+                delay += max(0.0, worlds.channel[w, s, i] - world.now) / N_CHANNELS
             view.flat[w, N_JOB + N_SITE * s + DELAY] = delay / (3600.0 + delay)
-            if seen.busy_until <= world.now:
-                seen.busy_until = 0.0
+            if view.busy_until[w, s] <= world.now:
+                view.busy_until[w, s] = 0.0
     if world.age != total.age:
         total.age = world.age
         for s in range(len(grid.sites)):
             view.flat[w, N_JOB + N_SITE * s + FAILURES] = recent_failures(worlds.site[w, s])
 
 
-@njit(cache=True)
+@part
 def see_data(grid, worlds, w, out):
     """Where the waiting job's input is, an original or a copy."""
     world = worlds.world[w]
@@ -226,23 +237,20 @@ def see_data(grid, worlds, w, out):
     holders(grid, worlds, w, worlds.job[w, world.next].index, out[first : -N_GRID : N_SITE])
 
 
-@njit(cache=True)
+@part
 def see_grid(grid, worlds, w, view):
     world, total = worlds.world[w], view.total[w]
     n_sites = len(grid.sites)
-    cores = 0
-    for s in range(n_sites):
-        cores += grid.sites[s].cores
     block = view.flat[w, N_JOB + N_SITE * n_sites :]
-    block[0] = world.in_system / (world.in_system + cores)
+    block[0] = world.in_system / (world.in_system + total.cores)
     block[1] = (world.n_rows - world.next) / (world.n_rows - world.first_own)
-    block[2] = total.free / cores
+    block[2] = total.free / total.cores
     block[3] = total.queued / (total.queued + total.running + 1.0)
     block[4] = total.moving / (total.moving + total.running + 1.0)
     block[5] = total.up / n_sites
 
 
-@njit(cache=True)
+@part
 def allow_seen(grid, worlds, w, cap_floor, view):
     """The mask of `pandaenv.policies.allow`, from what is seen."""
     world, mask = worlds.world[w], view.mask[w]
@@ -250,7 +258,7 @@ def allow_seen(grid, worlds, w, cap_floor, view):
     if world.next < world.n_rows:
         cores = grid.stream[worlds.job[w, world.next].index].cores
         for s in range(len(mask)):
-            mask[s] = view.seen[w, s].is_open and cores <= grid.sites[s].cores
+            mask[s] = view.is_open[w, s] and cores <= grid.sites[s].cores
             n_allowed += mask[s]
     if n_allowed == 0:
         allow(grid, worlds, w, cap_floor, mask)
@@ -259,7 +267,7 @@ def allow_seen(grid, worlds, w, cap_floor, view):
 # --- what has been touched ------------------------------------------------------------------------
 
 
-@njit(cache=True)
+@part
 def touch_due(worlds, w, until, touched):
     """Mark the sites, bool (S,), where something will happen up to and including `until`, s.
 

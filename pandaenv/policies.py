@@ -23,8 +23,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numba import njit
 
-from .brokerage import CAP_FLOOR, analysis_site, nearest, production_site
+from .brokerage import CAP_FLOOR, N_BEST, nearest, pick_analysis, pick_production
 from .caches import closest, holders
+from .kernels import kernel, part
 from .simulator import arrive, place, uniform
 from .worlds import NONE, RUNNING
 
@@ -127,12 +128,29 @@ def known_of(stream) -> Known:
     return Known(stream.catalogue.closeness, stream.jobs.nfiles, stream.jobs.site)
 
 
+class Room(NamedTuple):
+    """What some rules need to work with, for S sites."""
+
+    held: np.ndarray  # (S,) bool
+    allowed: np.ndarray  # (S,) bool
+    at: np.ndarray  # (6, S) float64
+    closeness: np.ndarray  # (S,) int64
+    best: tuple[np.ndarray, np.ndarray]  # as in `pandaenv.brokerage.pick_analysis`
+
+
+@njit(cache=True)
+def room_of(n_sites):
+    held, allowed = np.empty(n_sites, np.bool_), np.empty(n_sites, np.bool_)
+    best = np.empty(N_BEST, np.int64), np.empty(N_BEST)
+    return Room(held, allowed, np.empty((6, n_sites)), np.empty(n_sites, np.int64), best)
+
+
 def broker_floor(scale: float) -> float:
     """The broker's cap floor on a grid of `scale` times the slots, never below 1."""
     return max(1.0, CAP_FLOOR * scale)
 
 
-@njit(cache=True)
+@kernel
 def allow(grid, worlds, w, cap_floor, mask):
     """Mark the sites that may take the next job of world w, into mask (S,) int8.
 
@@ -158,7 +176,7 @@ def allow(grid, worlds, w, cap_floor, mask):
     mask[:] = 1
 
 
-@njit(cache=True)
+@part
 def is_short(site, cap_floor):
     """Whether the waiting jobs of a site, inputs moving included, are within the broker's cap."""
     return site.queued + site.moving <= 2.0 * max(cap_floor, np.float64(site.running))
@@ -173,18 +191,25 @@ def choose_all(grid, worlds, which, masks, cap_floor, known, u, chosen):
         masks: allowed sites, int8 (n, S).
         u: a uniform random number for each world, float64 (n,).
     """
+    choose_each(
+        grid, worlds, which, masks, cap_floor, known, u, chosen, room_of(len(grid.sites))
+    )
+
+
+@kernel
+def choose_each(grid, worlds, which, masks, cap_floor, known, u, chosen, room):
     for w in range(len(chosen)):
         world = worlds.world[w]
         if world.next == world.n_rows:
             chosen[w] = 0
         else:
             chosen[w] = choose(
-                grid, worlds, w, which, masks[w], cap_floor, known, u[w], chosen[w]
+                grid, worlds, w, which, masks[w], cap_floor, known, u[w], chosen[w], room
             )
 
 
-@njit(cache=True)
-def choose(grid, worlds, w, which, mask, cap_floor, known, u, last):
+@part
+def choose(grid, worlds, w, which, mask, cap_floor, known, u, last, room):
     """Site of the next job of world w by rule `which`; `last` is the one chosen before."""
     if which == RANDOM:
         return any_site(mask, u)
@@ -193,21 +218,21 @@ def choose(grid, worlds, w, which, mask, cap_floor, known, u, last):
     if which == LEAST_LOADED:
         return least_loaded(grid, worlds, w, mask)
     if which == DATA_LOCAL:
-        return data_local(grid, worlds, w, mask)
+        return data_local(grid, worlds, w, mask, room)
     if which == PANDA_ANALYSIS:
-        return analysis(grid, worlds, w, mask, cap_floor, u)
+        return analysis(grid, worlds, w, mask, cap_floor, u, room)
     if which == PANDA_PRODUCTION:
-        return production(grid, worlds, w, mask, cap_floor, known, u)
+        return production(grid, worlds, w, mask, cap_floor, known, u, room)
     if which == RECORDED:
         return recorded(grid, worlds, w, mask, known)
     return earliest(grid, worlds, w, mask, which == GREEDY_TRUE)
 
 
-@njit(cache=True)
+@part
 def any_site(mask, u):
     n_allowed = 0
-    for allowed in mask:
-        n_allowed += allowed
+    for s in range(len(mask)):
+        n_allowed += mask[s]
     left = np.int64(u * n_allowed)
     for s in range(len(mask)):
         if mask[s]:
@@ -217,7 +242,7 @@ def any_site(mask, u):
     return 0
 
 
-@njit(cache=True)
+@part
 def next_site(mask, last):
     for step in range(1, len(mask) + 1):
         s = (last + step) % len(mask)
@@ -226,7 +251,7 @@ def next_site(mask, last):
     return 0
 
 
-@njit(cache=True)
+@kernel
 def least_loaded(grid, worlds, w, mask):
     """Allowed site with the least (jobs there + 1) / slots; ties to the lower row."""
     best, least = 0, np.inf
@@ -239,13 +264,15 @@ def least_loaded(grid, worlds, w, mask):
     return best
 
 
-@njit(cache=True)
-def data_local(grid, worlds, w, mask):
+@kernel
+def data_local(grid, worlds, w, mask, room):
     """Least loaded allowed site that holds the input, else the allowed one it reaches first."""
-    local = np.empty(len(mask), np.bool_)
+    local, n_local = room.held, 0
     holders(grid, worlds, w, worlds.job[w, worlds.world[w].next].index, local)
-    local &= mask > 0
-    if local.any():
+    for s in range(len(mask)):
+        local[s] = local[s] and mask[s] > 0
+        n_local += local[s]
+    if n_local:
         return least_loaded(grid, worlds, w, local)
     best, least = 0, np.inf
     for s in range(len(mask)):
@@ -255,7 +282,7 @@ def data_local(grid, worlds, w, mask):
     return best
 
 
-@njit(cache=True)
+@part
 def transfer_time(grid, worlds, w, s):
     """Seconds until the input of the next job would be at site s; 0 where it is."""
     world = worlds.world[w]
@@ -265,10 +292,13 @@ def transfer_time(grid, worlds, w, s):
     if source == s or job.nbytes == 0:
         return 0.0
     rate = min(grid.link[source, s], grid.sites[s].channel)
-    return max(0.0, worlds.channel[w, s].min() - world.now) + job.nbytes / rate
+    free_at = worlds.channel[w, s, 0]
+    for k in range(1, worlds.channel.shape[2]):
+        free_at = min(free_at, worlds.channel[w, s, k])
+    return max(0.0, free_at - world.now) + job.nbytes / rate
 
 
-@njit(cache=True)
+@kernel
 def recorded(grid, worlds, w, mask, known):
     """The recorded site, else the allowed one of the fastest link from it."""
     site = known.site[worlds.job[w, worlds.world[w].next].index]
@@ -281,7 +311,7 @@ def recorded(grid, worlds, w, mask, known):
     return max(best, 0)
 
 
-@njit(cache=True)
+@kernel
 def earliest(grid, worlds, w, mask, is_true):
     """Allowed site where the next job ends first, by expected or true work.
 
@@ -295,7 +325,7 @@ def earliest(grid, worlds, w, mask, is_true):
     return best
 
 
-@njit(cache=True)
+@part
 def finish(grid, worlds, w, s, is_true):
     """Seconds until the next job would end at site s; an estimate.
 
@@ -332,7 +362,7 @@ def rank(grid, worlds, w, mask, out):
         end[best] = np.nan
 
 
-@njit(cache=True)
+@kernel
 def wait(grid, worlds, w, s, cores, is_true):
     """Seconds until site s would have cores free for a job that queued now; an estimate."""
     site, traits, now = worlds.site[w, s], grid.sites[s], worlds.world[w].now
@@ -353,53 +383,58 @@ def wait(grid, worlds, w, s, cores, is_true):
     return (waiting + running / max(site.running, 1)) / (traits.cores * traits.power)
 
 
-@njit(cache=True)
-def analysis(grid, worlds, w, mask, cap_floor, u):
+@part
+def look_around(grid, worlds, w, mask, room):
+    """What the broker sees of the sites: data, permission, running, queued, recent ends."""
+    sites = worlds.site[w]
+    holders(grid, worlds, w, worlds.job[w, worlds.world[w].next].index, room.held)
+    for s in range(len(mask)):
+        room.allowed[s] = mask[s] > 0
+        room.at[0, s] = sites[s].running
+        room.at[1, s] = sites[s].queued + sites[s].moving
+        room.at[2, s], room.at[3, s] = sites[s].finished, sites[s].failed
+    return room.at[0], room.at[1], room.at[2], room.at[3]
+
+
+@part
+def analysis(grid, worlds, w, mask, cap_floor, u, room):
     """Site of the next job by PanDA's analysis rule; u in [0, 1) decides its draw."""
-    world, sites = worlds.world[w], worlds.site[w]
-    n = len(mask)
-    running, queued = np.empty(n), np.empty(n)
-    finished, failed = np.empty(n), np.empty(n)
-    for s in range(n):
-        running[s] = sites[s].running
-        queued[s] = sites[s].queued + sites[s].moving
-        finished[s], failed[s] = sites[s].finished, sites[s].failed
-    has_data = np.empty(n, np.bool_)
-    holders(grid, worlds, w, worlds.job[w, world.next].index, has_data)
-    allowed = mask > 0
-    return analysis_site(has_data, allowed, running, queued, finished, failed, cap_floor, u)
+    running, queued, finished, failed = look_around(grid, worlds, w, mask, room)
+    return pick_analysis(
+        room.held, room.allowed, running, queued, finished, failed, cap_floor, u, room.best
+    )
 
 
-@njit(cache=True)
-def production(grid, worlds, w, mask, cap_floor, known, u):
+@kernel
+def production(grid, worlds, w, mask, cap_floor, known, u, room):
     """Site of the next job by PanDA's production rule; u in [0, 1) decides its draw."""
-    sites, n = worlds.site[w], len(mask)
-    index = worlds.job[w, worlds.world[w].next].index
-    job = grid.stream[index]
-    has_data = np.empty(n, np.bool_)
-    holders(grid, worlds, w, index, has_data)
-    running, queued, finished, failed = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    available, missing, closeness = np.empty(n), np.empty(n), np.empty(n, np.int64)
-    nearest(known.closeness, has_data, closeness)
-    for s in range(n):
-        running[s] = sites[s].running
-        queued[s] = sites[s].queued + sites[s].moving
-        finished[s], failed[s] = sites[s].finished, sites[s].failed
-        available[s] = job.nbytes if has_data[s] else 0.0
-        missing[s] = 0.0 if has_data[s] else known.nfiles[index]
-    return production_site(
-        available, missing, job.nbytes, closeness, mask > 0, running, queued, finished, failed,
-        cap_floor, u,
+    running, queued, finished, failed = look_around(grid, worlds, w, mask, room)
+    index, held, available, missing = (
+        worlds.job[w, worlds.world[w].next].index, room.held, room.at[4], room.at[5],
+    )  # fmt: skip
+    total = grid.stream[index].nbytes
+    nearest(known.closeness, held, room.closeness)
+    for s in range(len(mask)):
+        available[s] = total if held[s] else 0.0
+        missing[s] = 0.0 if held[s] else known.nfiles[index]
+    return pick_production(
+        available, missing, total, room.closeness, room.allowed, running, queued, finished, failed,
+        cap_floor, u, room.best,
     )  # fmt: skip
 
 
 @njit(cache=True)
 def warm_up(grid, worlds, w, n, cap_floor):
     """Let PanDA's analysis rule place the next n jobs of world w."""
+    n_sites = len(grid.sites)
+    place_by_analysis(grid, worlds, w, n, cap_floor, np.ones(n_sites, np.int8), room_of(n_sites))
+
+
+@kernel
+def place_by_analysis(grid, worlds, w, n, cap_floor, mask, room):
     world = worlds.world[w]
-    mask = np.ones(len(grid.sites), np.int8)
     for _ in range(n):
         arrive(grid, worlds, w)
         allow(grid, worlds, w, cap_floor, mask)
         u = uniform(world.seed, worlds.job[w, world.next].index, 0, BROKER)
-        place(grid, worlds, w, analysis(grid, worlds, w, mask, cap_floor, u))
+        place(grid, worlds, w, analysis(grid, worlds, w, mask, cap_floor, u, room))

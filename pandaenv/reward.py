@@ -15,8 +15,8 @@ of the agent's jobs in the system over unit. The unit is the workload's mean ser
 """
 
 import numpy as np
-from numba import njit
 
+from .kernels import kernel, part
 from .schedule import foresee
 from .simulator import advance, arrive, insert, place
 from .worlds import LOST, MOVING, NONE, REJECTED, RUNNING
@@ -30,12 +30,12 @@ TAU_S = 600.0
 COSTS = ("wait", "transfer", "failure", "rejected")
 
 
-@njit(cache=True)
+@kernel
 def step(grid, worlds, plans, w, scratch, s, measure, unit, wait_limit, byte_limit, cost):
     """Place the next job of world w on site s and go on to the arrival after it.
 
     Args:
-        plans: of all worlds but the scratch ones, which come after them.
+        plans: of all these worlds.
         scratch: a world of the set, overwritten.
         s: a site, or NONE to reject the job.
         unit: s; wait_limit: s; byte_limit: bytes.
@@ -56,7 +56,7 @@ def step(grid, worlds, plans, w, scratch, s, measure, unit, wait_limit, byte_lim
     return accrue(world, integral, lost, unit) if measure == ACCRUED else reward
 
 
-@njit(cache=True)
+@part
 def promise(grid, worlds, plans, w, scratch, s, measure, unit, wait_limit, byte_limit, cost):
     """Place the next job on site s; the reward and, into cost, the limits it will break."""
     row = place(grid, worlds, w, s)
@@ -65,11 +65,11 @@ def promise(grid, worlds, plans, w, scratch, s, measure, unit, wait_limit, byte_
     if job.state == REJECTED:
         cost[3] = 1.0
         return revalue(worlds, w, row, worth(measure, unit, True, job.submit, job.end, job.end))
-    part = scratch - len(plans.count)
-    if foresee(grid, worlds, plans, w, part, row):
-        fate = plans.placed[part]
+    if foresee(grid, worlds, plans, w, scratch, row, measure == ACCRUED):
+        t = scratch - (len(plans.site) - len(plans.placed)) // 2
+        fate = plans.placed[t]
         wait, is_lost = fate.first_start - fate.ready, fate.is_lost > 0
-        reward = settle_planned(worlds, w, plans.changed[part], fate.n_changed, measure, unit)
+        reward = settle_planned(worlds, w, plans.changed[t], fate.n_changed, measure, unit)
     else:
         project(grid, worlds, w, scratch, job.site)
         copy = worlds.job[scratch, row]
@@ -81,13 +81,13 @@ def promise(grid, worlds, plans, w, scratch, s, measure, unit, wait_limit, byte_
     return reward
 
 
-@njit(cache=True)
+@part
 def accrue(world, integral, lost, unit):
     """Minus what the agent's jobs cost since `integral` job-seconds and `lost` jobs."""
     return (integral - world.integral) / unit - LOSS * (world.own_lost - lost)
 
 
-@njit(cache=True)
+@part
 def settle_planned(worlds, w, changed, n_changed, measure, unit):
     """Minus the increase in the measure of the agent's jobs whose plan has changed."""
     reward = 0.0
@@ -101,7 +101,7 @@ def settle_planned(worlds, w, changed, n_changed, measure, unit):
     return reward
 
 
-@njit(cache=True)
+@kernel
 def settle(worlds, w, scratch, last, measure, unit):
     """The same of the job `last` and all before it at its site, from the scratch world."""
     reward = 0.0
@@ -114,7 +114,7 @@ def settle(worlds, w, scratch, last, measure, unit):
     return reward
 
 
-@njit(cache=True)
+@part
 def revalue(worlds, w, row, value):
     """Give one of the agent's jobs the measure projected now; returns minus the increase."""
     if row < worlds.world[w].first_own:
@@ -124,7 +124,7 @@ def revalue(worlds, w, row, value):
     return before - value
 
 
-@njit(cache=True)
+@part
 def worth(measure, unit, is_lost, submit, start, end):
     """The measure of a job by its times in s; one that was rejected starts when it ends."""
     loss = LOSS if is_lost else 0.0
@@ -135,14 +135,15 @@ def worth(measure, unit, is_lost, submit, start, end):
     return loss + (end - submit) / unit
 
 
-@njit(cache=True)
+@kernel
 def project(grid, worlds, w, scratch, s):
     """Run site s of world w to its end in the scratch world, as if no more jobs came."""
     world, copy = worlds.world[w], worlds.world[scratch]
     worlds.world[scratch] = world
     copy.n_events = 0
     worlds.site[scratch, s] = worlds.site[w, s]
-    worlds.switch[scratch, s] = worlds.switch[w, s]
+    for k in range(worlds.switch.shape[2]):
+        worlds.switch[scratch, s, k] = worlds.switch[w, s, k]
     site = worlds.site[w, s]
     heap = worlds.heap[scratch]
     row = site.first

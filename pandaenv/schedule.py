@@ -1,57 +1,70 @@
 """What is to come at each site if no more jobs come: kept from one placement to the next.
 
-In: a world right after a placement. Out: the attempts still to end at that site, in the order of
-its queue, with the times the simulator would give them, bit for bit.
+In: a world right after a placement. Out: when and how the attempts still to come at its site start
+and end, with the times the simulator would give them, bit for bit.
 
-A site serves first come first served, so a job that comes last changes nothing before it: what is
-ahead of it stays as it was planned, and only what it overtakes (inputs that arrive later, attempts
-that follow a failure) is worked out anew. An outage cuts off what would run on, which then queues
-again in the order of placement. Where the order hangs on a tie, or where a plan grows beyond its
-room, there is none; the caller then runs the simulator (`pandaenv.reward.project`), and the next
-placement there begins a new one.
+A site serves first come first served, so an attempt that has queued is settled: whatever comes
+later changes nothing before it. Of those settled the plan keeps only what the next one needs to
+know, the cores they will hold and until when, so that a job that comes last costs O(log slots).
+What may still be overtaken, inputs that move and attempts that follow a failure, is kept in order
+of the time it will queue. A second plan runs ahead, up to when the input moved last will be there,
+and a third, made anew each time, to the end. An outage cuts off what would run on, which then
+queues again in the order of placement. Where the order hangs on a tie, or where
+a plan grows beyond its room, there is none; the caller then runs the simulator
+(`pandaenv.reward.project`), and the next placement there begins a new one.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from .simulator import MAX_ATTEMPTS, run_of
+from .kernels import kernel, part
+from .simulator import MAX_ATTEMPTS, attempt_of
 from .worlds import MOVING, NONE, QUEUED, RUNNING
 
 ATTEMPT = np.dtype(
     [
-        ("enqueue", "f8"),  # s; -infinity for what ran when the plan was made
+        ("enqueue", "f8"),  # s
         ("start", "f8"),
         ("end", "f8"),
         ("length", "f8"),
-        ("before", "f8"),  # enqueue of the attempt of this job before; -infinity if not in the plan
         ("row", "i4"),
-        ("number", "i4"),  # 0 for the first
         ("cores", "i4"),
-        ("breaks", "i4"),  # whether the site fails it if no outage comes first
-        ("fails", "i4"),  # whether the site or an outage does
-        ("after_outage", "i4"),  # whether it queued because an outage cut the one before
+        ("number", "i2"),  # 0 for the first
+        ("breaks", "i2"),  # whether the site fails it if no outage comes first
+        ("fails", "i2"),  # 0, or BY_SITE, or BY_OUTAGE
+        ("after_outage", "i2"),  # whether it queued because an outage cut the one before
+    ]
+)
+BUSY = np.dtype([("end", "f8"), ("cores", "i8")])
+PLAN = np.dtype(
+    [
+        ("last", "f8"),  # s, start of the attempt settled last
+        ("until", "f8"),  # s, what queues up to then is settled
+        ("count", "i4"),  # attempts still to queue, or STALE
+        ("n_busy", "i4"),  # attempts that hold cores
+        ("free", "i4"),  # cores
+        ("k", "i4"),  # switch that begins the next outage
     ]
 )
 PLACED = np.dtype(
-    [("first_start", "f8"), ("ready", "f8"), ("is_lost", "i4"), ("n_changed", "i4")]
-)
-"""The fate of the job just placed, and how many jobs have another one than planned before."""
-BUSY = np.dtype([("end", "f8"), ("cores", "i8")])
+    [("first_start", "f8"), ("ready", "f8"), ("row", "i4"), ("is_lost", "i4"), ("is_known", "i4"),
+     ("n_changed", "i4")]
+)  # fmt: skip
+"""The fate of the job just placed, and how many jobs may have another one than planned before."""
 STALE = -1
+BY_SITE, BY_OUTAGE = 1, 2
 
 
 class Plans(NamedTuple):
-    """Plans of n worlds of S sites, and room to work in for each of t threads."""
+    """Plans of n worlds of S sites as of now, then n that run ahead, then one for each thread."""
 
-    attempt: np.ndarray  # (n, P) ATTEMPT, the plans of the sites one after the other
-    place: np.ndarray  # (S + 1,) int64, where in P the plan of each site begins
-    count: np.ndarray  # (n, S) int64 attempts in the plan, or STALE
-    pending: np.ndarray  # (t, R) ATTEMPT
-    again: np.ndarray  # (t, R) ATTEMPT
-    busy: np.ndarray  # (t, R) BUSY
+    site: np.ndarray  # (2n + t, S) PLAN
+    coming: np.ndarray  # (2n + t, P) ATTEMPT still to queue, site after site, the next one last
+    busy: np.ndarray  # (2n + t, Q) BUSY, heaps of those settled, the first to end on top
+    place: np.ndarray  # (S + 1, 2) int64, where in P and Q those of each site begin
     changed: np.ndarray  # (t, R) ATTEMPT
+    hand: np.ndarray  # (t, 2) ATTEMPT, the one at hand and what follows it
     placed: np.ndarray  # (t,) PLACED
 
 
@@ -59,298 +72,288 @@ def plans_of(n: int, cores: np.ndarray, n_threads: int = 1, room: int | None = N
     """Room for plans on sites of `cores`, int64 (S,).
 
     Args:
-        room: attempts a site; None: by its cores, enough while the broker's cap on queues holds. 0
-            makes no plans.
+        room: attempts still to queue at a site; None: by its cores, enough while the broker's cap
+            on queues holds. 0 makes no plans.
     """
-    sizes = 4 * cores + 64 if room is None else np.full(len(cores), room)
-    most = int(max(sizes.max(), cores.max())) + 1
-    work = [np.zeros((n_threads, most), kind) for kind in (ATTEMPT, ATTEMPT, BUSY, ATTEMPT)]
+    sizes = 2 * cores + 64 if room is None else np.full(len(cores), room)
+    ends = np.cumsum(np.stack([sizes, cores], axis=1), axis=0)
+    place = np.concatenate([np.zeros((1, 2), np.int64), ends])
+    n_all, most = 2 * n + n_threads, int(max(4 * cores.max(), sizes.max())) + 256
+    site = np.zeros((n_all, len(cores)), PLAN)
+    site["count"] = STALE
     return Plans(
-        np.zeros((n, int(sizes.sum())), ATTEMPT),
-        np.concatenate([[0], np.cumsum(sizes)]),
-        np.full((n, len(cores)), STALE),
-        *work,
+        site,
+        np.zeros((n_all, int(sizes.sum())), ATTEMPT),
+        np.zeros((n_all, int(cores.sum())), BUSY),
+        place,
+        np.zeros((n_threads, most), ATTEMPT),
+        np.zeros((n_threads, 2), ATTEMPT),
         np.zeros(n_threads, PLACED),
     )
 
 
-@njit(cache=True)
-def foresee(grid, worlds, plans, w, part, row):
+@part
+def foresee(grid, worlds, plans, w, scratch, row, is_brief):
     """Take the job just placed into the plan of its site; False where that cannot be done.
 
-    Afterwards plans.changed[part] holds the last attempts of the jobs whose fate has changed, in
-    falling order of their rows, and plans.placed[part] the fate of this one.
+    Afterwards plans.placed of the thread holds its fate, and plans.changed the last attempts of the
+    jobs whose fate may have changed, in falling order of their rows; the latter not if is_brief.
     """
-    s = worlds.job[w, row].site
-    count = plans.count[w, s]
-    plans.count[w, s] = STALE
-    plan = plans.attempt[w, plans.place[s] : plans.place[s + 1]]
-    is_new = count == STALE
+    n = (len(plans.site) - len(plans.placed)) // 2
+    t, job, s, now = scratch - n, worlds.job[w, row], worlds.job[w, row].site, worlds.world[w].now
+    placed, hand = plans.placed[t], plans.hand[t]
+    changed = plans.changed[t, : 0 if is_brief else plans.changed.shape[1]]
+    placed.row, placed.is_known, placed.n_changed = row, False, 0
+    placed.ready = job.end if job.state == MOVING else job.ready
+    plan = plans.site[w, s]
+    coming, busy = of(plans, w, s)
+    if len(coming) == 0:
+        return False
+    is_new, ahead = plan.count == STALE, n + w
     if is_new:
-        first, n_pending, n_again = begin(grid, worlds, plans, w, part, s, plan)
+        is_planned = begin(grid, worlds, w, s, plan, coming, busy, hand, changed, placed)
     else:
-        first, n_pending, n_again = join(grid, worlds, plans, w, part, row, plan, count)
-    if first == STALE:
+        is_planned = queue(
+            grid, worlds, w, s, plan, coming, busy, hand, now, changed[:0], placed
+        ) and join(grid, worlds, w, s, row, plan, coming, busy, hand, changed, placed)
+    is_planned = is_planned and queue(
+        grid, worlds, w, s, plan, coming, busy, hand, now, changed, placed
+    )
+    if is_new or not is_planned or placed.ready <= now:
+        plans.site[ahead, s].count = STALE
+    if not is_planned:
+        plan.count = STALE
         return False
-    count = work_off(grid, worlds, plans, w, part, s, plan, first, n_pending, n_again)
-    if count == STALE:
-        return False
-    note_changes(worlds, plans, w, part, plan, 0 if is_new else first, count, row)
-    plans.count[w, s] = count
-    return True
+    latest = w
+    if placed.ready > now and not is_new:
+        latest = ahead
+        plan = plans.site[ahead, s]
+        coming, busy = of(plans, ahead, s)
+        if plan.count == STALE or placed.ready <= plan.until:
+            copy(plans, w, ahead, s)
+        elif not add(grid, worlds, w, row, plan, coming, hand):
+            plan.count = STALE
+            return False
+        plan.until = placed.ready
+        if not run(
+            grid, worlds, w, s, plan, coming, busy, hand, plan.until, False, changed, placed
+        ):
+            plan.count = STALE
+            return False
+    if plan.count == 0 or (is_brief and placed.is_known):
+        return True
+    copy(plans, latest, n + scratch, s)
+    plan = plans.site[n + scratch, s]
+    coming, busy = of(plans, n + scratch, s)
+    return run(grid, worlds, w, s, plan, coming, busy, hand, np.inf, is_brief, changed, placed)
 
 
-@njit(cache=True)
-def begin(grid, worlds, plans, w, part, s, plan):
-    """Plan from what stands at the site: what runs is settled, the rest pends.
+@part
+def of(plans, i, s):
+    """Of plan i of site s: what is still to queue, what holds cores."""
+    first, stop = plans.place[s], plans.place[s + 1]
+    return plans.coming[i, first[0] : stop[0]], plans.busy[i, first[1] : stop[1]]
 
-    Returns how much is settled, how many attempts pend, how many will follow a failure; STALE
-    first where that is too much.
+
+@part
+def copy(plans, i, j, s):
+    """Make plan j of site s what plan i is."""
+    plan = plans.site[i, s]
+    coming, busy = of(plans, i, s)
+    its_coming, its_busy = of(plans, j, s)
+    plans.site[j, s] = plan
+    for k in range(plan.count):
+        its_coming[k] = coming[k]
+    for k in range(plan.n_busy):
+        its_busy[k] = busy[k]
+
+
+@kernel
+def begin(grid, worlds, w, s, plan, coming, busy, hand, changed, placed):
+    """Plan from what stands at the site: what runs is settled, the rest is still to come.
+
+    What waits queues now, in its order.
     """
-    pending, again = plans.pending[part], plans.again[part]
-    world, n, n_again = worlds.world[w], 0, 0
-    outage = switch_time(worlds, w, s, worlds.site[w, s].n_switches)
-    row = worlds.site[w, s].first
+    site, now = worlds.site[w, s], worlds.world[w].now
+    plan.last, plan.free, plan.k = -np.inf, grid.sites[s].cores, site.n_switches // 2 * 2
+    plan.count = plan.n_busy = 0
+    row = site.first
     while row != NONE:
         job = worlds.job[w, row]
         if job.state == RUNNING:
-            if n == len(plan) or job.end == outage:
-                return STALE, 0, 0
-            fill(grid, worlds, w, plan[n], row, job.attempts - 1, -np.inf, -np.inf, False)
-            plan[n].start, plan[n].breaks = job.start, job.outcome == QUEUED
-            n_again = settle_end(grid, worlds, w, again, n_again, plan[n], job.end, outage)
-            if n_again == STALE:
-                return STALE, 0, 0
-            n += 1
+            fill(grid, worlds, w, hand[0], row, job.attempts - 1, -np.inf, False)
+            hand[0].start, hand[0].breaks = job.start, job.outcome == QUEUED
+            if not end(worlds, w, s, plan, busy, hand[0], job.end):
+                return False
+            if not follow(grid, worlds, w, plan, coming, hand, changed, placed):
+                return False
+        elif job.state == MOVING:
+            if not add(grid, worlds, w, row, plan, coming, hand):
+                return False
         row = job.following
-    n_pending = 0
-    row = worlds.site[w, s].head
+    row = site.head
     while row != NONE:
-        if n_pending == len(pending):
-            return STALE, 0, 0
         job = worlds.job[w, row]
-        fill(grid, worlds, w, pending[n_pending], row, job.attempts, world.now, -np.inf, False)
-        n_pending += 1
+        fill(grid, worlds, w, hand[0], row, np.int64(job.attempts), now, False)
+        if not settle(grid, worlds, w, s, plan, coming, busy, hand, changed, placed):
+            return False
         row = job.behind
-    n_pending = add_moving(grid, worlds, w, s, pending, n_pending)
-    return (STALE if n_pending == STALE else n), n_pending, n_again
+    return True
 
 
-@njit(cache=True)
-def add_moving(grid, worlds, w, s, pending, n_pending):
-    """Add jobs whose input moves, in the order in which they will queue; returns how many pend."""
-    n_queued = n_pending
-    row = worlds.site[w, s].first
-    while row != NONE:
-        job = worlds.job[w, row]
-        if job.state == MOVING:
-            if n_pending == len(pending):
-                return STALE
-            i = n_pending
-            n_pending += 1
-            while i > n_queued and joins_before(job, pending[i - 1], worlds, w):
-                pending[i] = pending[i - 1]
-                i -= 1
-            fill(grid, worlds, w, pending[i], row, 0, job.end, -np.inf, False)
-        row = job.following
-    return n_pending
+@part
+def join(grid, worlds, w, s, row, plan, coming, busy, hand, changed, placed):
+    """Take in the job just placed: behind all that has queued, or to queue when its input is there.
+
+    Nothing that is still to queue may do so before now.
+    """
+    if worlds.job[w, row].state == MOVING:
+        return add(grid, worlds, w, row, plan, coming, hand)
+    fill(grid, worlds, w, hand[0], row, 0, worlds.world[w].now, False)
+    return settle(grid, worlds, w, s, plan, coming, busy, hand, changed, placed)
 
 
-@njit(cache=True)
-def joins_before(job, other, worlds, w):
-    if job.end != other.enqueue:
-        return job.end < other.enqueue
-    return job.count < worlds.job[w, other.row].count
+@part
+def add(grid, worlds, w, row, plan, coming, hand):
+    """Let a job whose input moves be one that is still to queue."""
+    fill(grid, worlds, w, hand[1], row, 0, worlds.job[w, row].end, False)
+    return file(plan, coming, hand[1])
 
 
-@njit(cache=True)
-def fill(grid, worlds, w, attempt, row, number, enqueue, before, after_outage):
+@part
+def fill(grid, worlds, w, attempt, row, number, enqueue, after_outage):
     """Write down an attempt to come."""
     job = worlds.job[w, row]
     attempt.row, attempt.number = row, number
-    attempt.enqueue, attempt.before, attempt.after_outage = enqueue, before, after_outage
-    attempt.cores = grid.stream[job.index].cores
-    attempt.length, outcome = run_of(grid, worlds.world[w].seed, job.site, job.index, number)
-    attempt.breaks = outcome == QUEUED
+    attempt.enqueue, attempt.after_outage = enqueue, after_outage
+    attempt.cores = job.cores
+    attempt.length, attempt.breaks = attempt_of(
+        grid, worlds.world[w].seed, job.site, job.index, number
+    )
 
 
-@njit(cache=True)
-def settle_end(grid, worlds, w, again, n_again, attempt, end, outage):
-    """Say when and how an attempt ends; what follows a failure is added to `again`.
-
-    Returns how many are there, STALE at a tie.
-    """
-    is_cut = end > outage
-    attempt.end = outage if is_cut else end
-    attempt.fails = is_cut or attempt.breaks
-    if not attempt.fails or attempt.number + 1 == MAX_ATTEMPTS:
-        return n_again
-    if n_again == len(again):
-        return STALE
-    i = n_again
-    while i > 0 and again[i - 1].enqueue <= attempt.end:
-        if again[i - 1].enqueue == attempt.end:
-            if not (is_cut and again[i - 1].after_outage):
-                return STALE
-            if again[i - 1].row > attempt.row:
-                break
-        again[i] = again[i - 1]
+@part
+def file(plan, coming, attempt):
+    """Put an attempt among those still to queue; False where its place hangs on a tie."""
+    i = plan.count
+    if i == len(coming):
+        return False
+    while i > 0 and coming[i - 1].enqueue <= attempt.enqueue:
+        other = coming[i - 1]
+        if other.enqueue == attempt.enqueue:
+            if other.after_outage and attempt.after_outage:
+                if other.row > attempt.row:  # in order of placement
+                    break
+            elif other.number > 0 or attempt.number > 0:
+                return False
+        coming[i] = coming[i - 1]
         i -= 1
-    number = attempt.number + 1
-    fill(grid, worlds, w, again[i], attempt.row, number, attempt.end, attempt.enqueue, is_cut)
-    return n_again + 1
+    coming[i] = attempt
+    plan.count += 1
+    return True
 
 
-@njit(cache=True)
-def join(grid, worlds, plans, w, part, row, plan, count):
-    """Find the place of the new job in the plan; what stays behind it pends anew.
+@part
+def queue(grid, worlds, w, s, plan, coming, busy, hand, now, changed, placed):
+    """Settle what has queued by now, s; False where that hangs on a tie."""
+    if plan.count == 0 or coming[plan.count - 1].enqueue > now:
+        return True
+    return run(grid, worlds, w, s, plan, coming, busy, hand, now, False, changed, placed)
 
-    Returns as `begin`; STALE first where its place hangs on a tie.
+
+@kernel
+def run(grid, worlds, w, s, plan, coming, busy, hand, until, is_brief, changed, placed):
+    """Settle what queues up to and including `until`, s; False where that hangs on a tie.
+
+    If is_brief no more than what tells the fate of the job just placed.
     """
-    pending, now = plans.pending[part], worlds.world[w].now
-    job = worlds.job[w, row]
-    ready = job.end if job.state == MOVING else now
-    n = 0
-    for i in range(count):  # what has ended leaves the plan
-        if plan[i].end > now:
-            if n < i:
-                plan[n] = plan[i]
-            n += 1
-    first = n
-    while first > 0 and plan[first - 1].enqueue > ready:
-        first -= 1
-    i = first - 1
-    while i >= 0 and ready > now and plan[i].enqueue == ready:
-        if plan[i].number > 0:
-            return STALE, 0, 0
+    while plan.count > 0 and coming[plan.count - 1].enqueue <= until:
+        if is_brief and placed.is_known:
+            break
+        plan.count -= 1
+        hand[0] = coming[plan.count]
+        if not settle(grid, worlds, w, s, plan, coming, busy, hand, changed, placed):
+            return False
+    return True
+
+
+@part
+def settle(grid, worlds, w, s, plan, coming, busy, hand, changed, placed):
+    """Start and end the attempt at hand, and what follows it is still to come."""
+    attempt = hand[0]
+    time, cores = max(plan.last, attempt.enqueue), grid.sites[s].cores
+    while plan.free < attempt.cores:
+        time = max(time, busy[0].end)
+        plan.free += busy[0].cores
+        plan.n_busy = pop_busy(busy, plan.n_busy)
+    outage = switch_time(worlds, w, s, plan.k)
+    if time >= outage:
+        if attempt.enqueue == outage and not attempt.after_outage:
+            return False
+        plan.n_busy, plan.free = 0, cores
+        while time >= outage:
+            time = max(time, switch_time(worlds, w, s, plan.k + 1))
+            plan.k += 2
+            outage = switch_time(worlds, w, s, plan.k)
+            if time == outage:
+                return False
+    attempt.start = plan.last = time
+    if not end(worlds, w, s, plan, busy, attempt, time + attempt.length):
+        return False
+    return follow(grid, worlds, w, plan, coming, hand, changed, placed)
+
+
+@part
+def end(worlds, w, s, plan, busy, attempt, time):
+    """Let an attempt hold its cores until `time`, s, or until an outage; False at a tie."""
+    outage = switch_time(worlds, w, s, plan.k)
+    attempt.end = min(time, outage)
+    attempt.fails = BY_OUTAGE if time > outage else BY_SITE if attempt.breaks else 0
+    plan.free -= attempt.cores
+    plan.n_busy = push_busy(busy, plan.n_busy, attempt.end, attempt.cores)
+    return time != outage
+
+
+@part
+def follow(grid, worlds, w, plan, coming, hand, changed, placed):
+    """What comes of the attempt at hand: the next of its job, or the job's fate."""
+    attempt = hand[0]
+    is_last = attempt.fails == 0 or attempt.number + 1 == MAX_ATTEMPTS
+    if attempt.row == placed.row:
+        if attempt.number == 0:
+            placed.first_start = attempt.start
+        placed.is_known, placed.is_lost = is_last, attempt.fails
+    if is_last:
+        return len(changed) == 0 or note(changed, placed, attempt)
+    is_cut = attempt.fails == BY_OUTAGE
+    fill(grid, worlds, w, hand[1], attempt.row, attempt.number + 1, attempt.end, is_cut)
+    return file(plan, coming, hand[1])
+
+
+@part
+def note(changed, placed, attempt):
+    """List the last attempt of a job, largest row first; False where there is no room."""
+    i = placed.n_changed
+    if i == len(changed):
+        return False
+    while i > 0 and changed[i - 1].row < attempt.row:
+        changed[i] = changed[i - 1]
         i -= 1
-    fill(grid, worlds, w, pending[0], row, 0, ready, -np.inf, False)
-    n_pending = 1
-    for i in range(first, n):
-        if plan[i].before <= ready:  # else it follows a failure that pends itself
-            pending[n_pending] = plan[i]
-            n_pending += 1
-    return first, n_pending, 0
+    changed[i] = attempt
+    placed.n_changed += 1
+    return True
 
 
-@njit(cache=True)
-def work_off(grid, worlds, plans, w, part, s, plan, first, n_pending, n_again):
-    """Start what pends, in order; returns the attempts planned, STALE where that cannot be done."""
-    pending, again, busy = plans.pending[part], plans.again[part], plans.busy[part]
-    cores = grid.sites[s].cores
-    last, n_busy, free = settled(plan, first, busy, cores)
-    k = worlds.site[w, s].n_switches // 2 * 2
-    while switch_time(worlds, w, s, k) <= last:
-        k += 2
-    outage = switch_time(worlds, w, s, k)
-    n, i = first, 0
-    while i < n_pending or n_again > 0:
-        if n == len(plan):
-            return STALE
-        which = choose(pending, i, n_pending, again, n_again)
-        if which == STALE:
-            return STALE
-        if which == 0:
-            plan[n] = pending[i]
-            i += 1
-        else:
-            n_again -= 1
-            plan[n] = again[n_again]
-        attempt = plan[n]
-        last = max(last, attempt.enqueue)
-        while free < attempt.cores:
-            last = max(last, busy[0].end)
-            free += busy[0].cores
-            n_busy = pop_busy(busy, n_busy)
-        if last >= outage:
-            if attempt.enqueue == outage and not attempt.after_outage:
-                return STALE
-            n_busy, free = 0, cores
-            while last >= outage:
-                last = max(last, switch_time(worlds, w, s, k + 1))
-                k += 2
-                outage = switch_time(worlds, w, s, k)
-                if last == outage:
-                    return STALE
-        attempt.start = last
-        if last + attempt.length == outage:
-            return STALE
-        n_again = settle_end(
-            grid, worlds, w, again, n_again, attempt, last + attempt.length, outage
-        )
-        if n_again == STALE:
-            return STALE
-        free -= attempt.cores
-        n_busy = push_busy(busy, n_busy, attempt.end, attempt.cores)
-        n += 1
-    return n
-
-
-@njit(cache=True)
-def choose(pending, i, n_pending, again, n_again):
-    """Whether the next to queue is the next pending one (0) or follows a failure (1)."""
-    if n_again == 0:
-        return 0
-    if i == n_pending:
-        return 1
-    one, other = pending[i], again[n_again - 1]
-    if one.enqueue != other.enqueue:
-        return 0 if one.enqueue < other.enqueue else 1
-    if one.after_outage and other.after_outage:  # in order of placement
-        return 0 if one.row < other.row else 1
-    return STALE
-
-
-@njit(cache=True)
-def settled(plan, first, busy, cores):
-    """When the last of the first attempts starts, how many run on after that, and cores then free.
-
-    Those that run on are heaped in busy by their end.
-    """
-    last = -np.inf
-    for i in range(first):
-        last = max(last, plan[i].start)
-    n_busy, free = 0, cores
-    for i in range(first):
-        if plan[i].end > last:
-            free -= plan[i].cores
-            n_busy = push_busy(busy, n_busy, plan[i].end, plan[i].cores)
-    return last, n_busy, free
-
-
-@njit(cache=True)
+@part
 def switch_time(worlds, w, s, k):
     """When switch k of the site is: outages begin at even ones and end at odd ones; s."""
     return worlds.switch[w, s, k] if k < worlds.switch.shape[2] else np.inf
 
 
-@njit(cache=True)
-def note_changes(worlds, plans, w, part, plan, first, count, row):
-    """List the last attempts of the jobs planned anew, largest row first."""
-    changed, placed = plans.changed[part], plans.placed[part]
-    job = worlds.job[w, row]
-    placed.n_changed = 0
-    placed.ready = job.end if job.state == MOVING else job.ready
-    for i in range(first, count):
-        attempt = plan[i]
-        is_last = not attempt.fails or attempt.number + 1 == MAX_ATTEMPTS
-        if attempt.row == row:
-            if attempt.number == 0:
-                placed.first_start = attempt.start
-            placed.is_lost = attempt.fails
-        if is_last:
-            k = placed.n_changed
-            while k > 0 and changed[k - 1].row < attempt.row:
-                changed[k] = changed[k - 1]
-                k -= 1
-            changed[k] = attempt
-            placed.n_changed += 1
+# --- attempts that hold cores, the first to end on top --------------------------------------------
 
 
-# --- running attempts, the first to end on top ----------------------------------------------------
-
-
-@njit(cache=True)
+@part
 def push_busy(busy, n, end, cores):
     i = n
     while i > 0 and busy[(i - 1) // 2].end > end:
@@ -360,7 +363,7 @@ def push_busy(busy, n, end, cores):
     return n + 1
 
 
-@njit(cache=True)
+@part
 def pop_busy(busy, n):
     n -= 1
     end, cores = busy[n].end, busy[n].cores

@@ -27,10 +27,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numba import njit
 
 from .caches import closest, hold, keep, release
 from .jobs import JobArrays
+from .kernels import kernel, part
 from .schema import STATUSES
 from .sites import Catalogue
 from .worlds import (
@@ -185,19 +185,20 @@ def _checked_outages(outages: np.ndarray | None, n_sites: int) -> np.ndarray:
     return outages
 
 
-@njit(cache=True)
+@kernel
 def schedule_outages(worlds, w, switches):
     """Give each site of world w its outages, float64 (S, M) s, which lie in the future."""
     for s in range(switches.shape[0]):
         worlds.site[w, s].n_switches = 0
-        worlds.switch[w, s, : switches.shape[1]] = switches[s]
+        for k in range(switches.shape[1]):
+            worlds.switch[w, s, k] = switches[s, k]
         schedule_switch(worlds, w, s)
 
 
 # --- events ---------------------------------------------------------------------------------------
 
 
-@njit(cache=True)
+@part
 def arrive(grid, worlds, w):
     """Go on to the time of the next arrival."""
     world = worlds.world[w]
@@ -205,7 +206,7 @@ def arrive(grid, worlds, w):
     forget(worlds, w)
 
 
-@njit(cache=True)
+@part
 def place(grid, worlds, w, s):
     """Put the next job on site s at the present time; returns its row. NONE rejects it."""
     world = worlds.world[w]
@@ -214,7 +215,7 @@ def place(grid, worlds, w, s):
     job = worlds.job[w, row]
     traits = grid.stream[job.index]
     job.submit = world.now
-    job.site = s
+    job.site, job.cores = s, traits.cores
     if s == NONE or traits.cores > grid.sites[s].cores:
         job.state = REJECTED
         job.end = world.now
@@ -233,7 +234,7 @@ def place(grid, worlds, w, s):
     return row
 
 
-@njit(cache=True)
+@kernel
 def place_all(grid, worlds, w, sites):
     """Put the next jobs on the sites given, int64 (n,), each at its arrival."""
     for s in sites:
@@ -241,7 +242,7 @@ def place_all(grid, worlds, w, sites):
         place(grid, worlds, w, s)
 
 
-@njit(cache=True)
+@kernel
 def advance(grid, worlds, w, until):
     """Handle every event up to and including `until`, in seconds; infinity drains the world."""
     world = worlds.world[w]
@@ -258,14 +259,14 @@ def advance(grid, worlds, w, until):
         pass_time(world, until)
 
 
-@njit(cache=True)
+@part
 def pass_time(world, time):
     time = max(time, world.now)  # an outage may have begun before the first arrival
     world.integral += world.own_in_system * (time - world.now)
     world.now = time
 
 
-@njit(cache=True)
+@part
 def proceed(grid, worlds, w, row):
     """What the job did has ended: its transfer or its attempt."""
     job = worlds.job[w, row]
@@ -279,12 +280,15 @@ def proceed(grid, worlds, w, row):
     start_waiting(grid, worlds, w, s)
 
 
-@njit(cache=True)
+@part
 def fetch(grid, worlds, w, row, source):
     """Move the input from `source` through the channel that is free first."""
     job = worlds.job[w, row]
     channels = worlds.channel[w, job.site]
-    k = np.argmin(channels)
+    k = 0
+    for i in range(1, len(channels)):
+        if channels[i] < channels[k]:
+            k = i
     rate = min(grid.link[source, job.site], grid.sites[job.site].channel)
     begin = max(worlds.world[w].now, channels[k])
     job.end = channels[k] = begin + grid.stream[job.index].nbytes / rate
@@ -294,7 +298,7 @@ def fetch(grid, worlds, w, row, source):
     job.count = push(worlds.heap[w], worlds.world[w], job.end, row)
 
 
-@njit(cache=True)
+@part
 def enqueue(grid, worlds, w, row):
     """Join the queue of the site at its end."""
     job = worlds.job[w, row]
@@ -312,31 +316,29 @@ def enqueue(grid, worlds, w, row):
     site.estimate += grid.stream[job.index].estimate
 
 
-@njit(cache=True)
+@part
 def start_waiting(grid, worlds, w, s):
     """Start jobs from the head of the queue while the head fits."""
     site = worlds.site[w, s]
     while site.head != NONE and site.n_switches % 2 == 0:
         row = site.head
         job = worlds.job[w, row]
-        traits = grid.stream[job.index]
-        if traits.cores > site.free:
+        if job.cores > site.free:
             return
         site.head = job.behind
         if site.head == NONE:
             site.tail = NONE
         site.queued -= 1
-        site.estimate -= traits.estimate
+        site.estimate -= grid.stream[job.index].estimate
         start(grid, worlds, w, row)
 
 
-@njit(cache=True)
+@part
 def start(grid, worlds, w, row):
     """Begin an attempt; how and when it will end is settled here."""
     job, world = worlds.job[w, row], worlds.world[w]
     site = worlds.site[w, job.site]
-    traits = grid.stream[job.index]
-    site.free -= traits.cores
+    site.free -= job.cores
     site.running += 1
     length, job.outcome = run_of(grid, world.seed, job.site, job.index, job.attempts)
     if job.attempts == 0:
@@ -348,22 +350,31 @@ def start(grid, worlds, w, row):
     job.count = push(worlds.heap[w], world, job.end, row)
 
 
-@njit(cache=True)
+@part
 def run_of(grid, seed, s, index, attempt):
     """How long an attempt of a job of the stream runs at site s, in s, and the state it ends in."""
+    length, breaks = attempt_of(grid, seed, s, index, attempt)
+    if breaks:
+        return length, QUEUED
+    return length, FAILED if payload_fails(seed, index, grid.stream[index].status) else FINISHED
+
+
+@part
+def attempt_of(grid, seed, s, index, attempt):
+    """How long an attempt of a job of the stream runs at site s, in s, and if the site fails it."""
     traits = grid.stream[index]
     length = traits.work / (traits.cores * grid.sites[s].power)
     if uniform(seed, index, attempt, SITE_FAILS) < grid.sites[s].failure_rate:
-        return length * uniform(seed, index, attempt, FAILS_AT) ** 2, QUEUED
-    return length, FAILED if payload_fails(seed, index, traits.status) else FINISHED
+        return length * uniform(seed, index, attempt, FAILS_AT) ** 2, True
+    return length, False
 
 
-@njit(cache=True)
+@part
 def end_attempt(grid, worlds, w, row, outcome):
     """Free the cores; the job leaves, or queues again where attempts are left."""
     job = worlds.job[w, row]
     site = worlds.site[w, job.site]
-    site.free += grid.stream[job.index].cores
+    site.free += job.cores
     site.running -= 1
     if outcome == FINISHED:
         site.finished += 1.0
@@ -377,7 +388,7 @@ def end_attempt(grid, worlds, w, row, outcome):
         enqueue(grid, worlds, w, row)
 
 
-@njit(cache=True)
+@kernel
 def switch(grid, worlds, w, s):
     """An outage begins (what runs fails, in order of placement) or ends."""
     site = worlds.site[w, s]
@@ -395,7 +406,7 @@ def switch(grid, worlds, w, s):
         row = following
 
 
-@njit(cache=True)
+@part
 def schedule_switch(worlds, w, s):
     site = worlds.site[w, s]
     if site.n_switches < worlds.switch.shape[2]:
@@ -404,7 +415,7 @@ def schedule_switch(worlds, w, s):
             site.switch_count = push(worlds.heap[w], worlds.world[w], time, -1 - s)
 
 
-@njit(cache=True)
+@kernel
 def drop_runs(worlds, w, s):
     """Take the ends of runs at site s off the heap."""
     heap, world = worlds.heap[w], worlds.world[w]
@@ -417,7 +428,7 @@ def drop_runs(worlds, w, s):
             insert(heap, world, time, count, what)
 
 
-@njit(cache=True)
+@part
 def enter(worlds, w, row):
     """List the job last among those at its site."""
     job, world = worlds.job[w, row], worlds.world[w]
@@ -434,7 +445,7 @@ def enter(worlds, w, row):
         world.own_in_system += 1
 
 
-@njit(cache=True)
+@part
 def leave(worlds, w, row, state):
     """Strike the job off its site's list; it is done with its data."""
     release(worlds, w, row)
@@ -456,7 +467,7 @@ def leave(worlds, w, row, state):
         world.own_lost += state == LOST
 
 
-@njit(cache=True)
+@part
 def forget(worlds, w):
     """Halve the counts of recent ends once for each multiple of MEMORY_S passed."""
     world = worlds.world[w]
@@ -472,7 +483,7 @@ def forget(worlds, w):
 # --- the heap: earliest time first, ties by the counter -------------------------------------------
 
 
-@njit(cache=True)
+@part
 def push(heap, world, time, what):
     """Schedule an event; returns its tie-break."""
     count = world.counter
@@ -481,7 +492,7 @@ def push(heap, world, time, what):
     return count
 
 
-@njit(cache=True)
+@part
 def insert(heap, world, time, count, what):
     i = world.n_events
     world.n_events += 1
@@ -496,7 +507,7 @@ def insert(heap, world, time, count, what):
     heap[i].what = what
 
 
-@njit(cache=True)
+@part
 def pop(heap, world):
     """Take the first event off."""
     world.n_events -= 1
@@ -516,12 +527,12 @@ def pop(heap, world):
     heap[i].what = what
 
 
-@njit(cache=True)
+@part
 def precedes(heap, i, j):
     return earlier(heap[i].time, heap[i].count, heap[j].time, heap[j].count)
 
 
-@njit(cache=True)
+@part
 def earlier(time, count, other_time, other_count):
     return time < other_time or (time == other_time and count < other_count)
 
@@ -534,7 +545,7 @@ STATUS_FAILED = STATUSES.index("failed")
 STATUS_FINISHED = STATUSES.index("finished")
 
 
-@njit(cache=True)
+@part
 def payload_fails(seed, index, status):
     """Whether the job's own payload fails it, anywhere.
 
@@ -545,7 +556,7 @@ def payload_fails(seed, index, status):
     return status != STATUS_FINISHED
 
 
-@njit(cache=True)
+@part
 def uniform(seed, index, attempt, question):
     """A number in [0, 1) by job, attempt and question; splitmix64 chained over the four."""
     z = mix(np.uint64(seed))
@@ -555,7 +566,7 @@ def uniform(seed, index, attempt, question):
     return np.float64(z >> np.uint64(11)) * 2.0**-53
 
 
-@njit(cache=True)
+@part
 def mix(z):
     """Splitmix64's step and finaliser (Steele, Lea and Flood, OOPSLA 2014)."""
     z = z + np.uint64(0x9E3779B97F4A7C15)

@@ -71,6 +71,7 @@ class PandaSiteAllocationVectorEnv(gym.vector.VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._is_accrued = self.episodes.rules.measure == rewards.ACCRUED
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
+        self._is_begun, self._everywhere = False, np.ones(num_envs, bool)
         self._over = np.zeros(num_envs, bool)
         self._n_steps = np.zeros(num_envs, np.int64)
 
@@ -87,6 +88,7 @@ class PandaSiteAllocationVectorEnv(gym.vector.VectorEnv):
         seeds = _spread(seed, self.num_envs)
         for i in np.flatnonzero(chosen):
             self._begin(i, seeds[i], window)
+        self._is_begun = None not in self._rngs
         if self.render_mode == "human":
             self.render()
         return self._observe(), self._info(chosen)
@@ -153,14 +155,17 @@ class PandaSiteAllocationVectorEnv(gym.vector.VectorEnv):
 
     def _info(self, chosen: np.ndarray | None = None) -> dict:
         """What single environments have in their info, as arrays; zero where not chosen."""
-        n = self.num_envs
-        chosen = np.ones(n, bool) if chosen is None else chosen
-        cost = self.episodes.cost * chosen[:, None]
-        total = cost.sum(axis=1)
+        cost, masks = self.episodes.cost, self.episodes.view.mask
+        if chosen is None:
+            chosen, masks = self._everywhere, masks.copy()
+        else:
+            cost, masks = cost * chosen[:, None], masks * chosen[:, None]
+        parts = {key: cost[:, k].copy() for k, key in enumerate(COST_KEYS)}
+        total = sum(parts.values())
         info = {
-            "action_mask": self.episodes.view.mask * chosen[:, None],
+            "action_mask": masks,
             "cost": np.minimum(total, 1.0) if self.single.is_binary else total,
-            **{key: cost[:, k].copy() for k, key in enumerate(COST_KEYS)},
+            **parts,
             "realised_load": self.single.setting.realised_load * chosen,
         }
         return info | {f"_{key}": chosen.copy() for key in info}
@@ -170,10 +175,10 @@ class PandaSiteAllocationVectorEnv(gym.vector.VectorEnv):
         sites = np.asarray(actions)
         if sites.shape != (n,) or not np.issubdtype(sites.dtype, np.integer):
             raise InvalidAction(f"actions must be {n} whole numbers, got {actions!r}")
-        if None in self._rngs:
+        if not self._is_begun:
             raise ResetNeeded("step() needs jobs to place: call reset() first")
-        wrong = (sites < 0) | (sites >= n_sites)
-        if wrong.any():
+        if sites.min() < 0 or sites.max() >= n_sites:
+            wrong = (sites < 0) | (sites >= n_sites)
             raise InvalidAction(
                 f"an action must be a whole number in [0, {n_sites}), got {sites[wrong][0]} for "
                 f"environment {wrong.argmax()}"

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numba import njit
 
 from .jobs import JobArrays
+from .kernels import kernel, part
 from .sites import Catalogue
 
 N_CHANNELS = 8
@@ -75,20 +75,20 @@ SITE_STATE = np.dtype(
         ("finished", "f8"),  # recent ends of attempts, see MEMORY_S
         ("failed", "f8"),
         ("estimate", "i8"),  # MFLOP queued, by the broker's estimate
-        ("switch_count", "i8"),  # tie-break of the site's scheduled switch
-        ("n_switches", "i8"),  # outage ends passed; odd while down
-        ("free", "i8"),  # cores
-        ("moving", "i8"),
-        ("queued", "i8"),
-        ("running", "i8"),  # jobs
-        ("head", "i8"),  # queue, by row
-        ("tail", "i8"),
-        ("first", "i8"),  # all jobs here in order of placement, by row
-        ("last", "i8"),
+        ("switch_count", "i4"),  # tie-break of the site's scheduled switch
+        ("n_switches", "i4"),  # outage ends passed; odd while down
+        ("free", "i4"),  # cores
+        ("moving", "i4"),
+        ("queued", "i4"),
+        ("running", "i4"),  # jobs
+        ("head", "i4"),  # queue, by row
+        ("tail", "i4"),
+        ("first", "i4"),  # all jobs here in order of placement, by row
+        ("last", "i4"),
         ("cached", "i8"),  # bytes of all copies here
         ("unused", "i8"),  # bytes of those that no job uses
-        ("oldest", "i8"),  # of these, unused for longest
-        ("newest", "i8"),
+        ("oldest", "i4"),  # of these, unused for longest
+        ("newest", "i4"),
     ]
 )
 JOB_STATE = np.dtype(
@@ -99,17 +99,18 @@ JOB_STATE = np.dtype(
         ("start", "f8"),  # of the last attempt
         ("end", "f8"),  # of what it does now (moving, running), at last of all
         ("value", "f8"),  # projected measure, see pandaenv.reward
-        ("index", "i8"),  # row of the stream
-        ("count", "i8"),  # tie-break of its scheduled event
-        ("site", "i4"),
-        ("source", "i4"),  # site the input came from
-        ("state", "i4"),
-        ("outcome", "i4"),  # state in which this attempt will end; QUEUED: it fails by its site
-        ("attempts", "i4"),  # starts so far
+        ("index", "i4"),  # row of the stream
+        ("count", "i4"),  # tie-break of its scheduled event
+        ("site", "i2"),
+        ("source", "i2"),  # site the input came from
+        ("state", "i1"),
+        ("outcome", "i1"),  # state in which this attempt will end; QUEUED: it fails by its site
+        ("attempts", "i1"),  # starts so far
         ("behind", "i4"),  # next in the queue
         ("previous", "i4"),  # neighbours in order of placement at the site
         ("following", "i4"),
         ("held", "i4"),  # copy it uses, NONE for an original
+        ("cores", "i4"),  # as in the stream, from its placement on
     ]
 )
 COPY = np.dtype(
@@ -124,7 +125,7 @@ COPY = np.dtype(
     ]
 )
 """A copy of input at a site, see `pandaenv.caches`."""
-EVENT = np.dtype([("time", "f8"), ("count", "i8"), ("what", "i8")])
+EVENT = np.dtype([("time", "f8"), ("count", "i4"), ("what", "i4")])
 """A row of jobs whose transfer or run ends, or -1 - site for the begin or end of an outage."""
 
 
@@ -272,7 +273,7 @@ def stages(job: np.ndarray, names: tuple[str, ...]) -> pd.DataFrame:
     submit, ready, first_start, start, end.
     """
     labels = np.array([None, *names], dtype=object)
-    columns = {"index": job["index"], "site": labels[job["site"] + 1]}
+    columns = {"index": job["index"].astype(np.int64), "site": labels[job["site"] + 1]}
     columns |= {"source": labels[job["source"] + 1], "state": np.array(STATES)[job["state"]]}
     columns |= {"attempts": job["attempts"].astype(np.int64)}
     for name in ("submit", "ready", "first_start", "start", "end"):
@@ -280,7 +281,7 @@ def stages(job: np.ndarray, names: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-@njit(cache=True)
+@kernel
 def clear(grid, worlds, w, begin, n_rows, first_own, seed):
     """Empty world w and give it the jobs begin, begin + 1, ... of the stream."""
     world = worlds.world[w]
@@ -316,7 +317,7 @@ def clear(grid, worlds, w, begin, n_rows, first_own, seed):
         job.submit = job.ready = job.first_start = job.start = job.end = np.nan
 
 
-@njit(cache=True)
+@kernel
 def chain_all(worlds, w):
     """List the copies of world w by data set."""
     worlds.bucket[w] = NONE
@@ -325,7 +326,7 @@ def chain_all(worlds, w):
             chain(worlds, w, i)
 
 
-@njit(cache=True)
+@part
 def chain(worlds, w, i):
     """List a copy with those whose data sets share its bucket."""
     copy, buckets = worlds.copy[w, i], worlds.bucket[w]

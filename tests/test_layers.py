@@ -13,11 +13,11 @@ PACKAGES = ("pandaenv", "generators", "metrics", "benchmarks")
 
 # What stands inside pandaenv, left to right: nothing imports to its right.
 ORDER = (
-    "schema", "nomenclature", "sites", "cascade", "dumps", "records", "brokerage", "jobs", "worlds",
-    "caches", "scenarios", "simulator", "calibration", "bursts", "reference", "stream", "folding",
-    "tasks", "workload", "exports", "schedule", "reward", "policies", "replay", "observation",
-    "setting", "episodes", "rendering", "env", "vector", "sb3", "wrappers", "behaviours",
-    "trajectories", "dsrl", "layouts", "offline", "cli",
+    "schema", "nomenclature", "sites", "cascade", "dumps", "records", "kernels", "brokerage",
+    "jobs", "worlds", "caches", "scenarios", "simulator", "calibration", "bursts", "reference",
+    "stream", "folding", "tasks", "workload", "exports", "schedule", "reward", "policies", "replay",
+    "observation", "setting", "episodes", "rendering", "env", "vector", "sb3", "wrappers",
+    "behaviours", "trajectories", "dsrl", "layouts", "offline", "cli",
 )  # fmt: skip
 
 

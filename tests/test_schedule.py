@@ -29,7 +29,7 @@ def assert_alike(catalogue, stream, actions, measure=FLOW_TIME, room=3000, **opt
     for action in actions:
         rewards.append(planned.play([action], measure, wait_limit=300.0, byte_limit=1e7)[0])
         costs.append(planned.costs[0])
-        n_planned += planned.plans.count[0, action] != STALE
+        n_planned += planned.plans.site[0, action]["count"] != STALE
     expected = plain.play(actions, measure, wait_limit=300.0, byte_limit=1e7)
     assert np.array(rewards).tobytes() == expected.tobytes()
     assert (np.array(costs) == plain.costs).all()
@@ -79,20 +79,21 @@ def test_what_runs_when_an_episode_begins_ends_as_settled_under_the_seed_before(
     rewards = []
     for rig in rigs:
         rig.play(actions[:300])
-        rig.worlds.world["seed"], rig.plans.count[:] = 77, STALE
+        rig.worlds.world["seed"], rig.plans.site["count"] = 77, STALE
         rewards.append(rig.play(actions[300:]))
     assert rewards[0].tobytes() == rewards[1].tobytes()
 
 
 def test_a_plan_beyond_its_room_is_given_up_and_taken_up_again():
-    n = 200
+    # inputs of 100 s through 8 channels, so that they come far more slowly than the jobs
+    n, grid = 200, sites([1, 1], [10.0, 10.0], ingress=8e3)
     time = np.concatenate([np.arange(n, dtype=float), [1e6, 1e6 + 1]])
-    stream = jobs(time, np.full(n + 2, 1000.0), [[True]])
-    rig = Rig(sites([1], [10.0]), stream)
+    stream = jobs(time, np.full(n + 2, 1000.0), [[False, True]], nbytes=1e5)
+    rig = Rig(grid, stream)
     rig.play(np.zeros(n, int))
-    assert rig.plans.count[0, 0] == STALE
+    assert rig.plans.site[0, 0]["count"] == STALE
     rig.play([0, 0])
-    assert rig.plans.count[0, 0] == 2
-    rewards = Rig(sites([1], [10.0]), stream).play(np.zeros(n + 2, int))
-    plain = Rig(sites([1], [10.0]), stream, room=0).play(np.zeros(n + 2, int))
+    assert rig.plans.site[0, 0]["count"] == 2
+    rewards = Rig(grid, stream).play(np.zeros(n + 2, int))
+    plain = Rig(grid, stream, room=0).play(np.zeros(n + 2, int))
     assert rewards.tobytes() == plain.tobytes()
