@@ -24,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-BUNDLED = Path(__file__).parent / "data" / "tabddpm"
+DATA = Path(__file__).parent / "data"  # the bundled surrogates lie here, by name
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 
 
@@ -75,7 +75,9 @@ def fit(
     table: Annotated[Path, typer.Argument(help="Record table, or a folder written by ingest.")],
     out: Annotated[Path, typer.Option(help="Folder for the fitted generator.")],
     generator: Annotated[str, typer.Option(help="Name of the generator.")] = "tabddpm",
-    budget: Annotated[float | None, typer.Option(help="Seconds of training.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="Seconds of training; by default the generator's steps.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps, instead.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="File to resume from.")] = None,
     seed: Seed = 0,
@@ -86,6 +88,8 @@ def fit(
     from generators.base import check_target
 
     with _one_sentence():
+        if budget is not None and steps is not None:
+            raise ValueError(f"give --budget or --steps, not both: got {budget:g} and {steps}")
         model = generators.make(generator)
         train = _read(table, "train.parquet")
         check_target(out)
@@ -101,7 +105,7 @@ def fit(
 @app.command()
 def sample(
     model: Annotated[
-        Path, typer.Argument(help="Folder of a fitted generator, or tabddpm: the bundled one.")
+        Path, typer.Argument(help="Folder of a fitted generator, or the name of a bundled one.")
     ],
     n: Annotated[int, typer.Argument(min=1, help="Number of rows.")],
     out: Annotated[Path, typer.Option(help="Parquet or CSV file for the rows.")],
@@ -113,8 +117,9 @@ def sample(
 
     with _one_sentence():
         _check_rows_file(out)
-        is_bundled = str(model) == BUNDLED.name and not model.exists()
-        rows = generators.load(BUNDLED if is_bundled else model).sample(n, seed=seed)
+        bundled = DATA / model.name
+        is_bundled = str(model) == model.name and bundled.is_dir() and not model.exists()
+        rows = generators.load(bundled if is_bundled else model).sample(n, seed=seed)
         typer.echo(f"{len(rows):,} rows in {records.write(rows, out)}")
 
 

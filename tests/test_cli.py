@@ -99,6 +99,7 @@ def test_info_lists_the_known_names():
     [
         (["fit", "nowhere.csv", "--out", "m"], "nowhere.csv does not exist"),
         (["fit", "nowhere.csv", "--out", "m", "--generator", "gan"], "unknown generator 'gan'"),
+        (["fit", "a.csv", "--out", "m", "--budget", "9", "--steps", "5"], "not both: got 9 and 5"),
         (["sample", "nowhere", "5", "--out", "s.csv"], "nowhere"),
         (["sample", "tabddpm", "5", "--out", "s.txt"], "must end in .parquet, .csv or .csv.gz"),
         (["sample", "tabddpm", "5", "--out", "."], ". is a folder"),
