@@ -1,7 +1,7 @@
-"""README's tables, rendered from the committed results.
+"""The tables of README.md and results/README.md, rendered from the committed results.
 
-In: README.md with pairs of marks, `<!-- NAME -->` and `<!-- end -->`, and `results/NAME.json`.
-Out: README.md with the table of each result between its marks.
+In: both with pairs of marks, `<!-- NAME -->` and `<!-- end -->`, and `results/NAME.json`. Out: both
+with the table of each result between its marks; `targets` is of all results of `benchmarks.speed`.
 
     python -m benchmarks.readme
 """
@@ -10,17 +10,19 @@ import json
 import re
 from pathlib import Path
 
-from . import fidelity, policies
+from . import fidelity, policies, targets
 from .provenance import write_text
 
 README = Path(__file__).parent.parent / "README.md"
 RESULTS = Path(__file__).parent / "results"
+PAGES = (README, RESULTS / "README.md")
 BLOCK = re.compile(r"<!-- (?P<name>[\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
 def main() -> None:
-    """Render README.md anew."""
-    print(write_text(README, render(README.read_text(encoding="utf-8"))).name)
+    """Render the pages anew."""
+    for page in PAGES:
+        print(write_text(page, render(page.read_text(encoding="utf-8"))).name)
 
 
 def render(text: str) -> str:
@@ -29,6 +31,8 @@ def render(text: str) -> str:
 
 
 def _filled(name: str) -> str:
+    if name == "targets":
+        return f"<!-- {name} -->\n{targets.table().strip()}\n<!-- end -->"
     result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     table = TABLES[name.split("-")[0]](result)
     return f"<!-- {name} -->\n{table.strip()}\n\n{_source(name, result)}\n<!-- end -->"

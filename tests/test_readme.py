@@ -21,8 +21,10 @@ def test_python_block_runs_as_printed(code, tmp_path):
     assert run.returncode == 0, run.stderr
 
 
-def test_tables_are_rendered_from_the_committed_results():
-    assert readme.render(TEXT) == TEXT
+@pytest.mark.parametrize("page", readme.PAGES, ids=lambda page: page.parent.name)
+def test_tables_are_rendered_from_the_committed_results(page):
+    text = page.read_text(encoding="utf-8")
+    assert readme.render(text) == text
 
 
 def test_rendering_replaces_what_stood_between_the_marks():
