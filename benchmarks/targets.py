@@ -27,6 +27,13 @@ class Target:
     def bound(self) -> str:
         return f"≤ {_shown(self.most)}" if self.most is not None else f"≥ {_shown(self.least)}"
 
+    def found(self, measured: dict) -> float | None:
+        """The number; None where the file is older than the target."""
+        try:
+            return reduce(lambda part, key: part[key], self.path, measured)
+        except (KeyError, IndexError):
+            return None
+
     def met(self, value: float) -> bool:
         return value <= self.most if self.most is not None else value >= self.least
 
@@ -99,11 +106,13 @@ def table() -> str:
             continue
         result = json.loads(path.read_text(encoding="utf-8"))
         for target in targets:
-            value = reduce(lambda part, key: part[key], target.path, result["measured"])
-            met = "yes" if target.met(value) else "**no**"
+            value = target.found(result["measured"])
+            met = "–" if value is None else "yes" if target.met(value) else "**no**"
             lines.append([target.words, target.bound, _shown(value), met, f"`{path.name}`"])
     return markdown(["what", "target", "measured", "met", "file"], lines)
 
 
-def _shown(value: float) -> str:
+def _shown(value: float | None) -> str:
+    if value is None:
+        return "not measured"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
