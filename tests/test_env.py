@@ -309,7 +309,7 @@ def test_an_episode_agrees_with_the_twin_from_its_warm_up_on(make):
     window, setting = env.setting.windows[3], env.setting
     advance(env.grid, env.worlds, 0, np.inf)
     n_warm, n_jobs = window.start - window.first, window.stop - window.first
-    warm = worlds_of(1, len(env.mask), n_jobs, 0)
+    warm = worlds_of(1, len(env.mask), n_jobs, 0, 1, n_jobs)
     clear(env.grid, warm, 0, window.first, n_jobs, n_jobs, np.uint64(window.start))
     policies.warm_up(env.grid, warm, 0, n_warm, setting.cap_floor)
     stream = env.stream.jobs.take(slice(window.first, window.stop))
