@@ -1,11 +1,11 @@
 """Fidelity against memorisation: what every way of learning more costs in nearness to train.
 
-In: the reference workload, cuts of seeds that no published table uses. Out: results/frontier.json
-and frontier.svg: for each variant of each model the means over the cuts of C2ST, diff-MLEF,
+In: the reference workload, cuts of seeds that no published table uses. Out: results/memorisation.json
+and memorisation.svg: for each variant of each model the means over the cuts of C2ST, diff-MLEF,
 diff-CORR and JSD beside the share of rows closer to train than to unseen rows, the upper end of its
 95 % interval, the membership attack and the exact copies. A run that was stopped goes on.
 
-    python -m benchmarks.frontier [--seeds 10 11] [--rows 50000] [--kept DIR] [--out DIR]
+    python -m benchmarks.memorisation [--seeds 10 11] [--rows 50000] [--kept DIR] [--out DIR]
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def main(arguments: list[str] | None = None) -> None:
         "lines": lines,
         "runs": runs,
     }  # fmt: skip
-    made = provenance("benchmarks.frontier", arguments, options.seeds)
-    write_text(options.out / "frontier.svg", drawn(result))
-    print(write_json(options.out / "frontier.json", result | made).name)
+    made = provenance("benchmarks.memorisation", arguments, options.seeds)
+    write_text(options.out / "memorisation.svg", drawn(result))
+    print(write_json(options.out / "memorisation.json", result | made).name)
 
 
 def _of_seed(data: source.Source, seed: int, options: argparse.Namespace) -> dict[str, dict]:
@@ -135,11 +135,11 @@ def drawn(result: dict) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m benchmarks.frontier", description=__doc__)
+    parser = argparse.ArgumentParser("python -m benchmarks.memorisation", description=__doc__)
     parser.add_argument("--seeds", nargs="+", type=int, default=[10, 11])
     parser.add_argument("--rows", type=int, default=50_000, help="of train")
     parser.add_argument("--days", type=int, default=150)
-    parser.add_argument("--kept", type=Path, default=Path("runs/frontier"), help="finished scores")
+    parser.add_argument("--kept", type=Path, default=Path("runs/memorisation"), help="finished scores")
     parser.add_argument("--out", type=Path, default=RESULTS)
     return parser
 

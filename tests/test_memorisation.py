@@ -1,0 +1,42 @@
+"""benchmarks.memorisation: variants scored on the same cut, kept when finished, and drawn."""
+
+import json
+
+import pytest
+
+from benchmarks import memorisation
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    few = tuple((words, model, settings, steps and 5)
+                for words, model, settings, steps in memorisation.VARIANTS
+                if words in ("TabAR, width 64", "SMOTE, 5 neighbours"))  # fmt: skip
+    monkeypatch.setattr(memorisation, "VARIANTS", few)
+    monkeypatch.setattr(memorisation, "HOLDOUT", 300)
+    monkeypatch.setattr(memorisation, "MLEF", 150)
+    monkeypatch.setattr(memorisation, "GROUPS", tuple(g for g in memorisation.GROUPS if "MLEF" not in g))
+    shown = tuple(key for key in memorisation.SHOWN if "MLEF" not in key)
+    monkeypatch.setattr(memorisation, "SHOWN", shown)
+    monkeypatch.setattr(memorisation, "drawn", lambda result: "<svg/>")
+    monkeypatch.setattr(memorisation, "_told", str)
+    return ["--seeds", "4", "--rows", "600", "--days", "3", "--kept", str(tmp_path / "kept"),
+            "--out", str(tmp_path)]  # fmt: skip
+
+
+def test_a_finished_variant_is_not_learned_again(small, tmp_path, monkeypatch):
+    memorisation.main(small)
+    first = json.loads((tmp_path / "memorisation.json").read_text())
+    monkeypatch.setattr(memorisation, "_tried", lambda *_: pytest.fail("learned again"))
+    memorisation.main(small)
+    assert json.loads((tmp_path / "memorisation.json").read_text())["lines"] == first["lines"]
+    assert [row["variant"] for row in first["lines"]] == [v[0] for v in memorisation.VARIANTS]
+    assert first["lines"][0]["validation nats"] > 0
+    assert first["floor"]["upper bound"] >= first["floor"]["closer to train"]
+
+
+def test_the_figure_has_a_dot_for_every_variant():
+    row = {"C2ST": 0.5, "diff-MLEF": 0.1, "closer to train": 0.5}
+    lines = [{"variant": words} | row for words, *_ in memorisation.VARIANTS]
+    picture = memorisation.drawn({"lines": lines, "floor": row})
+    assert picture.lstrip().startswith("<?xml") and picture.count("<use") >= 2 * len(lines)
