@@ -1,9 +1,10 @@
 """Fidelity against memorisation: what every way of learning more costs in nearness to train.
 
-In: the reference workload, cuts of seeds that no published table uses. Out: results/memorisation.json
-and memorisation.svg: for each variant of each model the means over the cuts of C2ST, diff-MLEF,
-diff-CORR and JSD beside the share of rows closer to train than to unseen rows, the upper end of its
-95 % interval, the membership attack and the exact copies. A run that was stopped goes on.
+In: the reference workload, cuts of seeds that no published table uses. Out: memorisation.json and
+memorisation.svg in results: for each variant of each model the means over the cuts of C2ST,
+diff-MLEF, diff-CORR and JSD beside the share of rows closer to train than to unseen rows, the upper
+end of its 95 % interval, the membership attack and the exact copies. A run that was stopped goes
+on.
 
     python -m benchmarks.memorisation [--seeds 10 11] [--rows 50000] [--kept DIR] [--out DIR]
 """
@@ -139,7 +140,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", nargs="+", type=int, default=[10, 11])
     parser.add_argument("--rows", type=int, default=50_000, help="of train")
     parser.add_argument("--days", type=int, default=150)
-    parser.add_argument("--kept", type=Path, default=Path("runs/memorisation"), help="finished scores")
+    parser.add_argument("--kept", type=Path, default=Path("runs/memorisation"),
+                        help="folder of finished scores")  # fmt: skip
     parser.add_argument("--out", type=Path, default=RESULTS)
     return parser
 
