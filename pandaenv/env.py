@@ -13,18 +13,16 @@ import pandas as pd
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.spaces import Discrete
 
-from . import rendering
+from . import rendering, scenarios
 from . import reward as rewards
 from . import workload as workloads
 from .episodes import Episodes, turn
 from .observation import DAY_S, N_GRID, N_JOB, space
 from .schema import STATUSES
 from .setting import REVEALED, setting
-from .simulator import Scenario
 from .sites import Catalogue
 from .worlds import FINISHED, LOST, REJECTED, stages
 
-SCENARIOS = {"normal": Scenario()}
 WAIT_LIMIT_S = 24 * 3_600.0
 BYTE_LIMIT = 2e10
 """Limits on queue wait and on bytes moved, set so that PanDA's analysis rule breaks one of them in
@@ -37,7 +35,8 @@ class PandaSiteAllocationEnv(gym.Env):
 
     A broker places ATLAS user-analysis jobs on the sites of the grid, one job a step, in the order
     in which they arrive. A job whose input is not at its site has it copied from the closest
-    replica through the site's ingress; it then queues first come, first served for its cores,
+    replica or cached copy through the site's ingress, and the copy stays in the site's cache while
+    there is room (`pandaenv.caches`); it then queues first come, first served for its cores,
     runs, and finishes or fails. Sites differ in size, speed, ingress and reliability, replicas lie
     at a few sites only, arrivals come in bursts with the rhythm of day and week. The event model
     is that of `pandaenv.simulator`; sites are illustrative (`pandaenv.sites`). The broker moves
@@ -86,7 +85,7 @@ class PandaSiteAllocationEnv(gym.Env):
     | 2 | f(expected work queued / (cores x power) / m) |
     | 3 | running jobs / cores |
     | 4 | f(mean time until an ingress channel is free / 1 h) |
-    | 5 | 1 if a replica of the job's input is there |
+    | 5 | 1 if the job's input is there, a replica or a cached copy |
     | 6 | power / power of the fastest site |
     | 7 | recent failed attempts / (recent attempts + 1); counts halve every 6 h |
 
@@ -124,8 +123,9 @@ class PandaSiteAllocationEnv(gym.Env):
 
     A window of the stream is drawn, 24 for `split="train"`, 8 for `split="test"` from other weeks.
     The grid has been through the three days before it under PanDA's analysis rule, without outages.
-    Outages and failures are drawn from the episode's seed and do not depend on actions: policies
-    meet the same world under one seed. `reset(options={"window": i})` chooses the window.
+    Failures and the troubles of the scenario are drawn from the episode's seed and do not depend on
+    actions: policies meet the same world under one seed. `reset(options={"window": i})` chooses the
+    window.
 
     ## Episode Termination
 
@@ -150,16 +150,22 @@ class PandaSiteAllocationEnv(gym.Env):
     | `observation` | `"flat"` | or `"dict"` |
     | `reward` | `"flow_time"` | or `"slowdown"`, `"wait"`, `"accrued"` |
     | `cost` | `"count"` | or `"binary"` |
-    | `scenario` | `"normal"` | or a `pandaenv.simulator.Scenario` |
+    | `scenario` | `"normal"` | or a name below, or a `pandaenv.scenarios.Scenario` |
     | `wait_limit` | 86400 | seconds |
     | `byte_limit` | 2e10 | bytes |
     | `warmup_days` | 3 | length of the warm-up |
     | `workload_seed` | 0 | of what records do not tell: bursts kept, replicas, core counts |
     | `reveal` | None | or `"estimate"`: of each job's work, noisy, in place of past means |
+    | `backfill` | False | whether jobs may overtake the first of a queue that waits for cores |
     | `render_mode` | None | or `"ansi"` (text), `"rgb_array"`, `"human"`: `pandaenv.rendering` |
 
     `workload` may be `"reference"`, a table of records, a file or saved generator by its path, a
     generator, or a workload of `pandaenv.workload`.
+
+    Scenarios: `normal` (98 % availability), `outage` (80 %), `degraded_network` (half of the sites
+    fetch input at a tenth of the speed, from the second hour to the 14th), `surge` (three times the
+    rate of jobs, from the second hour to the sixth), `black_hole_site` (one site fails all it gets
+    within a minute).
 
     `PandaSiteAllocationTier1-v0` is the small sister: the Tier-0 and Tier-1 sites, 2,000 jobs a
     day, 2,000 jobs an episode.
@@ -192,12 +198,13 @@ class PandaSiteAllocationEnv(gym.Env):
         observation: str = "flat",
         reward: str = "flow_time",
         cost: str = "count",
-        scenario: str | Scenario = "normal",
+        scenario: str | scenarios.Scenario = "normal",
         wait_limit: float = WAIT_LIMIT_S,
         byte_limit: float = BYTE_LIMIT,
         warmup_days: float = 3.0,
         workload_seed: int = 0,
         reveal: str | None = None,
+        backfill: bool = False,
         render_mode: str | None = None,
     ):
         self.render_mode = _known("render_mode", render_mode, (None, *rendering.MODES))
@@ -205,7 +212,8 @@ class PandaSiteAllocationEnv(gym.Env):
         self.is_binary = _known("cost", cost, ("count", "binary")) == "binary"
         reveal = _known("reveal", reveal, REVEALED)
         self.episodes = make_episodes(
-            (workload, sites, rate, load, episode_jobs, split, warmup_days, workload_seed, reveal),
+            (workload, sites, rate, load, episode_jobs, split, warmup_days, workload_seed, reveal,
+             bool(backfill)),
             reward, scenario, wait_limit, byte_limit,
         )  # fmt: skip
         self.setting = self.episodes.setting
@@ -312,8 +320,7 @@ def make_episodes(
 ) -> Episodes:  # fmt: skip
     """n worlds of a configuration, the arguments of `pandaenv.setting.setting`, options checked."""
     measure = rewards.MEASURES[_known("reward", reward, rewards.MEASURES)]
-    if not isinstance(scenario, Scenario):
-        scenario = SCENARIOS[_known("scenario", scenario, SCENARIOS)]
+    scenario = scenarios.make(scenario)
     limits = _not_negative(wait_limit=wait_limit), _not_negative(byte_limit=byte_limit)
     return Episodes(setting(*configuration), scenario, measure, limits, n, n_threads)
 
@@ -358,7 +365,7 @@ def _records(stream: workloads.Stream, job: np.ndarray) -> pd.DataFrame:
         for s, r in zip(state.tolist(), recorded, strict=True)
     ]
     columns = {
-        "creationtime": jobs.time[index] / DAY_S,
+        "creationtime": job["submit"] / DAY_S,
         "ninputdatafiles": jobs.nfiles[index],
         "inputfilebytes": jobs.nbytes[index].astype(np.int64),
         "workload": jobs.work[index],

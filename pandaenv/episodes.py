@@ -15,9 +15,10 @@ from numba.experimental import structref
 from . import reward as rewards
 from .kernels import kernel
 from .observation import look, look_again, touch_due, view_of
+from .scenarios import Scenario
 from .schedule import STALE, plans_of
 from .setting import Setting
-from .simulator import Scenario, advance, arrive, schedule_outages
+from .simulator import advance, arrive, next_arrival, suffer
 from .worlds import NONE, Worlds, chain_all, worlds_of
 
 
@@ -37,7 +38,7 @@ class Episodes:
 
     Args:
         setting: stream, grid and windows.
-        scenario: what outages are drawn.
+        scenario: what troubles are drawn.
         measure: of `pandaenv.reward.MEASURES`.
         limits: wait limit in s and byte limit in bytes.
         n: worlds.
@@ -58,6 +59,7 @@ class Episodes:
         self.setting, self.scenario, self.n, self.n_threads = setting, scenario, n, n_threads
         self.rules = Rules(measure, setting.unit, *limits, setting.cap_floor, setting.features)
         self.n_sites = len(setting.grid.sites)
+        scenario.check_sites(self.n_sites)
         self.view = view_of(n, self.n_sites)
         self.plans = plans_of(n, setting.grid.sites["cores"], n_threads)
         self.cost = np.zeros((n, len(rewards.COSTS)))
@@ -73,14 +75,13 @@ class Episodes:
         whatever was done in them.
         """
         root = np.random.SeedSequence(int(rng.integers(2**63)))
-        windows, failures, outages = (np.random.default_rng(s) for s in root.spawn(3))
+        windows, failures, troubles = (np.random.default_rng(s) for s in root.spawn(3))
         drawn = int(windows.integers(len(self.setting.windows)))
         self.window[w] = drawn if window is None else window
         self._restore(w, self.setting.snapshot(int(self.window[w])))
         world = self.worlds.world[w]
         world["seed"] = failures.integers(2**64, dtype=np.uint64)
-        switches = self.scenario.outages(self.n_sites, float(world["now"]), outages)
-        schedule_outages(self.worlds, w, switches)
+        suffer(self.worlds, w, self.scenario.draw(self.n_sites, float(world["now"]), troubles))
         self.n_left[w] = world["n_rows"] - world["next"]
         self.cost[w], self.reward[w], self.plans.site["count"][w] = 0.0, 0.0, STALE
         open_eyes(self.bound, w)
@@ -239,8 +240,7 @@ def turn_one(grid, worlds, plans, view, rules, w, scratch, s, cost):
     )  # fmt: skip
     view.touched[w, s] = True
     if world.next < world.n_rows:
-        time = grid.stream[worlds.job[w, world.next].index].time
-        touch_due(worlds, w, time, view.touched[w])
+        touch_due(worlds, w, next_arrival(grid, worlds, w), view.touched[w])
         arrive(grid, worlds, w)
     elif rules.measure == rewards.ACCRUED:
         view.touched[w] = True

@@ -205,6 +205,15 @@ def see_job(worlds, w, features, out):
     index = worlds.job[w, world.next].index
     for i in range(N_JOB):
         out[i] = features[index, i]
+    if world.now > world.surge_from:  # the stream's clock is not the world's
+        see_clock(world.now, DAY_S, out[8:10])
+        see_clock(world.now, WEEK_S, out[10:12])
+
+
+@part
+def see_clock(time, period, out):
+    angle = 2.0 * np.pi * time / period
+    out[0], out[1] = np.sin(angle), np.cos(angle)
 
 
 @part

@@ -10,7 +10,8 @@ import pandas as pd
 
 from . import schema
 from .policies import broker_floor, warm_up
-from .simulator import Scenario, Simulator
+from .scenarios import Scenario
+from .simulator import Simulator
 from .sites import catalogue
 from .workload import Trace
 from .worlds import FINISHED, LOST, REJECTED
@@ -36,7 +37,7 @@ def replay(
         load: offered work over capacity.
         placed_by: "recorded", each job at its recorded site (one unknown here is drawn by disk), or
             "panda_analysis", PanDA's rule for user analysis.
-        scenario: outages; None for none.
+        scenario: what goes wrong; None for nothing.
         seed: of what records do not tell, and of failures and outages.
 
     Returns:
@@ -48,11 +49,11 @@ def replay(
         raise ValueError(f"unknown rule {placed_by!r}; known: {', '.join(RULES)}")
     trace = Trace(records)
     stream = trace.stream(catalogue(sites), rate=None, load=load, seed=seed)
-    outages = None
+    troubles = None
     if scenario is not None:
         rng = np.random.default_rng(seed)
-        outages = scenario.outages(stream.catalogue.n_sites, float(stream.jobs.time[0]), rng)
-    simulator = Simulator(stream.catalogue, stream.jobs, seed=seed, outages=outages)
+        troubles = scenario.draw(stream.catalogue.n_sites, float(stream.jobs.time[0]), rng)
+    simulator = Simulator(stream.catalogue, stream.jobs, seed=seed, troubles=troubles)
     if placed_by == "recorded":
         simulator.replay(stream.jobs.site)
     else:

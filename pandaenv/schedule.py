@@ -9,8 +9,8 @@ know, the cores they will hold and until when, so that a job that comes last cos
 What may still be overtaken, inputs that move and attempts that follow a failure, is kept in order
 of the time it will queue. A second plan runs ahead, up to when the input moved last will be there,
 and a third, made anew each time, to the end. An outage cuts off what would run on, which then
-queues again in the order of placement. Where the order hangs on a tie, or where
-a plan grows beyond its room, there is none; the caller then runs the simulator
+queues again in the order of placement. Where the order hangs on a tie, where a plan grows beyond
+its room, and where queues are backfilled, there is none; the caller then runs the simulator
 (`pandaenv.reward.project`), and the next placement there begins a new one.
 """
 
@@ -99,6 +99,8 @@ def foresee(grid, worlds, plans, w, scratch, row, is_brief):
     Afterwards plans.placed of the thread holds its fate, and plans.changed the last attempts of the
     jobs whose fate may have changed, in falling order of their rows; the latter not if is_brief.
     """
+    if worlds.world[w].backfill:
+        return False
     n = (len(plans.site) - len(plans.placed)) // 2
     t, job, s, now = scratch - n, worlds.job[w, row], worlds.job[w, row].site, worlds.world[w].now
     placed, hand = plans.placed[t], plans.hand[t]
@@ -227,9 +229,7 @@ def fill(grid, worlds, w, attempt, row, number, enqueue, after_outage):
     attempt.row, attempt.number = row, number
     attempt.enqueue, attempt.after_outage = enqueue, after_outage
     attempt.cores = job.cores
-    attempt.length, attempt.breaks = attempt_of(
-        grid, worlds.world[w].seed, job.site, job.index, number
-    )
+    attempt.length, attempt.breaks = attempt_of(grid, worlds, w, job.site, job.index, number)
 
 
 @part

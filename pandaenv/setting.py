@@ -39,6 +39,7 @@ class Setting:
     features: np.ndarray
     """(J, N_JOB) float32, the job block of each job of the stream."""
     realised_load: float
+    backfill: bool = False
     _snapshots: dict = field(default_factory=dict)
 
     def snapshot(self, i: int) -> Worlds:
@@ -53,6 +54,7 @@ class Setting:
         worlds = worlds_of(1, n_sites, n_jobs, 0, 1, n_warm)
         # the job's place in the stream seeds the warm-up, so it is the same for every episode
         clear(self.grid, worlds, 0, window.first, n_jobs, n_jobs, np.uint64(window.start))
+        worlds.world["backfill"] = self.backfill
         warm_up(self.grid, worlds, 0, n_warm, self.cap_floor)
         n_new = window.stop - window.start
         n_rows, n_copies = int(worlds.world[0]["in_system"]) + n_new, len(copies_of(worlds, 0))
@@ -78,7 +80,7 @@ class Table:
 
 
 def setting(
-    workload, sites, rate, load, episode_jobs, split, warmup_days, seed, reveal=None
+    workload, sites, rate, load, episode_jobs, split, warmup_days, seed, reveal=None, backfill=False
 ) -> Setting:
     """The setting of a configuration, from the last few made where its parts can be compared.
 
@@ -90,7 +92,10 @@ def setting(
     if isinstance(workload, pd.DataFrame):
         workload = Table(workload)
     written = workloads.stamp(workload), workloads.stamp(sites)
-    key = (workload, sites, rate, load, episode_jobs, split, warmup_days, seed, reveal, written)
+    key = (
+        workload, sites, rate, load, episode_jobs, split, warmup_days, seed, reveal, backfill,
+        written,
+    )  # fmt: skip
     try:
         hash(key)
     except TypeError:
@@ -99,7 +104,7 @@ def setting(
 
 
 def _make_setting(
-    workload, sites, rate, load, episode_jobs, split, warmup_days, seed, reveal, written
+    workload, sites, rate, load, episode_jobs, split, warmup_days, seed, reveal, backfill, written
 ) -> Setting:
     stream = _stream(workload, sites, rate, load, seed, written)
     lengths = {"episode_jobs": episode_jobs, "warmup_days": warmup_days}
@@ -120,6 +125,7 @@ def _make_setting(
         broker_floor(stream.scale),
         describe(stream.jobs, expected / stream.jobs.cores / mean_power, service, unit, past),
         float(stream.realised_load),
+        backfill,
     )
 
 

@@ -7,23 +7,24 @@ A placed job whose data (if any) are not at its site fetches them from the close
 (fastest link, then first row) through the site's ingress channel that is free first: first in,
 first out, each min(link, ingress / 8) fast. What has come stays in the site's cache as long as
 `pandaenv.caches` finds room for it. The job then waits, first come first served by the time it
-became ready (no backfill), for its cores, and runs for work / (cores x power) seconds. A site
-failure ends an attempt early, after v^2 of its length with v(seed, job, attempt) in [0, 1); the job
-queues again at its site, at most 3 attempts in all, then it is lost. A payload failure ends the job
-wherever it runs: each recorded `closed` or `cancelled`, and a share of those recorded `failed`. An
-outage fails what runs and stops starts; transfers go on and storage stays readable; one that began
-before the first arrival is met as it stands. A job that can never run where it was put is rejected.
-Events of one instant are handled in the order they were scheduled, and before an arrival of that
-instant; begin and end of an outage are scheduled when the one before is handled. Where a job reads
-its data from is settled when it is placed, and apart from this a site cannot tell what happens at
-another: a placement changes the future of the jobs at its own site only (`pandaenv.reward` relies
-on this).
+became ready, for its cores, and runs for work / (cores x power) seconds. With `backfill` (EASY)
+jobs further back start while the first of the queue waits for cores, in order, each that ends
+before these would be free, or takes none of them; the site knows how long every attempt will run
+(ASSUMED), outages it does not foresee. A site failure ends an attempt early, after v^2 of its
+length with v(seed, job, attempt) in [0, 1); the job queues again at its site, at most 3 attempts in
+all, then it is lost. A payload failure ends the job wherever it runs: each recorded `closed` or
+`cancelled`, and a share of those recorded `failed`. An outage fails what runs and stops starts;
+transfers go on and storage stays readable; one that began before the first arrival is met as it
+stands. What else may go wrong says `pandaenv.scenarios`. A job that can never run where it was put
+is rejected. Events of one instant are handled in the order they were scheduled, and before an
+arrival of that instant; begin and end of an outage are scheduled when the one before is handled.
+Where a job reads its data from is settled when it is placed, and apart from this a site cannot tell
+what happens at another: a placement changes the future of the jobs at its own site only
+(`pandaenv.reward` relies on this).
 
 Whether an attempt fails is u(seed, job, attempt) < p(site), a counter hash without the site in it:
 all policies meet the same world, and a job that fails somewhere fails at every worse site too.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,7 @@ import pandas as pd
 from .caches import closest, hold, keep, release
 from .jobs import JobArrays
 from .kernels import kernel, part
+from .scenarios import Troubles, untroubled
 from .schema import STATUSES
 from .sites import Catalogue
 from .worlds import (
@@ -43,6 +45,7 @@ from .worlds import (
     QUEUED,
     REJECTED,
     RUNNING,
+    Worlds,
     clear,
     grid_of,
     stages,
@@ -50,48 +53,8 @@ from .worlds import (
 )
 
 MAX_ATTEMPTS = 3
-LONGEST_S = 1e9
-"""Longest mean length of an outage: 30 years."""
 PAYLOAD_SHARE = 0.5
 """Share of recorded `failed` jobs whose own payload failed; ASSUMED. Their site failed the rest."""
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """How a grid is disturbed, beyond the failures that every site has by its rate.
-
-    Outages come to each site as a renewal process: exponential gaps and lengths. Both defaults are
-    ASSUMED (98 % availability).
-    """
-
-    outage_every_s: float = 14 * 86_400.0
-    """Mean time from the end of one outage to the next, s; infinity for none."""
-    outage_length_s: float = 6 * 3_600.0
-    """Mean length of an outage, s; finite, or what waits at a site would never end."""
-    n_outages: int = 4
-    """Outages drawn for each site; after them there are none."""
-
-    def __post_init__(self):
-        for name in ("outage_every_s", "outage_length_s"):
-            value = getattr(self, name)
-            if not (isinstance(value, int | float | np.number) and value > 0):
-                raise ValueError(f"{name} must be positive, got {value!r}")
-        if not self.outage_length_s <= LONGEST_S:
-            raise ValueError(
-                f"outage_length_s must be at most {LONGEST_S:.0e}, got {self.outage_length_s}"
-            )
-        is_whole = isinstance(self.n_outages, int | np.integer)
-        if not is_whole or isinstance(self.n_outages, bool) or self.n_outages < 0:
-            raise ValueError(
-                f"n_outages must be a whole number of at least 0, got {self.n_outages!r}"
-            )
-
-    def outages(self, n_sites: int, start: float, rng: np.random.Generator) -> np.ndarray:
-        """Draw begin and end of outages after `start`, float64 (S, 2 n_outages), increasing."""
-        shape = (n_sites, self.n_outages)
-        gap = rng.standard_exponential(shape) * self.outage_every_s
-        length = rng.standard_exponential(shape) * self.outage_length_s
-        return start + np.cumsum(np.stack([gap, length], axis=2).reshape(n_sites, -1), axis=1)
 
 
 class Simulator:
@@ -106,6 +69,8 @@ class Simulator:
         jobs: stream over the same sites.
         seed: of the failures, at least 0.
         outages: float64 (S, M) s, begin and end of each outage in turn, increasing; None for none.
+        troubles: all that goes wrong, outages included, in place of them.
+        backfill: whether jobs may overtake the first of a queue.
 
     Raises:
         ValueError: the stream was made for another number of sites, outages of a wrong shape, or a
@@ -119,17 +84,22 @@ class Simulator:
         *,
         seed: int = 0,
         outages: np.ndarray | None = None,
+        troubles: Troubles | None = None,
+        backfill: bool = False,
     ):
         self.catalogue, self.jobs = catalogue, jobs
         self.grid = grid_of(catalogue, jobs)
-        switches = _checked_outages(outages, catalogue.n_sites)
+        troubles = untroubled(catalogue.n_sites) if troubles is None else troubles
+        outages = troubles.outages if outages is None else outages
+        troubles = troubles._replace(outages=_checked_outages(outages, catalogue.n_sites))
         is_whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
         if not (is_whole and 0 <= seed < 2**64):
             raise ValueError(f"seed must be a whole number in [0, 2^64), got {seed!r}")
         n_jobs = len(jobs)
-        self.worlds = worlds_of(1, catalogue.n_sites, n_jobs, switches.shape[1], 1, n_jobs)
+        self.worlds = worlds_of(1, catalogue.n_sites, n_jobs, troubles.outages.shape[1], 1, n_jobs)
         clear(self.grid, self.worlds, 0, 0, n_jobs, 0, np.uint64(seed))
-        schedule_outages(self.worlds, 0, switches)
+        self.worlds.world["backfill"] = bool(backfill)
+        suffer(self.worlds, 0, troubles)
 
     @property
     def now(self) -> float:
@@ -150,8 +120,8 @@ class Simulator:
         sites, n_sites = np.asarray(sites), self.catalogue.n_sites
         if sites.ndim != 1 or not np.issubdtype(sites.dtype, np.integer):
             raise ValueError(f"sites must be whole numbers, one a job, got {sites!r}")
-        if len(sites) and self.n_left and self.now > self.jobs.time[-self.n_left]:
-            arrival = float(self.jobs.time[-self.n_left])
+        arrival = next_arrival(self.grid, self.worlds, 0) if self.n_left else np.inf
+        if len(sites) and self.now > arrival:
             raise ValueError(
                 f"a drained world takes no more jobs: the next arrives at {arrival:g} s, "
                 f"it is {self.now:g} s"
@@ -174,9 +144,19 @@ class Simulator:
         return stages(self.worlds.job[0], self.catalogue.names)
 
 
-def _checked_outages(outages: np.ndarray | None, n_sites: int) -> np.ndarray:
-    if outages is None:
-        return np.full((n_sites, 0), np.inf)
+def suffer(worlds: Worlds, w: int, troubles: Troubles) -> None:
+    """Let the troubles come over world w; outages must lie in the future."""
+    site, world = worlds.site[w], worlds.world[w]
+    for i, name in enumerate(("from", "until", "factor")):
+        site[f"slow_{name}"] = troubles.slow[:, i]
+        world[f"surge_{name}"] = troubles.surge[i]
+    for name in ("surge_from", "surge_until"):
+        world[name] = max(world[name], world["now"])
+    site["fails_after"] = troubles.fails_after
+    schedule_outages(worlds, w, troubles.outages)
+
+
+def _checked_outages(outages: np.ndarray, n_sites: int) -> np.ndarray:
     outages = np.asarray(outages, dtype=np.float64)
     if outages.ndim != 2 or len(outages) != n_sites:
         raise ValueError(f"outages must have one row a site ({n_sites}), got {outages.shape}")
@@ -201,9 +181,21 @@ def schedule_outages(worlds, w, switches):
 @part
 def arrive(grid, worlds, w):
     """Go on to the time of the next arrival."""
-    world = worlds.world[w]
-    advance(grid, worlds, w, grid.stream[worlds.job[w, world.next].index].time)
+    advance(grid, worlds, w, next_arrival(grid, worlds, w))
     forget(worlds, w)
+
+
+@part
+def next_arrival(grid, worlds, w):
+    """When the next job arrives, s: as in the stream, or earlier by a surge."""
+    world = worlds.world[w]
+    time = grid.stream[worlds.job[w, world.next].index].time
+    if time <= world.surge_from:
+        return time
+    length = world.surge_until - world.surge_from
+    if time <= world.surge_from + world.surge_factor * length:
+        return world.surge_from + (time - world.surge_from) / world.surge_factor
+    return time - (world.surge_factor - 1.0) * length
 
 
 @part
@@ -291,11 +283,25 @@ def fetch(grid, worlds, w, row, source):
             k = i
     rate = min(grid.link[source, job.site], grid.sites[job.site].channel)
     begin = max(worlds.world[w].now, channels[k])
-    job.end = channels[k] = begin + grid.stream[job.index].nbytes / rate
+    seconds = grid.stream[job.index].nbytes / rate
+    job.end = channels[k] = end_of_transfer(worlds.site[w, job.site], begin, seconds)
     job.source = source
     job.state = MOVING
     worlds.site[w, job.site].moving += 1
     job.count = push(worlds.heap[w], worlds.world[w], job.end, row)
+
+
+@part
+def end_of_transfer(site, begin, seconds):
+    """When a transfer ends that would take so long if the links of its site were not degraded."""
+    if begin >= site.slow_until or begin + seconds <= site.slow_from:
+        return begin + seconds
+    left = seconds - max(0.0, site.slow_from - begin)
+    begin = max(begin, site.slow_from)
+    end = begin + left / site.slow_factor
+    if end <= site.slow_until:
+        return end
+    return site.slow_until + (left - (site.slow_until - begin) * site.slow_factor)
 
 
 @part
@@ -322,15 +328,69 @@ def start_waiting(grid, worlds, w, s):
     site = worlds.site[w, s]
     while site.head != NONE and site.n_switches % 2 == 0:
         row = site.head
-        job = worlds.job[w, row]
-        if job.cores > site.free:
+        if worlds.job[w, row].cores > site.free:
+            if worlds.world[w].backfill and site.free > 0:
+                overtake(grid, worlds, w, s)
             return
-        site.head = job.behind
-        if site.head == NONE:
-            site.tail = NONE
-        site.queued -= 1
-        site.estimate -= grid.stream[job.index].estimate
+        dequeue(grid, worlds, w, row, NONE)
         start(grid, worlds, w, row)
+
+
+@part
+def dequeue(grid, worlds, w, row, before):
+    """Take the job out of its queue, in which it stands behind row `before`."""
+    job = worlds.job[w, row]
+    site = worlds.site[w, job.site]
+    if before == NONE:
+        site.head = job.behind
+    else:
+        worlds.job[w, before].behind = job.behind
+    if site.tail == row:
+        site.tail = before
+    site.queued -= 1
+    site.estimate -= grid.stream[job.index].estimate
+
+
+@kernel
+def overtake(grid, worlds, w, s):
+    """Start those behind the head, in order, that leave the time of its start as it is."""
+    site, now = worlds.site[w, s], worlds.world[w].now
+    begin, spare = start_of_head(worlds, w, s)
+    before = site.head
+    row = worlds.job[w, before].behind
+    while row != NONE and site.free > 0:
+        job = worlds.job[w, row]
+        behind = job.behind
+        if job.cores <= site.free:
+            length, _ = attempt_of(grid, worlds, w, s, job.index, job.attempts)
+            is_over = now + length <= begin
+            if is_over or job.cores <= spare:
+                spare -= 0 if is_over else job.cores
+                dequeue(grid, worlds, w, row, before)
+                start(grid, worlds, w, row)
+                row = behind
+                continue
+        before, row = row, behind
+
+
+@part
+def start_of_head(worlds, w, s):
+    """When what runs leaves the head of the queue its cores, s, and how many more are free then."""
+    site = worlds.site[w, s]
+    time, free, cores = -np.inf, site.free, worlds.job[w, site.head].cores
+    while free < cores:
+        following, freed = np.inf, 0
+        row = site.first
+        while row != NONE:
+            job = worlds.job[w, row]
+            if job.state == RUNNING and time < job.end <= following:
+                if job.end < following:
+                    following, freed = job.end, 0
+                freed += job.cores
+            row = job.following
+        time = following
+        free += freed
+    return time, free - cores
 
 
 @part
@@ -340,7 +400,7 @@ def start(grid, worlds, w, row):
     site = worlds.site[w, job.site]
     site.free -= job.cores
     site.running += 1
-    length, job.outcome = run_of(grid, world.seed, job.site, job.index, job.attempts)
+    length, job.outcome = run_of(grid, worlds, w, job.site, job.index, job.attempts)
     if job.attempts == 0:
         job.first_start = world.now
     job.state = RUNNING
@@ -351,19 +411,23 @@ def start(grid, worlds, w, row):
 
 
 @part
-def run_of(grid, seed, s, index, attempt):
+def run_of(grid, worlds, w, s, index, attempt):
     """How long an attempt of a job of the stream runs at site s, in s, and the state it ends in."""
-    length, breaks = attempt_of(grid, seed, s, index, attempt)
+    seed = worlds.world[w].seed
+    length, breaks = attempt_of(grid, worlds, w, s, index, attempt)
     if breaks:
         return length, QUEUED
     return length, FAILED if payload_fails(seed, index, grid.stream[index].status) else FINISHED
 
 
 @part
-def attempt_of(grid, seed, s, index, attempt):
+def attempt_of(grid, worlds, w, s, index, attempt):
     """How long an attempt of a job of the stream runs at site s, in s, and if the site fails it."""
-    traits = grid.stream[index]
+    traits, seed = grid.stream[index], worlds.world[w].seed
+    fails_after = worlds.site[w, s].fails_after
     length = traits.work / (traits.cores * grid.sites[s].power)
+    if fails_after < np.inf:
+        return min(length, fails_after), True
     if uniform(seed, index, attempt, SITE_FAILS) < grid.sites[s].failure_rate:
         return length * uniform(seed, index, attempt, FAILS_AT) ** 2, True
     return length, False

@@ -66,6 +66,10 @@ WORLD = np.dtype(
         ("own_in_system", "i8"),
         ("own_lost", "i8"),  # lost or rejected
         ("age", "i8"),  # multiples of MEMORY_S passed
+        ("surge_from", "f8"),  # s, see pandaenv.scenarios
+        ("surge_until", "f8"),
+        ("surge_factor", "f8"),
+        ("backfill", "i8"),  # whether jobs may overtake the head of a queue
         ("n_copies", "i8"),  # entries of the pool of copies that were ever taken
         ("spare", "i8"),  # one of them that is free again, NONE if none is; chained to the next
     ]
@@ -74,6 +78,10 @@ SITE_STATE = np.dtype(
     [
         ("finished", "f8"),  # recent ends of attempts, see MEMORY_S
         ("failed", "f8"),
+        ("slow_from", "f8"),  # s, see pandaenv.scenarios
+        ("slow_until", "f8"),
+        ("slow_factor", "f8"),
+        ("fails_after", "f8"),  # s
         ("estimate", "i8"),  # MFLOP queued, by the broker's estimate
         ("switch_count", "i4"),  # tie-break of the site's scheduled switch
         ("n_switches", "i4"),  # outage ends passed; odd while down
@@ -293,13 +301,16 @@ def clear(grid, worlds, w, begin, n_rows, first_own, seed):
     world.n_rows = n_rows
     world.first_own = first_own
     world.age = np.int64(world.now // MEMORY_S)
-    world.n_copies, world.spare = 0, NONE
+    world.surge_from, world.surge_until, world.surge_factor = np.inf, np.inf, 1.0
+    world.backfill, world.n_copies, world.spare = 0, 0, NONE
     if w < len(worlds.copy):
         worlds.bucket[w] = NONE
     worlds.channel[w] = world.now
     for s in range(len(grid.sites)):
         site = worlds.site[w, s]
         site.finished = site.failed = 0.0
+        site.slow_from = site.slow_until = site.fails_after = np.inf
+        site.slow_factor = 1.0
         site.estimate = site.switch_count = site.n_switches = 0
         site.moving = site.queued = site.running = 0
         site.head = site.tail = site.first = site.last = NONE

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pandaenv.jobs import JobArrays
+from pandaenv.scenarios import Troubles
 from pandaenv.schema import STATUSES
 from pandaenv.sites import Catalogue
 
@@ -83,6 +84,16 @@ def random_grid(rng, n_sites: int, n_jobs: int, *, failures=True, every_s=15.0, 
     )
     outages = np.cumsum(rng.integers(1, int(n_jobs * every_s) + 2, (n_sites, 8)), axis=1)
     return grid, stream, outages.astype(float)
+
+
+def random_troubles(rng, outages) -> Troubles:
+    """Everything that may go wrong, at whole seconds, beside the outages given."""
+    n_sites, last = len(outages), int(outages.max()) + 1
+    slow = np.sort(rng.integers(0, last, (n_sites, 2)), axis=1)
+    factor = rng.choice([0.1, 0.5, 1.0], (n_sites, 1))
+    fails_after = rng.choice([np.inf, 30.0], n_sites, p=[0.8, 0.2])
+    surge = (*np.sort(rng.integers(0, last, 2)).astype(float), float(rng.integers(1, 6)))
+    return Troubles(outages, np.concatenate([slow, factor], axis=1), fails_after, surge)
 
 
 def records(days: int = 14, n: int = 12_000, seed: int = 0) -> pd.DataFrame:

@@ -69,6 +69,7 @@ class Site:
         self.cache = Cache(math.floor(float(catalogue.disk[s]) * CACHE_SHARE))
         self.here = []  # jobs in order of placement
         self.is_up, self.repaired = True, env.event()
+        self.slow, self.fails_after = (math.inf, math.inf, 1.0), math.inf
         env.process(self.serve())
 
     def serve(self):
@@ -79,6 +80,24 @@ class Site:
             while not self.is_up:
                 yield self.repaired
             job.go.succeed()
+
+    def move(self, seconds):
+        """A transfer that takes so long but while links are degraded."""
+        begin, end, factor = self.slow
+        while seconds > 0:
+            now = self.env.now
+            is_slow, change = (begin <= now < end), (begin if now < begin else end)
+            if now >= end or seconds <= (change - now) * (factor if is_slow else 1.0):
+                yield self.env.timeout(seconds / (factor if is_slow else 1.0))
+                return
+            yield self.env.timeout(change - now)
+            seconds -= (change - now) * (factor if is_slow else 1.0)
+
+    def join(self, job):
+        self.line.put(job)
+
+    def leave(self, job):
+        self.cores.put(job.n_cores)
 
     def suffer(self, times):
         """Begin and end of outages in turn."""
@@ -93,6 +112,50 @@ class Site:
             repaired.succeed()
 
 
+class BackfilledSite(Site):
+    """The same where those behind may go first if that does not delay the first."""
+
+    def __init__(self, env, catalogue, s):
+        self.queue, self.ends = [], {}
+        super().__init__(env, catalogue, s)
+
+    def serve(self):
+        while True:
+            yield self.repaired
+            self.dispatch()
+
+    def join(self, job):
+        self.queue.append(job)
+        self.dispatch()
+
+    def leave(self, job):
+        del self.ends[job]
+        self.dispatch()
+
+    def n_free(self, time):
+        """Cores free at a time to come if nothing starts."""
+        return self.n_cores - sum(job.n_cores for job, end in self.ends.items() if end > time)
+
+    def go(self, job):
+        self.queue.remove(job)
+        self.ends[job] = self.env.now + job.length
+        job.go.succeed()
+
+    def dispatch(self):
+        now = self.env.now
+        while self.is_up and self.queue and self.queue[0].n_cores <= self.n_free(now):
+            self.go(self.queue[0])
+        if not (self.is_up and self.queue):
+            return
+        first = self.queue[0]
+        start = min(t for t in self.ends.values() if self.n_free(t) >= first.n_cores)
+        for job in self.queue[1:]:
+            left = self.n_free(start) - first.n_cores  # of those that run on then, all counted
+            is_harmless = now + job.length <= start or job.n_cores <= left
+            if is_harmless and job.n_cores <= self.n_free(now):
+                self.go(job)
+
+
 class Job:
     """One job from its arrival to its end."""
 
@@ -104,7 +167,7 @@ class Job:
         self.originals, self.size = jobs.replicas[self.dataset], float(jobs.nbytes[i])
         self.source, self.attempts, self.is_running, self.state = -1, 0, False, "future"
         self.submit = self.ready = self.first_start = self.start = self.end = math.nan
-        self.process = world.env.process(self.live(float(jobs.time[i])))
+        self.process = world.env.process(self.live(world.comes(float(jobs.time[i]))))
 
     def live(self, arrival):
         env = self.world.env
@@ -142,27 +205,29 @@ class Job:
         with cache.reading(self.dataset) if is_copy else nullcontext():
             with site.channels.request() as channel:
                 yield channel
-                yield self.world.env.timeout(self.size / min(rate, site.channel_rate))
+                yield from site.move(self.size / min(rate, site.channel_rate))
 
     def run(self, site, attempt):
         """Queue, run once, free the cores; returns how that ended."""
         env, chance = self.world.env, self.world.chance
+        self.length, outcome = self.work / (self.n_cores * site.power), "finished"
+        if site.fails_after < math.inf:
+            self.length, outcome = min(self.length, site.fails_after), "site failure"
+        elif chance.attempt(self.i, attempt) < site.failure_rate:
+            self.length, outcome = self.length * chance.cut(self.i, attempt), "site failure"
+        elif chance.payload(self.i):
+            outcome = "failed"
         self.go = env.event()
-        site.line.put(self)
+        site.join(self)
         yield self.go
         self.start, self.attempts, self.is_running = env.now, attempt + 1, True
         self.first_start = self.start if attempt == 0 else self.first_start
-        length, outcome = self.work / (self.n_cores * site.power), "finished"
-        if chance.attempt(self.i, attempt) < site.failure_rate:
-            length, outcome = length * chance.cut(self.i, attempt), "site failure"
-        elif chance.payload(self.i):
-            outcome = "failed"
         try:
-            yield env.timeout(length)
+            yield env.timeout(self.length)
         except simpy.Interrupt:
             outcome = "site failure"
         self.is_running = False
-        site.cores.put(self.n_cores)
+        site.leave(self)
         return outcome
 
     def finish(self, state):
@@ -172,11 +237,27 @@ class Job:
 class World:
     """All sites and jobs; `jobs` in order of arrival, `actions` their sites (-1 rejects)."""
 
-    def __init__(self, catalogue, jobs, actions, outages, chance):
+    def __init__(self, catalogue, jobs, actions, troubles, chance, backfill=False):
+        begin, end = (max(float(t), float(jobs.time[0])) for t in troubles.surge[:2])
+        self.surge = begin, end, float(troubles.surge[2])
         self.env = simpy.Environment(initial_time=min(0.0, float(jobs.time[0])))
         self.jobs, self.link, self.chance = jobs, catalogue.link, chance
-        self.sites = [Site(self.env, catalogue, s) for s in range(catalogue.n_sites)]
-        for site, times in zip(self.sites, outages, strict=True):
+        kind = BackfilledSite if backfill else Site
+        self.sites = [kind(self.env, catalogue, s) for s in range(catalogue.n_sites)]
+        rows = zip(troubles.outages, troubles.slow, troubles.fails_after, strict=True)
+        for site, (times, slow, fails_after) in zip(self.sites, rows, strict=True):
             self.env.process(site.suffer([float(t) for t in times if t < math.inf]))
+            site.slow, site.fails_after = [float(x) for x in slow], float(fails_after)
         self.placed = [Job(self, i, int(s)) for i, s in enumerate(actions)]
         self.env.run()
+
+    def comes(self, time):
+        """When a job comes, of which every second from the surge on passes `factor` times as fast.
+
+        From its begin on, factor * length seconds of the stream go by in length seconds.
+        """
+        begin, end, factor = self.surge
+        if math.isinf(begin):
+            return time
+        hurried = min(max(time - begin, 0.0), factor * (end - begin))
+        return time - hurried + hurried / factor

@@ -17,7 +17,8 @@ from twin import Twin
 import pandaenv
 from pandaenv import policies
 from pandaenv.reward import COSTS, LOSS, MEASURES
-from pandaenv.simulator import Scenario, advance
+from pandaenv.scenarios import Scenario
+from pandaenv.simulator import advance
 from pandaenv.sites import PATH, catalogue
 from pandaenv.workload import Reference, Trace
 from pandaenv.worlds import STATES, clear, worlds_of
@@ -425,7 +426,7 @@ def test_numpy_integers_are_actions(make):
         ({"reward": "fast"}, "unknown reward 'fast'; known: flow_time, slowdown, wait, accrued"),
         ({"observation": "image"}, "unknown observation 'image'; known: flat, dict"),
         ({"cost": 3}, "unknown cost 3; known: count, binary"),
-        ({"scenario": "surge"}, "unknown scenario 'surge'; known: normal"),
+        ({"scenario": "storm"}, "unknown scenario 'storm'; known: normal"),
         ({"reveal": "all"}, "unknown reveal 'all'; known: None, estimate"),
         ({"render_mode": "video"}, "unknown render_mode 'video'; known: None, ansi, rgb"),
         ({"split": "dev"}, "unknown split 'dev'; known: train, test"),

@@ -17,7 +17,8 @@ import pandaenv  # noqa: F401  registers the environments
 from pandaenv import policies, sites, workload
 from pandaenv.policies import warm_up
 from pandaenv.reward import MEASURES
-from pandaenv.simulator import MAX_ATTEMPTS, Scenario, advance
+from pandaenv.scenarios import Scenario
+from pandaenv.simulator import MAX_ATTEMPTS, advance
 from pandaenv.worlds import LOST, clear, grid_of, worlds_of
 
 TIER1 = "PandaSiteAllocationTier1-v0"

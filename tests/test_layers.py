@@ -16,8 +16,8 @@ ORDER = (
     "schema", "nomenclature", "sites", "cascade", "dumps", "records", "kernels", "brokerage",
     "jobs", "worlds", "caches", "scenarios", "simulator", "calibration", "bursts", "reference",
     "stream", "folding", "tasks", "workload", "exports", "schedule", "reward", "policies", "replay",
-    "observation", "setting", "episodes", "rendering", "env", "vector", "sb3", "scoring",
-    "agents", "wrappers", "behaviours", "trajectories", "dsrl", "layouts", "offline", "cli",
+    "observation", "setting", "episodes", "rendering", "env", "vector", "sb3", "scoring", "agents",
+    "wrappers", "behaviours", "trajectories", "dsrl", "layouts", "offline", "cli",
 )  # fmt: skip
 
 

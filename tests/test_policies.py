@@ -14,7 +14,8 @@ from pandaenv.policies import (
     names,
     warm_up,
 )
-from pandaenv.simulator import Scenario, Simulator, arrive
+from pandaenv.scenarios import Scenario
+from pandaenv.simulator import Simulator, arrive
 from pandaenv.workload import Trace
 
 ID = "PandaSiteAllocationTier1-v0"

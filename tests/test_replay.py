@@ -5,7 +5,7 @@ from grids import records
 import metrics
 from pandaenv import reference, schema
 from pandaenv.replay import STAGES, replay
-from pandaenv.simulator import Scenario
+from pandaenv.scenarios import Scenario
 
 ROUGH = Scenario(outage_every_s=86_400.0, outage_length_s=7_200.0)
 

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-from grids import jobs, random_grid, sites, tiny_grid
+from grids import jobs, random_grid, random_troubles, sites, tiny_grid
 
 from pandaenv.reward import ACCRUED, FLOW_TIME, LOSS, SLOWDOWN, TAU_S, WAIT, step
+from pandaenv.scenarios import untroubled
 from pandaenv.schedule import plans_of
-from pandaenv.simulator import Simulator, advance, schedule_outages
+from pandaenv.simulator import Simulator, advance, suffer
 from pandaenv.worlds import clear, grid_of, worlds_of
 
 
@@ -15,14 +16,19 @@ class Rig:
     """
 
     def __init__(
-        self, catalogue, stream, *, seed=0, outages=None, first_own=0, unit=100.0, room=None
-    ):
-        outages = np.full((catalogue.n_sites, 0), np.inf) if outages is None else outages
+        self, catalogue, stream, *, seed=0, outages=None, first_own=0, unit=100.0, room=None,
+        backfill=False, troubles=None,
+    ):  # fmt: skip
+        if troubles is None:
+            outages = np.full((catalogue.n_sites, 0), np.inf) if outages is None else outages
+            troubles = untroubled(catalogue.n_sites)._replace(outages=outages)
+        outages = troubles.outages
         self.grid = grid_of(catalogue, stream)
         n = len(stream)
         self.worlds = worlds_of(2, catalogue.n_sites, n, outages.shape[1], 1, n)
         clear(self.grid, self.worlds, 0, 0, len(stream), first_own, np.uint64(seed))
-        schedule_outages(self.worlds, 0, outages)
+        self.worlds.world["backfill"] = backfill
+        suffer(self.worlds, 0, troubles)
         self.plans = plans_of(1, catalogue.cores, room=room)
         self.unit = unit
 
@@ -72,10 +78,13 @@ def test_other_measures_of_tiny_grid():
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("first_own", [0, 150])
-def test_return_is_minus_the_total_flow_time_whatever_happens(seed, first_own):
+@pytest.mark.parametrize("backfill", [False, True])
+def test_return_is_minus_the_total_flow_time_whatever_happens(seed, first_own, backfill):
     rng = np.random.default_rng(seed)
     catalogue, stream, outages = random_grid(rng, 4, 600, every_s=40.0)
-    rig = Rig(catalogue, stream, seed=seed, outages=outages, first_own=first_own)
+    troubles = random_troubles(rng, outages)
+    options = {"troubles": troubles, "first_own": first_own, "backfill": backfill}
+    rig = Rig(catalogue, stream, seed=seed, **options)
     rewards = rig.play(rng.integers(-1, 4, len(stream)))
     job = rig.ended()
     assert {4, 5, 6, 7} <= set(job["state"]) and (job["attempts"] > 1).any()

@@ -8,11 +8,14 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormali
 
 import pandaenv  # noqa: F401  registers the environments
 from pandaenv.sb3 import PandaVecEnv
-from pandaenv.simulator import Scenario
+from pandaenv.scenarios import Scenario
 from pandaenv.workload import Trace
 
 TIER1 = "PandaSiteAllocationTier1-v0"
-ROUGH = Scenario(outage_every_s=86_400.0, outage_length_s=7_200.0)
+ROUGH = Scenario(
+    outage_every_s=86_400.0, outage_length_s=7_200.0, degraded_share=0.5, degraded_after_s=0.0,
+    surge_factor=3.0, surge_after_s=600.0, surge_length_s=1_800.0, black_holes=2,
+)  # fmt: skip
 N = 4
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from grids import jobs, random_grid, sites
+from grids import jobs, random_grid, random_troubles, sites
 from test_reward import Rig
 
 from pandaenv.reward import ACCRUED, FLOW_TIME, SLOWDOWN, WAIT
@@ -45,7 +45,9 @@ def test_plans_are_projections_where_no_times_coincide(seed, every_s):
     span = 800 * every_s
     outages = np.cumsum(rng.exponential(span / 8, (4, 8)), axis=1)
     actions = rng.integers(0, 4, 800)
-    share, plain = assert_alike(catalogue, stream, actions, seed=seed, outages=outages)
+    calm = np.full(4, np.inf)  # as a black hole's attempts end at once
+    troubles = random_troubles(rng, outages)._replace(fails_after=calm)
+    share, plain = assert_alike(catalogue, stream, actions, seed=seed, troubles=troubles)
     job = plain.ended()
     assert share > 0.99 and (job["attempts"] > 1).any()
     by_submit = job[job["state"] < 7][np.argsort(job[job["state"] < 7]["submit"], kind="stable")]
@@ -57,11 +59,11 @@ def test_plans_are_projections_where_all_happens_at_once(seed):
     rng = np.random.default_rng(seed)
     catalogue, stream, outages = random_grid(rng, 4, 500, every_s=20.0 * (1 + seed % 4))
     actions = rng.integers(0, 4, 500)
-    first_own = [0, 100][seed % 2]
+    first_own, troubles = [0, 100][seed % 2], random_troubles(rng, outages)
     share, _ = assert_alike(
-        catalogue, stream, actions, seed=seed, outages=outages, first_own=first_own
+        catalogue, stream, actions, seed=seed, troubles=troubles, first_own=first_own
     )
-    assert share > 0.5
+    assert share > 0.4
 
 
 @pytest.mark.parametrize("measure", [SLOWDOWN, WAIT, ACCRUED])

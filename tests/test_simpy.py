@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from simpy_world import Chance, World
 from twin import uniform
 
+from pandaenv.scenarios import Troubles
 from pandaenv.simulator import PAYLOAD_SHARE, Simulator
 from pandaenv.worlds import NONE, copies_of
 
@@ -20,10 +21,12 @@ FAILED_OF_ITSELF = ("closed", "cancelled")
 
 
 def tieless_world(rng, n_sites, n_jobs, every_s):
-    """A crowded world of continuous quantities: (catalogue, jobs, outages, actions)."""
+    """A crowded world of continuous quantities: (catalogue, jobs, troubles, actions)."""
     closeness = np.triu(rng.integers(1, 8, (n_sites, n_sites)), 1)
+    fails_after = rng.choice([np.inf, 5.0], n_sites, p=[0.8, 0.2])
+    n_cores = np.where(fails_after < np.inf, 1, rng.integers(1, 7, n_sites))  # no ties
     catalogue = sites(
-        rng.integers(1, 7, n_sites), rng.uniform(2, 20, n_sites),
+        n_cores, rng.uniform(2, 20, n_sites),
         failure_rate=rng.choice([0.0, 0.2, 0.7], n_sites),
         ingress=rng.uniform(1e7, 1e9, n_sites), closeness=closeness + closeness.T,
         disk=rng.choice([0.0, 5e9, 2e10, 1e11], n_sites),
@@ -39,7 +42,13 @@ def tieless_world(rng, n_sites, n_jobs, every_s):
         status=rng.choice(4, n_jobs, p=[0.7, 0.2, 0.05, 0.05]),
     )  # fmt: skip
     outages = np.cumsum(rng.exponential(span / 4, (n_sites, 6)), axis=1)
-    return catalogue, stream, outages, rng.integers(-1, n_sites, n_jobs)
+    begin = rng.uniform(0, span, n_sites)
+    slow = np.stack([begin, begin + rng.exponential(span / 2, n_sites),
+                     rng.choice([0.05, 0.5, 1.0], n_sites)], axis=1)  # fmt: skip
+    begin = rng.uniform(0, span)
+    surge = (begin, begin + rng.exponential(span / 8), rng.choice([1.0, 2.0, 5.0]))
+    troubles = Troubles(outages, slow, fails_after, surge)
+    return catalogue, stream, troubles, rng.integers(-1, n_sites, n_jobs)
 
 
 def chance(seed, stream):
@@ -57,10 +66,10 @@ def chance(seed, stream):
     )
 
 
-def assert_same(catalogue, stream, outages, actions, seed):
-    world = World(catalogue, stream, actions, outages, chance(seed, stream))
-    simulator = Simulator(catalogue, stream, seed=seed, outages=outages).replay(actions).drain()
-    log = simulator.log()
+def assert_same(catalogue, stream, troubles, actions, seed, **options):
+    world = World(catalogue, stream, actions, troubles, chance(seed, stream), **options)
+    simulator = Simulator(catalogue, stream, seed=seed, troubles=troubles, **options)
+    log = simulator.replay(actions).drain().log()
     assert log["state"].tolist() == [job.state for job in world.placed]
     assert log["attempts"].tolist() == [job.attempts for job in world.placed]
     assert simulator.worlds.job[0]["source"].tolist() == [job.source for job in world.placed]
@@ -86,10 +95,11 @@ def test_the_model_in_simpy_imports_nothing_of_ours():
     n_sites=st.integers(1, 5),
     n_jobs=st.integers(1, 60),
     every_s=st.sampled_from([1.0, 10.0, 100.0]),
+    backfill=st.booleans(),
 )
-def test_agrees_with_simpy_event_for_event(seed, n_sites, n_jobs, every_s):
+def test_agrees_with_simpy_event_for_event(seed, n_sites, n_jobs, every_s, backfill):
     world = tieless_world(np.random.default_rng(seed), n_sites, n_jobs, every_s)
-    assert_same(*world, seed)
+    assert_same(*world, seed, backfill=backfill)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -4,12 +4,13 @@ import pickle
 
 import numpy as np
 import pytest
-from grids import jobs, random_grid, sites, tiny_grid
+from grids import jobs, random_grid, random_troubles, sites, tiny_grid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twin import Twin
 
-from pandaenv.simulator import MAX_ATTEMPTS, Scenario, Simulator, uniform
+from pandaenv.scenarios import Troubles
+from pandaenv.simulator import MAX_ATTEMPTS, Simulator, uniform
 from pandaenv.worlds import MOVING, QUEUED, RUNNING, copies_of
 
 STAGES = ("submit", "ready", "first_start", "start", "end")
@@ -46,10 +47,10 @@ def assert_same(simulator: Simulator, twin: Twin) -> None:
     assert source.tolist() == [job.source for job in twin.jobs]
 
 
-def follow(catalogue, stream, actions, seed, outages) -> Simulator:
+def follow(catalogue, stream, actions, seed, **options) -> Simulator:
     """Run both side by side, comparing every site at every placement."""
-    simulator = Simulator(catalogue, stream, seed=seed, outages=outages)
-    twin = Twin(catalogue, stream, seed, outages)
+    simulator = Simulator(catalogue, stream, seed=seed, **options)
+    twin = Twin(catalogue, stream, seed, **options)
     for action in actions:
         simulator.place(int(action))
         twin.place(int(action))
@@ -91,6 +92,30 @@ def test_an_outage_fails_what_runs_and_stops_starts():
     assert log["end"].tolist() == [230, 130, 90, 95]
     assert log["attempts"].tolist() == [2, 1, 1, 1]
     assert log["first_start"].tolist() == [0, 90, 70, 35]
+
+
+BACKFILLED = [
+    # cores, work of jobs that come at 0, 1, 2, ... on 4 cores of 1 GFLOP/s
+    # job 0 takes 3 cores until 10; job 1 wants 4; job 2 ends by 10 on the core left
+    ([3, 4, 1], [30, 4, 7], [0, 10, 2]),
+    # job 2 would end at 12, after 10, on a core that job 1 wants
+    ([3, 4, 1], [30, 4, 10], [0, 10, 11]),
+    # job 1 wants 3, so at 10 a core is to spare: job 2 may take it, job 3 then waits
+    ([3, 3, 1, 1], [30, 3, 10, 10], [0, 10, 2, 11]),
+    # what ends at the very time the head starts does not delay it
+    ([3, 4, 1], [30, 4, 8], [0, 10, 2]),
+    # job 2 does not fit, job 3 behind it does
+    ([3, 4, 2, 1], [30, 4, 2, 5], [0, 10, 11, 3]),
+]
+
+
+@pytest.mark.parametrize(("cores", "work", "start"), BACKFILLED)
+def test_backfill_lets_those_overtake_that_do_not_delay_the_first(cores, work, start):
+    stream = jobs(np.arange(len(cores)), work, [[True]], cores=cores)
+    grid, zeros = sites([4], [1]), [0] * len(cores)
+    assert run(grid, stream, zeros, backfill=True).log()["start"].tolist() == start
+    plain = run(grid, stream, zeros).log()["start"].to_numpy()
+    assert (np.diff(plain) >= 0).all()
 
 
 def test_a_job_is_lost_after_its_attempts_and_frees_its_core_each_time():
@@ -152,14 +177,17 @@ def test_twin_imports_nothing_of_the_simulator():
     n_sites=st.integers(1, 5),
     n_jobs=st.integers(1, 40),
     every_s=st.sampled_from([0.0, 5.0, 40.0, 300.0]),
-    with_outages=st.booleans(),
+    with_troubles=st.booleans(),
+    backfill=st.booleans(),
 )
-def test_agrees_with_the_twin_event_for_event(seed, n_sites, n_jobs, every_s, with_outages):
+def test_agrees_with_the_twin_event_for_event(
+    seed, n_sites, n_jobs, every_s, with_troubles, backfill
+):
     rng = np.random.default_rng(seed)
     catalogue, stream, outages = random_grid(rng, n_sites, n_jobs, every_s=every_s)
-    outages = outages if with_outages else np.full((n_sites, 0), np.inf)
     actions = rng.integers(-1, n_sites, n_jobs)
-    follow(catalogue, stream, actions, seed, outages)
+    troubles = random_troubles(rng, outages) if with_troubles else None
+    follow(catalogue, stream, actions, seed, troubles=troubles, backfill=backfill)
 
 
 @st.composite
@@ -193,13 +221,21 @@ def worlds(draw):
     moments = st.sampled_from([-50.0, 0.0, 100.0, 100.0, 5e3, 1e6, np.inf])
     outages = np.array([sorted(some(moments, 6)) for _ in range(n_sites)])
     actions = some(st.integers(-1, n_sites - 1), n_jobs)
-    return catalogue, stream, actions, draw(st.integers(0, 2**63)), outages
+    slow = [
+        (*sorted(some(st.sampled_from([0.0, 100.0, 1e6]), 2)), draw(st.sampled_from([0.1, 1.0])))
+        for _ in range(n_sites)
+    ]
+    fails_after = some(st.sampled_from([np.inf, np.inf, 1.0]), n_sites)
+    surge = (*sorted(some(st.sampled_from([-50.0, 0.0, 100.0, 1e6]), 2)), draw(st.floats(1, 9)))
+    troubles = Troubles(outages, np.array(slow), np.array(fails_after), surge)
+    return catalogue, stream, actions, draw(st.integers(0, 2**63)), troubles
 
 
 @settings(max_examples=250, deadline=None, derandomize=True)
-@given(worlds())
-def test_agrees_with_the_twin_where_every_number_is_drawn(world):
-    follow(*world)
+@given(worlds(), st.booleans())
+def test_agrees_with_the_twin_where_every_number_is_drawn(world, backfill):
+    *world, troubles = world
+    follow(*world, troubles=troubles, backfill=backfill)
 
 
 def test_ten_thousand_random_placements_equal_the_twin_exactly():
@@ -396,28 +432,6 @@ def test_stream_and_catalogue_must_have_the_same_sites():
 def test_outages_must_fit_the_sites_and_run_forward(outages):
     with pytest.raises(ValueError, match="outages must"):
         Simulator(*tiny_grid(), outages=np.array(outages))
-
-
-def test_scenario_draws_outages_that_alternate_after_the_start():
-    times = Scenario().outages(6, 100.0, np.random.default_rng(0))
-    assert times.shape == (6, 8) and (np.diff(times, axis=1) > 0).all() and (times > 100).all()
-    assert np.isinf(Scenario(outage_every_s=np.inf).outages(2, 0.0, np.random.default_rng(0))).all()
-
-
-@pytest.mark.parametrize("wrong", [{"outage_every_s": 0}, {"outage_length_s": -1.0}])
-def test_scenario_refuses_times_that_are_not_positive(wrong):
-    with pytest.raises(ValueError, match="must be positive"):
-        Scenario(**wrong)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"outage_length_s": np.inf}, {"n_outages": 2.5}, {"n_outages": -1}, {"outage_every_s": "1"}],
-)
-def test_scenario_refuses_what_it_cannot_draw(wrong):
-    (name,) = wrong
-    with pytest.raises(ValueError, match=f"{name} must be"):
-        Scenario(**wrong)
 
 
 def test_work_beyond_what_a_queue_can_count_is_refused():

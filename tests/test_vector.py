@@ -9,12 +9,15 @@ from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.vector import AutoresetMode
 
 import pandaenv  # noqa: F401  registers the environments
-from pandaenv.simulator import Scenario
+from pandaenv.scenarios import Scenario
 from pandaenv.vector import PandaSiteAllocationVectorEnv
 from pandaenv.workload import Trace
 
 TIER1 = "PandaSiteAllocationTier1-v0"
-ROUGH = Scenario(outage_every_s=86_400.0, outage_length_s=7_200.0)
+ROUGH = Scenario(
+    outage_every_s=86_400.0, outage_length_s=7_200.0, degraded_share=0.5, degraded_after_s=0.0,
+    surge_factor=3.0, surge_after_s=600.0, surge_length_s=1_800.0, black_holes=2,
+)  # fmt: skip
 N = 5
 
 
@@ -87,7 +90,7 @@ def assert_same_play(first, second, n_steps=130, seed=3, **options):
         {"scenario": ROUGH, "n_threads": 2},
         {"reward": "accrued", "scenario": ROUGH},
         {"observation": "dict", "reward": "slowdown", "cost": "binary", "n_threads": 2},
-        {"reward": "wait", "load": 0.9, "reveal": "estimate"},
+        {"reward": "wait", "load": 0.9, "backfill": True, "reveal": "estimate"},
     ],
     ids=["flow_time", "accrued", "dict", "wait"],
 )

@@ -11,7 +11,7 @@ from stable_baselines3.common.env_checker import check_env as check_sb3_env
 
 import pandaenv  # noqa: F401  registers the environments
 from pandaenv import policies
-from pandaenv.simulator import Scenario
+from pandaenv.scenarios import Scenario
 from pandaenv.workload import Trace
 from pandaenv.wrappers import SiteScores, TopCandidates
 

@@ -28,6 +28,26 @@ def uniform(*keys):
     return (z >> 11) / 2**53
 
 
+def hurried(time, begin, end, factor):
+    """When a job comes that would come at `time` if the stream did not run faster for a while."""
+    if time <= begin:
+        return time
+    if time <= begin + factor * (end - begin):
+        return begin + (time - begin) / factor
+    return time - (factor - 1.0) * (end - begin)
+
+
+def slowed(begin, seconds, start, stop, factor):
+    """When `seconds` of work are done that go at a factor of their speed from start to stop."""
+    if begin + seconds <= start or begin >= stop:
+        return begin + seconds
+    left = seconds - max(0.0, start - begin)
+    begin = max(begin, start)
+    if begin + left / factor <= stop:
+        return begin + left / factor
+    return stop + (left - (stop - begin) * factor)
+
+
 @dataclass
 class Job:
     index: int
@@ -68,22 +88,34 @@ class Site:
     running: dict = field(default_factory=dict)  # job index -> token of its end event
     free_at: list = field(default_factory=lambda: [-math.inf] * N_CHANNELS)
     up: bool = True
+    slow: tuple = (math.inf, math.inf, 1.0)  # from, until, factor
+    fails_after: float = math.inf
 
 
 class Twin:
-    def __init__(self, catalogue, jobs, seed=0, outages=(), first=0):
+    def __init__(self, catalogue, jobs, seed=0, outages=(), first=0, backfill=False, troubles=None):
+        self.backfill = backfill
         columns = zip(jobs.cores, jobs.work, jobs.nbytes, jobs.dataset, jobs.status, strict=True)
         self.jobs = [
             Job(i, int(c), float(w), float(b), int(d), STATUSES[s])
             for i, (c, w, b, d, s) in enumerate(columns, start=first)
         ]
         self.arrivals = [float(t) for t in jobs.time]
+        if troubles is not None:
+            begin, end = (max(float(t), self.arrivals[0]) for t in troubles.surge[:2])
+            self.arrivals = [hurried(t, begin, end, troubles.surge[2]) for t in self.arrivals]
         rows = (catalogue.cores, catalogue.power, catalogue.failure_rate, catalogue.ingress)
         self.sites = [
             Site(int(c), float(p), float(f), float(i), math.floor(float(d) * CACHE_SHARE))
             for c, p, f, i, d in zip(*rows, catalogue.disk, strict=True)
         ]
         self.n_uses = 0
+        if troubles is not None:
+            outages = troubles.outages
+            for site, slow, fails_after in zip(
+                self.sites, troubles.slow, troubles.fails_after, strict=True
+            ):
+                site.slow, site.fails_after = tuple(map(float, slow)), float(fails_after)
         self.link, self.replicas, self.seed = catalogue.link, jobs.replicas, seed
         self.now, self.events, self.tokens, self.n_placed = self.arrivals[0], [], 0, 0
         self.trace, self.first = [], first
@@ -106,7 +138,7 @@ class Twin:
     def place(self, s):
         job = self.jobs[self.n_placed]
         self.run(self.arrivals[self.n_placed])
-        self.now = self.arrivals[self.n_placed]
+        self.now = max(self.now, self.arrivals[self.n_placed])  # a surge's end may round
         self.n_placed += 1
         job.submit, job.site = self.now, s
         if s < 0 or job.cores > self.sites[s].cores:
@@ -125,7 +157,8 @@ class Twin:
         channels = self.sites[s].free_at
         first = channels.index(min(channels))
         rate = min(float(self.link[job.source][s]), self.sites[s].ingress / N_CHANNELS)
-        channels[first] = max(self.now, channels[first]) + job.nbytes / rate
+        begin = max(self.now, channels[first])
+        channels[first] = slowed(begin, job.nbytes / rate, *self.sites[s].slow)
         job.state, job.end = "moving", channels[first]
         self.schedule(job.end, "moved", job)
 
@@ -186,14 +219,37 @@ class Twin:
         site = self.sites[s]
         while site.up and site.queue and site.queue[0].cores <= self.free(s):
             self.begin(site.queue.pop(0), site)
+        if self.backfill and site.up and site.queue:
+            self.overtake(s, site)
+
+    def overtake(self, s, site):
+        """Start what does not delay the first of the queue."""
+        running = [self.jobs[i - self.first] for i in site.running]
+
+        def free_at(time):
+            return self.free(s) + sum(job.cores for job in running if job.end <= time)
+
+        wanted = site.queue[0].cores
+        start = min(job.end for job in running if free_at(job.end) >= wanted)
+        spare = free_at(start) - wanted
+        for job in site.queue[1:]:
+            delays = self.now + self.fate_of(job, site)[0] > start
+            if job.cores > self.free(s) or (delays and job.cores > spare):
+                continue
+            spare -= job.cores if delays else 0
+            site.queue.remove(job)
+            self.begin(job, site)
 
     def free(self, s):
         site = self.sites[s]
         return site.cores - sum(self.jobs[i - self.first].cores for i in site.running)
 
-    def begin(self, job, site):
+    def fate_of(self, job, site):
+        """How long the next attempt runs, and how it ends."""
         seconds = job.work / (job.cores * site.power)
         fate = "finished"
+        if site.fails_after < math.inf:
+            return min(seconds, site.fails_after), "retry"
         if uniform(self.seed, job.index, job.attempts, 0) < site.failure_rate:
             fate = "retry"
             u = uniform(self.seed, job.index, job.attempts, 1)
@@ -202,6 +258,10 @@ class Twin:
             fate = "failed"
         elif job.status == "failed" and uniform(self.seed, job.index, 0, 2) < PAYLOAD_SHARE:
             fate = "failed"
+        return seconds, fate
+
+    def begin(self, job, site):
+        seconds, fate = self.fate_of(job, site)
         job.attempts += 1
         job.state, job.start, job.end = "running", self.now, self.now + seconds
         if job.attempts == 1:
