@@ -25,8 +25,9 @@ from numba import njit
 
 from .brokerage import CAP_FLOOR, N_BEST, nearest, pick_analysis, pick_production
 from .caches import closest, holders
+from .chance import uniform
 from .kernels import kernel, part
-from .simulator import arrive, place, uniform
+from .simulator import arrive, place
 from .worlds import NONE, RUNNING
 
 BROKER = 3

@@ -37,7 +37,7 @@ def replay(
         load: offered work over capacity.
         placed_by: "recorded", each job at its recorded site (one unknown here is drawn by disk), or
             "panda_analysis", PanDA's rule for user analysis.
-        scenario: what goes wrong; None for nothing.
+        scenario: what goes wrong; None for nothing. In a surge records come earlier than they say.
         seed: of what records do not tell, and of failures and outages.
 
     Returns:

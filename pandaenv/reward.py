@@ -2,7 +2,7 @@
 
 In: a world right after a placement. Out: a reward and the costs of that placement.
 
-The projection is the simulator itself, with failures and outages as drawn and no further arrivals:
+The projection is the simulator itself, with failures and troubles as drawn and no further arrivals:
 the plan that `pandaenv.schedule` keeps of each site, or where there is none a copy of the touched
 site in a scratch world, run to its end. What happens to a site between two
 placements there is thereby already settled, so the rewards of an episode add up to minus the total
@@ -16,9 +16,10 @@ of the agent's jobs in the system over unit. The unit is the workload's mean ser
 
 import numpy as np
 
+from .events import insert
 from .kernels import kernel, part
 from .schedule import foresee
-from .simulator import advance, arrive, insert, place
+from .simulator import advance, arrive, place
 from .worlds import LOST, MOVING, NONE, REJECTED, RUNNING
 
 FLOW_TIME, SLOWDOWN, WAIT, ACCRUED = range(4)

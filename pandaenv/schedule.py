@@ -19,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .kernels import kernel, part
-from .simulator import MAX_ATTEMPTS, attempt_of
+from .queues import attempt_of
+from .simulator import MAX_ATTEMPTS
 from .worlds import MOVING, NONE, QUEUED, RUNNING
 
 ATTEMPT = np.dtype(

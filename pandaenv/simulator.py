@@ -30,13 +30,13 @@ import numpy as np
 import pandas as pd
 
 from .caches import closest, hold, keep, release
+from .events import insert, pop, push
 from .jobs import JobArrays
 from .kernels import kernel, part
+from .queues import enqueue, start_waiting
 from .scenarios import Troubles, untroubled
-from .schema import STATUSES
 from .sites import Catalogue
 from .worlds import (
-    FAILED,
     FINISHED,
     LOST,
     MEMORY_S,
@@ -53,8 +53,6 @@ from .worlds import (
 )
 
 MAX_ATTEMPTS = 3
-PAYLOAD_SHARE = 0.5
-"""Share of recorded `failed` jobs whose own payload failed; ASSUMED. Their site failed the rest."""
 
 
 class Simulator:
@@ -305,135 +303,6 @@ def end_of_transfer(site, begin, seconds):
 
 
 @part
-def enqueue(grid, worlds, w, row):
-    """Join the queue of the site at its end."""
-    job = worlds.job[w, row]
-    site = worlds.site[w, job.site]
-    if job.attempts == 0:
-        job.ready = worlds.world[w].now
-    job.state = QUEUED
-    job.behind = NONE
-    if site.tail == NONE:
-        site.head = row
-    else:
-        worlds.job[w, site.tail].behind = row
-    site.tail = row
-    site.queued += 1
-    site.estimate += grid.stream[job.index].estimate
-
-
-@part
-def start_waiting(grid, worlds, w, s):
-    """Start jobs from the head of the queue while the head fits."""
-    site = worlds.site[w, s]
-    while site.head != NONE and site.n_switches % 2 == 0:
-        row = site.head
-        if worlds.job[w, row].cores > site.free:
-            if worlds.world[w].backfill and site.free > 0:
-                overtake(grid, worlds, w, s)
-            return
-        dequeue(grid, worlds, w, row, NONE)
-        start(grid, worlds, w, row)
-
-
-@part
-def dequeue(grid, worlds, w, row, before):
-    """Take the job out of its queue, in which it stands behind row `before`."""
-    job = worlds.job[w, row]
-    site = worlds.site[w, job.site]
-    if before == NONE:
-        site.head = job.behind
-    else:
-        worlds.job[w, before].behind = job.behind
-    if site.tail == row:
-        site.tail = before
-    site.queued -= 1
-    site.estimate -= grid.stream[job.index].estimate
-
-
-@kernel
-def overtake(grid, worlds, w, s):
-    """Start those behind the head, in order, that leave the time of its start as it is."""
-    site, now = worlds.site[w, s], worlds.world[w].now
-    begin, spare = start_of_head(worlds, w, s)
-    before = site.head
-    row = worlds.job[w, before].behind
-    while row != NONE and site.free > 0:
-        job = worlds.job[w, row]
-        behind = job.behind
-        if job.cores <= site.free:
-            length, _ = attempt_of(grid, worlds, w, s, job.index, job.attempts)
-            is_over = now + length <= begin
-            if is_over or job.cores <= spare:
-                spare -= 0 if is_over else job.cores
-                dequeue(grid, worlds, w, row, before)
-                start(grid, worlds, w, row)
-                row = behind
-                continue
-        before, row = row, behind
-
-
-@part
-def start_of_head(worlds, w, s):
-    """When what runs leaves the head of the queue its cores, s, and how many more are free then."""
-    site = worlds.site[w, s]
-    time, free, cores = -np.inf, site.free, worlds.job[w, site.head].cores
-    while free < cores:
-        following, freed = np.inf, 0
-        row = site.first
-        while row != NONE:
-            job = worlds.job[w, row]
-            if job.state == RUNNING and time < job.end <= following:
-                if job.end < following:
-                    following, freed = job.end, 0
-                freed += job.cores
-            row = job.following
-        time = following
-        free += freed
-    return time, free - cores
-
-
-@part
-def start(grid, worlds, w, row):
-    """Begin an attempt; how and when it will end is settled here."""
-    job, world = worlds.job[w, row], worlds.world[w]
-    site = worlds.site[w, job.site]
-    site.free -= job.cores
-    site.running += 1
-    length, job.outcome = run_of(grid, worlds, w, job.site, job.index, job.attempts)
-    if job.attempts == 0:
-        job.first_start = world.now
-    job.state = RUNNING
-    job.attempts += 1
-    job.start = world.now
-    job.end = world.now + length
-    job.count = push(worlds.heap[w], world, job.end, row)
-
-
-@part
-def run_of(grid, worlds, w, s, index, attempt):
-    """How long an attempt of a job of the stream runs at site s, in s, and the state it ends in."""
-    seed = worlds.world[w].seed
-    length, breaks = attempt_of(grid, worlds, w, s, index, attempt)
-    if breaks:
-        return length, QUEUED
-    return length, FAILED if payload_fails(seed, index, grid.stream[index].status) else FINISHED
-
-
-@part
-def attempt_of(grid, worlds, w, s, index, attempt):
-    """How long an attempt of a job of the stream runs at site s, in s, and if the site fails it."""
-    traits, seed = grid.stream[index], worlds.world[w].seed
-    fails_after = worlds.site[w, s].fails_after
-    length = traits.work / (traits.cores * grid.sites[s].power)
-    if fails_after < np.inf:
-        return min(length, fails_after), True
-    if uniform(seed, index, attempt, SITE_FAILS) < grid.sites[s].failure_rate:
-        return length * uniform(seed, index, attempt, FAILS_AT) ** 2, True
-    return length, False
-
-
-@part
 def end_attempt(grid, worlds, w, row, outcome):
     """Free the cores; the job leaves, or queues again where attempts are left."""
     job = worlds.job[w, row]
@@ -542,98 +411,3 @@ def forget(worlds, w):
             worlds.site[w, s].finished *= fade
             worlds.site[w, s].failed *= fade
         world.age = age
-
-
-# --- the heap: earliest time first, ties by the counter -------------------------------------------
-
-
-@part
-def push(heap, world, time, what):
-    """Schedule an event; returns its tie-break."""
-    count = world.counter
-    world.counter += 1
-    insert(heap, world, time, count, what)
-    return count
-
-
-@part
-def insert(heap, world, time, count, what):
-    i = world.n_events
-    world.n_events += 1
-    while i > 0:
-        parent = (i - 1) // 2
-        if not earlier(time, count, heap[parent].time, heap[parent].count):
-            break
-        heap[i] = heap[parent]
-        i = parent
-    heap[i].time = time
-    heap[i].count = count
-    heap[i].what = what
-
-
-@part
-def pop(heap, world):
-    """Take the first event off."""
-    world.n_events -= 1
-    n = world.n_events
-    time, count, what = heap[n].time, heap[n].count, heap[n].what
-    i = 0
-    while 2 * i + 1 < n:
-        child = 2 * i + 1
-        if child + 1 < n and precedes(heap, child + 1, child):
-            child += 1
-        if not earlier(heap[child].time, heap[child].count, time, count):
-            break
-        heap[i] = heap[child]
-        i = child
-    heap[i].time = time
-    heap[i].count = count
-    heap[i].what = what
-
-
-@part
-def precedes(heap, i, j):
-    return earlier(heap[i].time, heap[i].count, heap[j].time, heap[j].count)
-
-
-@part
-def earlier(time, count, other_time, other_count):
-    return time < other_time or (time == other_time and count < other_count)
-
-
-# --- chance ---------------------------------------------------------------------------------------
-
-SITE_FAILS, FAILS_AT, PAYLOAD_FAILS = range(3)
-"""Independent questions one may ask of the hash."""
-STATUS_FAILED = STATUSES.index("failed")
-STATUS_FINISHED = STATUSES.index("finished")
-
-
-@part
-def payload_fails(seed, index, status):
-    """Whether the job's own payload fails it, anywhere.
-
-    Its recorded work is what it had used when it stopped, so such a job is early without a cut.
-    """
-    if status == STATUS_FAILED:
-        return uniform(seed, index, 0, PAYLOAD_FAILS) < PAYLOAD_SHARE
-    return status != STATUS_FINISHED
-
-
-@part
-def uniform(seed, index, attempt, question):
-    """A number in [0, 1) by job, attempt and question; splitmix64 chained over the four."""
-    z = mix(np.uint64(seed))
-    z = mix(z ^ np.uint64(index))
-    z = mix(z ^ np.uint64(attempt))
-    z = mix(z ^ np.uint64(question))
-    return np.float64(z >> np.uint64(11)) * 2.0**-53
-
-
-@part
-def mix(z):
-    """Splitmix64's step and finaliser (Steele, Lea and Flood, OOPSLA 2014)."""
-    z = z + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from simpy_world import Chance, World
 from twin import uniform
 
+from pandaenv.chance import PAYLOAD_SHARE
 from pandaenv.scenarios import Troubles
-from pandaenv.simulator import PAYLOAD_SHARE, Simulator
+from pandaenv.simulator import Simulator
 from pandaenv.worlds import NONE, copies_of
 
 STAGES = ("submit", "ready", "first_start", "start", "end")

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twin import Twin
 
+from pandaenv.chance import uniform
 from pandaenv.scenarios import Troubles
-from pandaenv.simulator import MAX_ATTEMPTS, Simulator, uniform
+from pandaenv.simulator import MAX_ATTEMPTS, Simulator
 from pandaenv.worlds import MOVING, QUEUED, RUNNING, copies_of
 
 STAGES = ("submit", "ready", "first_start", "start", "end")

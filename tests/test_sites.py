@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pandaenv import sites
+from pandaenv import drawing, sites
 from pandaenv.sites import Catalogue, catalogue, resolve
 
 
@@ -25,7 +25,7 @@ def two_sites(**changes) -> Catalogue:
 
 
 def test_the_committed_file_is_the_drawn_one_byte_for_byte(tmp_path):
-    sites.write(tmp_path / "sites.csv")
+    drawing.write(tmp_path / "sites.csv")
     assert (tmp_path / "sites.csv").read_bytes() == sites.PATH.read_bytes()
 
 
@@ -107,7 +107,7 @@ def test_queue_names_resolve_to_sites(everything):
     assert resolve("MWT2", among=["DESY-HH"]) is None
     assert resolve("INFN-PISA") is None  # a site of its own, not a queue of INFN-T1
     assert resolve("") is None and resolve("ANALY_") is None and resolve("nowhere") is None
-    assert all(a in everything.names for a in sites._ALIASES.values())
+    assert all(a in everything.names for a in sites.ALIASES.values())
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,12 @@ def test_queue_names_resolve_to_sites(everything):
         ({"closeness": [[0, 1], [2, 0]]}, "closeness must be symmetric, got 1 from 'here' to 'th"),
         ({"closeness": [[1, 2], [2, 0]]}, "closeness must be 0 from a site to itself, got 1"),
         ({"closeness": [[0, 12], [12, 0]]}, "closeness must be between 0 and 11, got 12"),
+        ({"closeness": [[0, np.nan], [np.nan, 0]]}, "closeness must be finite, got nan in row 0"),
         ({"closeness": [[0]]}, r"closeness must have shape \(2, 2\), got \(1, 1\)"),
         ({"link_scale": 0.0}, "link_scale must be positive and finite, got 0.0"),
+        ({"link_scale": np.nan}, "link_scale must be positive and finite, got nan"),
+        ({"disk": [1, -1]}, "disk must be at least 0, got -1.0 at site 'there'"),
+        ({"tier": [np.nan, 1]}, "tier must be finite, got nan in row 0"),
     ],
 )
 def test_a_broken_catalogue_is_refused_in_one_sentence(changes, message):
