@@ -1,11 +1,13 @@
-"""PPO learns to place jobs, and is measured against simple policies on worlds it never saw.
+"""PPO agents learn to place jobs, and are measured against all policies on worlds they never saw.
 
-In: a TOML of settings (`Config`). Out: what it learned, its learning curve, and paired differences
-to the other policies on the test windows, as JSON.
-Source: Schulman et al. (2017), arXiv 1707.06347, as implemented by Stable-Baselines3: a plain
-network on the flat observation, standardised by running moments, and unmasked actions.
+In: a TOML of settings (`Config`). Out: trained agents in a folder each (weights, card, learning
+curve as CSV and TensorBoard's events, checkpoint), and as JSON the agents and all policies on the
+test windows under common seeds, with paired differences. A killed run goes on where it stood.
 
-    python -m benchmarks.ppo --config benchmarks/configs/ppo-tier1.toml
+Every agent is trained once for each training seed. A row of the table is an agent over all its
+trainings; its interval is over the test windows, and `trainings` says how far they lie apart.
+
+    python -m benchmarks.ppo --config benchmarks/configs/ppo-40.toml --runs runs
 """
 
 import argparse
@@ -17,20 +19,21 @@ from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
+import pandas as pd
 import torch
-from gymnasium.wrappers import TransformReward
-from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from tqdm import tqdm
 
-from pandaenv import policies
+from pandaenv import agents, policies
+from pandaenv.sb3 import PandaVecEnv
 
-from .policies import ENV_ID, differences, evaluate, summary, to_markdown
+from .learner import Recipe, train
+from .policies import ENV_ID, differences, interval, summary
 from .provenance import provenance, write_json
 
 CONFIG = Path(__file__).parent / "configs" / "ppo-tier1.toml"
-OPPONENTS = ("random", "least_loaded", "panda_analysis")
+AGAINST = "panda_analysis"
+CURVE_ROWS = 40
+"""Rows that a learning curve has in the results, means over as many stretches."""
 
 
 @dataclass(frozen=True)
@@ -38,110 +41,159 @@ class Config:
     """What a run is made of; the TOML has these names."""
 
     train_seeds: tuple[int, ...] = (0,)
-    steps: int = 400_000
-    """Placements of one training."""
-    n_envs: int = 8
     test_episodes: int = 24
+    """Seeds 0, 1, ... of the test split, the same for all policies."""
     env: dict = field(default_factory=dict)
-    """Arguments of `gym.make`; the split is set here."""
-    ppo: dict = field(default_factory=dict)
-    """Arguments of `stable_baselines3.PPO`."""
+    """Arguments of the environment; the split is set here."""
+    shared: dict = field(default_factory=dict)
+    """Settings of `benchmarks.learner.Recipe` for all agents."""
+    agents: dict = field(default_factory=dict)
+    """name -> settings of its own."""
+
+    def recipes(self) -> dict[str, Recipe]:
+        return {name: Recipe(**(self.shared | own)) for name, own in self.agents.items()}
 
 
-class Learned:
-    """A trained network as a policy: the allowed site it finds most likely."""
-
-    def __init__(self, model: PPO, moments: VecNormalize):
-        self.model, self.moments = model, moments
-
-    def reset(self, seed: int) -> None:
-        pass
-
-    def act(self, env) -> int:
-        observation = self.moments.normalize_obs(env.unwrapped.observation)
-        with torch.no_grad():
-            network = self.model.policy
-            logits = network.get_distribution(
-                network.obs_to_tensor(observation)[0]
-            ).distribution.logits
-        return int(np.where(env.unwrapped.mask, logits[0].numpy(), -np.inf).argmax())
-
-
-def train(config: Config, seed: int, progress: bool = True) -> tuple[Learned, list[dict]]:
-    """Train one network; returns it and its learning curve.
-
-    The curve has one point a rollout: placements so far, mean flow time of a job over m in the last
-    episodes of the noisy, learning policy.
-    """
-    envs = DummyVecEnv([lambda: training_env(config)] * config.n_envs)
-    envs.seed(seed)
-    gamma = config.ppo.get("gamma", 0.99)
-    moments = VecNormalize(envs, gamma=gamma)
-    model = PPO("MlpPolicy", moments, seed=seed, device="cpu", **config.ppo)
-    curve = Curve()
-    model.learn(config.steps, callback=curve, progress_bar=progress)
-    moments.training = False
-    return Learned(model, moments), curve.points
-
-
-class Curve(BaseCallback):
-    """Notes the mean flow time of the last episodes after each rollout."""
-
-    def __init__(self):
-        super().__init__()
-        self.points = []
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_rollout_end(self) -> None:
-        episodes = self.model.ep_info_buffer
-        if episodes:
-            flow = float(np.mean([-e["r"] / e["l"] for e in episodes]))
-            self.points.append({"step": int(self.num_timesteps), "flow": flow})
-
-
-def training_env(config: Config) -> gym.Env:
-    """An environment of the training weeks that pays the logarithm of the reward.
-
-    Hidden workloads and congested hours give rewards a long tail that drowns what a placement adds;
-    cut off, congestion would teach nothing. The learning curve notes the reward as it was.
-    """
-    return TransformReward(Monitor(make_env(config, "train")), symlog)
-
-
-def symlog(reward: float) -> float:
-    """Logarithm of 1 + |reward|, with the sign of the reward."""
-    return float(np.sign(reward) * np.log1p(abs(reward)))
-
-
-def make_env(config: Config, split: str) -> gym.Env:
-    return gym.make(ENV_ID, split=split, **config.env)
-
-
-def run(config: Config, progress: bool = True) -> dict:
-    """Train once for each seed, then play all policies on the same test worlds."""
-    trainings, contestants = [], {name: policies.make(name) for name in OPPONENTS}
-    for seed in config.train_seeds:
-        begin = time.perf_counter()
-        learned, curve = train(config, seed, progress)
-        seconds = round(time.perf_counter() - begin, 1)
-        contestants[f"ppo_{seed}"] = learned
-        trainings.append({"seed": seed, "steps": config.steps, "seconds": seconds, "curve": curve})
-        if progress:
-            print(f"seed {seed}: {config.steps} placements learned from in {seconds} s", flush=True)
-    env = make_env(config, "test")
-    episodes = evaluate(contestants, env, range(config.test_episodes), progress)
-    learners = [f"ppo_{seed}" for seed in config.train_seeds]
+def run(config: Config, runs: Path | None = None, progress: bool = True) -> dict:
+    """Train every agent for each seed, then play all policies on the same test worlds."""
+    contestants = {(name, 0): policies.make(name) for name in policies.names()}
+    trainings = []
+    for name, recipe in config.recipes().items():
+        for seed in config.train_seeds:
+            folder = None if runs is None else runs / f"{name}_{seed}"
+            agent, note = trained(config, name, recipe, seed, folder, progress)
+            contestants[name, seed] = agent
+            trainings.append(note)
+    episodes = evaluate(contestants, config, progress)
     return {
         "config": asdict(config),
-        "policies": summary(episodes),
-        "differences": [
-            d for name in learners for d in differences(episodes, name) if d["minus"] in OPPONENTS
-        ],
+        "policies": table(episodes, list(config.agents)),
+        "differences": [d for name in config.agents for d in differences(episodes, name)],
         "trainings": trainings,
         "episodes": episodes.to_dict("records"),
     }
+
+
+def trained(
+    config: Config, name: str, recipe: Recipe, seed: int, folder: Path | None, progress: bool
+) -> tuple[agents.Agent, dict]:
+    """One agent, trained or taken up again, and what there is to note of it."""
+    envs = PandaVecEnv(recipe.n_envs, **(config.env | {"split": "train"}))
+    bar = tqdm(desc=f"{name}, seed {seed}", total=recipe.steps, disable=not progress)
+    begin = time.perf_counter()
+
+    def show(point: dict) -> None:
+        bar.set_postfix(flow=f"{point['flow']:.3f}", cost=f"{point['cost']:.4f}")
+        bar.update(point["step"] - bar.n)
+
+    window = envs.single.setting.windows[0]
+    chapter = window.stop - window.start  # an episode of each environment
+    agent, curve = train(recipe, envs, seed, chapter, folder, show)
+    bar.close()
+    note = {
+        "agent": name, "seed": seed, "recipe": asdict(recipe), "steps": curve[-1]["step"],
+        "seconds": round(time.perf_counter() - begin, 1), "curve": thinned(curve),
+    }  # fmt: skip
+    if folder is not None:
+        card = {key: value for key, value in note.items() if key != "curve"}
+        agents.save(agent, folder, card | {"env": named(config.env)})
+    return agent, note
+
+
+def named(env: dict) -> dict:
+    """Settings as a card says them: an object by the name of its class."""
+    plain = str, int, float, bool, type(None)
+    return {k: v if isinstance(v, plain) else type(v).__name__ for k, v in env.items()}
+
+
+def thinned(curve: list[dict]) -> list[dict]:
+    """A learning curve in few rows, each the mean over a stretch."""
+    table = pd.DataFrame(curve)
+    stretch = np.arange(len(table)) * min(CURVE_ROWS, len(table)) // len(table)
+    means = table.groupby(stretch).mean().astype({"step": int}).round(5)
+    return [{k: v for k, v in row.items() if v == v} for row in means.to_dict("records")]
+
+
+def evaluate(contestants: dict, config: Config, progress: bool = True) -> pd.DataFrame:
+    """Play one episode for each policy and test seed, all seeds of a policy side by side.
+
+    Args:
+        contestants: (name, training seed) -> policy, single and batched.
+
+    Returns:
+        Rows as `benchmarks.policies.evaluate`, and the seed of the training.
+    """
+    envs = gym.make_vec(
+        ENV_ID, num_envs=config.test_episodes, **(config.env | {"split": "test"})
+    ).unwrapped
+    rows = []
+    for (name, training), policy in tqdm(
+        contestants.items(), desc="policies on the test windows", disable=not progress
+    ):
+        rows += [{"policy": name, "training": training} | row for row in play(envs, policy)]
+    return pd.DataFrame(rows)
+
+
+def play(envs, policy) -> list[dict]:
+    """One episode in each environment, seed i in the i-th, in window i modulo their number."""
+    n, n_windows = envs.num_envs, len(envs.single.setting.windows)
+    for i in range(n):
+        only = {"window": i % n_windows, "reset_mask": np.arange(n) == i}
+        envs.reset(seed=[i] * n, options=only)
+    policy.reset(range(n))
+    total, cost, n_jobs, over = np.zeros(n), np.zeros(n), 0, np.zeros(n, bool)
+    while not over.any():
+        _, reward, terminated, truncated, info = envs.step(policy.act_all(envs))
+        total, cost, n_jobs = total + reward, cost + info["cost"], n_jobs + 1
+        over = terminated | truncated
+    assert over.all(), "episodes of one setting are equally long"
+    return [
+        {
+            "seed": i,
+            "window": i % n_windows,
+            "return": float(total[i]),
+            "flow": float(-total[i] / n_jobs),
+            "cost": float(cost[i] / n_jobs),
+        }
+        for i in range(n)
+    ]
+
+
+def table(episodes: pd.DataFrame, learned: list[str]) -> list[dict]:
+    """The summary of `benchmarks.policies`, less flow than PanDA's rule first.
+
+    An agent's row has `trainings`: mean flow of its trainings with their Student interval, and the
+    least and the largest.
+    """
+    rows = summary(episodes, against=AGAINST)
+    flows = episodes.groupby(["policy", "training"])["flow"].mean()
+    for row in rows:
+        if row["policy"] in learned:
+            own = flows[row["policy"]]
+            row["trainings"] = interval(own) | {"least": own.min(), "most": own.max()}
+    return rows
+
+
+def to_markdown(rows: list[dict]) -> str:
+    """The table; what was trained has the range over its trainings."""
+    against = next(row["policy"] for row in rows if row["saved"] is None)
+    lines = [
+        f"| policy | flow time / m | less than {against} by (95 %) | limits broken a job | "
+        "trainings |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for row in rows:
+        saved, own = row["saved"], row.get("trainings")
+        gain = "" if saved is None else span(saved)
+        apart = "" if own is None else f"{own['n']}: {own['least']:.3f} to {own['most']:.3f}"
+        flow, cost = row["flow"]["mean"], row["cost"]["mean"]
+        lines.append(f"| {row['policy']} | {flow:.3f} | {gain} | {cost:.4f} | {apart} |")
+    return "\n".join(lines)
+
+
+def span(found: dict) -> str:
+    """A mean with its interval."""
+    return f"{found['mean']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
 
 
 def read_config(path: Path) -> Config:
@@ -150,42 +202,52 @@ def read_config(path: Path) -> Config:
         given = tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{path} must be a readable TOML file: {error}") from error
-    known = {f.name for f in fields(Config)}
+    _check_names(path, given, Config)
+    for own in (given.get("shared", {}), *given.get("agents", {}).values()):
+        _check_names(path, own, Recipe)
+    return Config(**given)
+
+
+def _check_names(path: Path, given: dict, what) -> None:
+    known = {f.name for f in fields(what)}
     if unknown := sorted(set(given) - known):
         raise ValueError(
             f"{path}: unknown setting {unknown[0]!r}; known: {', '.join(sorted(known))}"
         )
-    return Config(**given)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Train PPO, compare it with the built-in policies, write the result."""
+    """Train agents, compare them with the built-in policies, write the result."""
     argv = sys.argv[1:] if argv is None else argv
     args = _parser().parse_args(argv)
-    config = read_config(args.config)
-    if args.steps:
-        config = replace(config, steps=args.steps)
+    config = chosen(read_config(args.config), args)
     if args.dry_run:
         print(config)
         return
     torch.set_num_threads(args.threads)
-    result = run(config)
+    result = run(config, args.runs)
     print(to_markdown(result["policies"]))
-    for row in result["differences"]:
-        gain = row["return"]
-        span = f"{gain['mean']:+.1f} ({gain['low']:+.1f} to {gain['high']:+.1f})"
-        print(f"return of {row['policy']} minus {row['minus']}: {span}")
     result |= provenance("benchmarks.ppo", argv, list(config.train_seeds))
-    print(
-        write_json(args.out or Path(__file__).parent / f"results/{args.config.stem}.json", result)
-    )
+    out = args.out or Path(__file__).parent / f"results/{args.config.stem}.json"
+    print(write_json(out, result))
+
+
+def chosen(config: Config, args: argparse.Namespace) -> Config:
+    """The settings with what the command line says over them."""
+    if args.only:
+        config = replace(config, agents={name: config.agents[name] for name in args.only})
+    if args.steps:
+        config = replace(config, shared=config.shared | {"steps": args.steps})
+    return config
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ppo", description=main.__doc__)
     parser.add_argument("--config", type=Path, default=CONFIG, help="TOML file of settings")
+    parser.add_argument("--only", nargs="+", metavar="AGENT", help="some of the TOML's agents")
     parser.add_argument("--steps", type=int, help="placements of one training, over the TOML's")
     parser.add_argument("--threads", type=int, default=1, help="of the network")
+    parser.add_argument("--runs", type=Path, help="folder to keep agents and checkpoints in")
     parser.add_argument("--out", type=Path, help="JSON file (default: results/, named as the TOML)")
     parser.add_argument("--dry-run", action="store_true", help="print the settings and stop")
     return parser

@@ -1,98 +1,141 @@
-"""The PPO benchmark, small and end to end, and Stable-Baselines3 on the environment."""
+"""The agents' benchmark, small and end to end, and Stable-Baselines3 on the environment."""
 
 import json
 from dataclasses import replace
 
+import gymnasium as gym
 import numpy as np
 import pandas as pd
 import pytest
 from stable_baselines3 import PPO
 
+pytest.importorskip("sb3_contrib")
 from benchmarks import ppo
-from pandaenv import reference
+from benchmarks.policies import evaluate
+from pandaenv import agents, policies, reference
 from pandaenv.workload import Trace
 
 
 @pytest.fixture(scope="module")
-def trace() -> Trace:
-    return Trace(reference.records(days=28, seed=1, rate=300))
-
-
-@pytest.fixture(scope="module")
-def config(trace) -> ppo.Config:
+def config() -> ppo.Config:
+    trace = Trace(reference.records(days=28, seed=1, rate=300))
     env = {"workload": trace, "sites": 4, "rate": 250, "episode_jobs": 64, "load": 0.6}
-    learner = {"n_steps": 64, "batch_size": 64, "n_epochs": 1, "gamma": 0.0}
-    return ppo.Config(train_seeds=(3,), steps=256, n_envs=2, test_episodes=3, env=env, ppo=learner)
+    shared = {"steps": 128, "n_envs": 2, "n_steps": 64, "batch_size": 64, "n_epochs": 1, "width": 8}
+    learners = {"flat": {"algorithm": "ppo"}, "scorer": {"algorithm": "scoring"}}
+    return ppo.Config((3, 4), 3, env, shared, learners)
 
 
 @pytest.fixture(scope="module")
-def result(config) -> dict:
-    return ppo.run(config, progress=False)
+def runs(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def result(config, runs) -> dict:
+    return ppo.run(config, runs, progress=False)
 
 
 def test_a_run_plays_all_policies_on_the_same_worlds(result):
     episodes = pd.DataFrame(result["episodes"])
-    assert set(episodes["policy"]) == {"ppo_3", *ppo.OPPONENTS}
-    assert episodes.groupby("policy")["seed"].apply(sorted).map(tuple).nunique() == 1
+    assert set(episodes["policy"]) == {"flat", "scorer", *policies.names()}
+    played = episodes.groupby(["policy", "training"])["seed"].apply(sorted).map(tuple)
+    assert len(played) == len(policies.names()) + 4 and played.nunique() == 1
     assert np.isfinite(episodes["return"]).all()
-    assert [d["minus"] for d in result["differences"]] == sorted(ppo.OPPONENTS)
+    of_scorer = [d["minus"] for d in result["differences"] if d["policy"] == "scorer"]
+    assert sorted(of_scorer) == sorted({"flat", *policies.names()})
 
 
-def test_a_run_notes_its_steps_and_curve(result):
-    (training,) = result["trainings"]
-    assert training["seed"] == 3 and training["steps"] == 256 and training["seconds"] > 0
-    assert training["curve"][-1]["step"] == 256
+def test_side_by_side_is_what_one_by_one_gives(config, result):
+    """The batched episodes of the result are those of `benchmarks.policies.evaluate`."""
+    env = gym.make(ppo.ENV_ID, split="test", **config.env)
+    alone = evaluate({"panda_analysis": policies.make("panda_analysis")}, env, range(3), False)
+    batched = pd.DataFrame(result["episodes"])
+    batched = batched[batched["policy"] == "panda_analysis"].reset_index(drop=True)
+    assert batched["window"].tolist() == alone["window"].tolist()
+    assert batched["return"].to_numpy() == pytest.approx(alone["return"].to_numpy(), rel=1e-12)
+    assert batched["cost"].tolist() == alone["cost"].tolist()
 
 
-def test_same_seed_same_returns(config, result):
-    again = ppo.run(config, progress=False)
-    assert again["episodes"] == result["episodes"]
+def test_a_row_of_the_table_is_an_agent_over_its_trainings(result):
+    rows = {row["policy"]: row for row in result["policies"]}
+    episodes = pd.DataFrame(result["episodes"])
+    flows = episodes[episodes["policy"] == "scorer"].groupby("training")["flow"].mean()
+    assert rows["scorer"]["flow"]["mean"] == pytest.approx(flows.mean())
+    assert rows["scorer"]["trainings"]["least"] == pytest.approx(flows.min())
+    assert rows["scorer"]["trainings"]["n"] == 2 and "trainings" not in rows["greedy"]
+    assert rows[ppo.AGAINST]["saved"] is None
+    lines = ppo.to_markdown(result["policies"]).splitlines()
+    assert len(lines) == 2 + len(rows) and all(line.count("|") == 6 for line in lines)
 
 
-def test_a_learned_policy_goes_only_where_it_may(config):
-    learned, _ = ppo.train(config, 3, progress=False)
-    env = ppo.make_env(config, "test")
-    env.reset(seed=0)
-    env.unwrapped.mask[:] = [0, 0, 1, 0]
-    assert learned.act(env) == 2
+def test_a_run_notes_its_trainings_and_keeps_its_agents(config, result, runs):
+    assert [(t["agent"], t["seed"]) for t in result["trainings"]] == [
+        ("flat", 3), ("flat", 4), ("scorer", 3), ("scorer", 4),
+    ]  # fmt: skip
+    assert all(t["steps"] == 128 and t["curve"][-1]["step"] == 128 for t in result["trainings"])
+    assert json.loads(json.dumps(result["trainings"], allow_nan=False)) == result["trainings"]
+    card = json.loads((runs / "scorer_4" / agents.CARD).read_text())
+    assert card["seed"] == 4 and card["recipe"]["algorithm"] == "scoring"
+    kept = agents.load(runs / "scorer_4")
+    envs = gym.make_vec(ppo.ENV_ID, num_envs=3, split="test", **config.env).unwrapped
+    returns = [row["return"] for row in ppo.play(envs, kept)]
+    episodes = pd.DataFrame(result["episodes"])
+    mine = episodes[(episodes["policy"] == "scorer") & (episodes["training"] == 4)]
+    assert returns == mine["return"].tolist()
+
+
+def test_same_seed_same_returns_and_what_is_finished_is_not_done_again(config, result, runs):
+    few = replace(config, train_seeds=(4,), agents={"scorer": config.agents["scorer"]})
+    again, kept = ppo.run(few, None, progress=False), ppo.run(few, runs, progress=False)
+    before = [e for e in result["episodes"] if (e["policy"], e["training"]) == ("scorer", 4)]
+    for run in (again, kept):
+        assert [e for e in run["episodes"] if e["policy"] == "scorer"] == before
 
 
 def test_ppo_learns_on_the_environment_without_a_wrapper(config):
-    env = ppo.make_env(config, "train")
+    env = gym.make(ppo.ENV_ID, **config.env)
     model = PPO("MlpPolicy", env, n_steps=64, batch_size=32, n_epochs=1, device="cpu", seed=0)
     before = [p.detach().clone() for p in model.policy.parameters()]
     model.learn(128)
     assert any(not p.equal(q) for p, q in zip(before, model.policy.parameters(), strict=True))
 
 
-def test_the_committed_settings_are_read_and_printed(capsys):
+@pytest.mark.parametrize("name", ["ppo-40", "ppo-tier1", "frontier"])
+def test_the_committed_settings_are_read_and_make_whole_episodes(name):
+    config = ppo.read_config(ppo.CONFIG.with_name(f"{name}.toml"))
+    assert len(config.train_seeds) >= 3
+    for recipe in config.recipes().values():
+        assert config.env["episode_jobs"] % recipe.n_steps == 0
+        assert recipe.steps % (config.env["episode_jobs"] * recipe.n_envs) == 0
+
+
+def test_a_dry_run_prints_the_settings(capsys):
     config = ppo.read_config(ppo.CONFIG)
-    assert config.env["sites"] == "tier1" and config.env["rate"] == 2_000
-    ppo.main(["--dry-run", "--steps", "10"])
-    assert capsys.readouterr().out.strip() == str(replace(config, steps=10))
+    ppo.main(["--dry-run", "--steps", "10", "--only", "scoring"])
+    expected = replace(
+        config, shared=config.shared | {"steps": 10}, agents={"scoring": config.agents["scoring"]}
+    )
+    assert capsys.readouterr().out.strip() == str(expected)
 
 
-def test_the_committed_result_beats_random():
-    """The published run: every training's interval over random excludes 0."""
-    path = ppo.CONFIG.parent.parent / "results" / "ppo-tier1.json"
-    result = json.loads(path.read_text())
-    gains = [d["return"]["low"] for d in result["differences"] if d["minus"] == "random"]
-    assert len(gains) == len(result["config"]["train_seeds"]) and min(gains) > 0
-    assert result["command"].startswith("python -m benchmarks.ppo")
+def test_a_learning_curve_is_thinned_by_means():
+    curve = [{"step": i, "flow": float(i)} | ({"kl": 1.0} if i else {}) for i in range(80)]
+    rows = ppo.thinned(curve)
+    assert len(rows) == ppo.CURVE_ROWS and rows[0] == {"step": 0, "flow": 0.5, "kl": 1.0}
+    assert ppo.thinned(curve[:3])[1:] == [{"step": i, "flow": float(i), "kl": 1.0} for i in (1, 2)]
 
 
-def test_unknown_settings_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("stepz = 1", "unknown setting 'stepz'; known: agents"),
+        ("[shared]\nstepz = 1", "unknown setting 'stepz'; known: algorithm"),
+        ("[agents.a]\ngama = 1", "unknown setting 'gama'; known: algorithm"),
+        ("steps = = 1", "must be a readable TOML file"),
+    ],
+)
+def test_unknown_settings_are_refused(tmp_path, text, message):
     path = tmp_path / "bad.toml"
-    path.write_text("stepz = 1\n")
-    with pytest.raises(ValueError, match="unknown setting 'stepz'; known: .*steps"):
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
         ppo.read_config(path)
-    path.write_text("steps = = 1")
-    with pytest.raises(ValueError, match="must be a readable TOML file"):
-        ppo.read_config(path)
-
-
-def test_the_logarithm_keeps_order_and_sign():
-    rewards = np.array([-50.0, -3.0, -0.1, 0.0, 0.2])
-    paid = [ppo.symlog(r) for r in rewards]
-    assert np.all(np.diff(paid) > 0) and paid[3] == 0.0
-    assert paid[0] == pytest.approx(-np.log(51))

@@ -1,0 +1,72 @@
+"""Return against cost: what agents with a limit on their costs give up, beside all other policies.
+
+In: the result of `benchmarks.ppo` on configs/frontier.toml. Out: a figure, a mark a policy, with
+the interval of its cost over the test windows; the agents held to a limit are joined, in its order.
+
+    python -m benchmarks.ppo --config benchmarks/configs/frontier.toml
+    python -m benchmarks.frontier
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+RESULT = Path(__file__).parent / "results" / "frontier.json"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Draw the figure of return against cost."""
+    args = _parser().parse_args(argv)
+    result = json.loads(args.result.read_text(encoding="utf-8"))
+    draw(result).savefig(args.out or args.result.with_suffix(".svg"), metadata={"Date": None})
+
+
+def draw(result: dict) -> Figure:
+    """The figure of a result."""
+    figure = Figure(figsize=(7.0, 4.5), layout="constrained")
+    axes = figure.add_subplot(xlabel="limits broken a job", ylabel="flow time of a job / m")
+    axes.set_title("Down and to the left is better", fontsize=10)
+    rows = {row["policy"]: row for row in result["policies"]}
+    for name, row in rows.items():
+        learned = name in result["config"]["agents"]
+        x, y = row["cost"], row["flow"]
+        axes.errorbar(
+            x["mean"], y["mean"], xerr=_bar(x), fmt="o" if learned else "s", ms=5, elinewidth=0.7,
+            color="tab:red" if learned else "0.45",
+        )  # fmt: skip
+        axes.annotate(name, (x["mean"], y["mean"]), xytext=(5, 4), textcoords="offset points",
+                      fontsize=7)  # fmt: skip
+    line = held(result)
+    axes.plot(*zip(*line, strict=True), color="tab:red", lw=0.8)
+    axes.set_xscale("log")
+    return figure
+
+
+def held(result: dict) -> list[tuple[float, float]]:
+    """(cost, flow) of the agents held to a limit, lowest limit first."""
+    limits = {
+        name: own["cost_limit"]
+        for name, own in result["config"]["agents"].items()
+        if "cost_limit" in own
+    }
+    rows = {row["policy"]: row for row in result["policies"]}
+    found = [(rows[name]["cost"]["mean"], rows[name]["flow"]["mean"]) for name in limits]
+    return [point for _, point in sorted(zip(limits.values(), found, strict=True))]
+
+
+def _bar(found: dict) -> list[list[float]]:
+    """Lengths of the interval to both sides, as matplotlib takes them."""
+    return [[found["mean"] - found["low"]], [found["high"] - found["mean"]]]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.frontier", description=main.__doc__)
+    parser.add_argument("--result", type=Path, default=RESULT, help="JSON file of benchmarks.ppo")
+    parser.add_argument("--out", type=Path, help="figure (default: beside it, .svg)")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
