@@ -320,25 +320,28 @@ def earliest(grid, worlds, w, mask, is_true):
     """
     best, least = 0, np.inf
     for s in range(len(mask)):
-        end = finish(grid, worlds, w, s, is_true) if mask[s] else np.inf
+        end = finish(grid, worlds, w, s, is_true, least) if mask[s] else np.inf
         if end < least:
             best, least = s, end
     return best
 
 
 @part
-def finish(grid, worlds, w, s, is_true):
+def finish(grid, worlds, w, s, is_true, enough):
     """Seconds until the next job would end at site s; an estimate.
 
     It starts once its input is there and, where cores are wanting, the queue has been worked off
-    and a running job has ended.
+    and a running job has ended. What turns out to be `enough` or more is not worked out further.
     """
     job = grid.stream[worlds.job[w, worlds.world[w].next].index]
     site, power = worlds.site[w, s], grid.sites[s].power
-    start = max(transfer_time(grid, worlds, w, s), wait(grid, worlds, w, s, job.cores, is_true))
     failing = site.failed / (site.failed + site.finished + 1.0)
     work = job.work if is_true else job.estimate * 1e-3
-    return start + work / (job.cores * power) / (1.0 - failing)
+    run = work / (job.cores * power) / (1.0 - failing)
+    moved = transfer_time(grid, worlds, w, s)
+    if moved + run >= enough:
+        return moved + run
+    return max(moved, wait(grid, worlds, w, s, job.cores, is_true, enough - run)) + run
 
 
 @njit(cache=True)
@@ -351,7 +354,7 @@ def rank(grid, worlds, w, mask, out):
     n, has_job = len(mask), worlds.world[w].next < worlds.world[w].n_rows
     end = np.empty(n)
     for s in range(n):
-        end[s] = finish(grid, worlds, w, s, False) if has_job else 0.0
+        end[s] = finish(grid, worlds, w, s, False, np.inf) if has_job else 0.0
     for i in range(len(out)):
         best = NONE
         for s in range(n):
@@ -364,14 +367,19 @@ def rank(grid, worlds, w, mask, out):
 
 
 @kernel
-def wait(grid, worlds, w, s, cores, is_true):
-    """Seconds until site s would have cores free for a job that queued now; an estimate."""
+def wait(grid, worlds, w, s, cores, is_true, enough):
+    """Seconds until site s would have cores free for a job that queued now; an estimate.
+
+    Jobs are added up from the last one on, and no further than what makes it `enough`.
+    """
     site, traits, now = worlds.site[w, s], grid.sites[s], worlds.world[w].now
     if site.queued == 0 and cores <= site.free:
         return 0.0
+    capacity = traits.cores * traits.power
+    most = enough * capacity * (1.0 + 1e-9)  # so that rounding never takes it for less
     waiting = running = 0.0
-    row = site.first
-    while row != NONE:
+    row = site.last
+    while row != NONE and waiting < most:
         job = worlds.job[w, row]
         its = grid.stream[job.index]
         if job.state == RUNNING:
@@ -380,8 +388,8 @@ def wait(grid, worlds, w, s, cores, is_true):
             running += left
         else:
             waiting += its.work if is_true else its.estimate * 1e-3
-        row = job.following
-    return (waiting + running / max(site.running, 1)) / (traits.cores * traits.power)
+        row = job.previous
+    return (waiting + running / max(site.running, 1)) / capacity
 
 
 @part

@@ -9,6 +9,8 @@ from pandaenv.policies import (
     allow,
     broker_floor,
     choose_all,
+    earliest,
+    finish,
     least_loaded,
     make,
     names,
@@ -212,6 +214,23 @@ def test_greedy_weighs_power_transfer_and_queue():
     assert chosen("greedy", near.replay(np.array([0, 0]))) == 1  # 800 s to move
     far = Simulator(sites([2, 2], [10.0, 20.0], ingress=80.0), stream)
     assert chosen("greedy", far.replay(np.array([1, 1]))) == 0  # 80,000 s to move
+
+
+@pytest.mark.parametrize("is_true", [False, True])
+def test_greedy_takes_the_first_to_finish_though_it_does_not_work_all_of_them_out(is_true):
+    rng = np.random.default_rng(4)
+    catalogue, stream, _ = random_grid(rng, 6, 500, every_s=40.0)
+    simulator = Simulator(catalogue, stream)
+    grid, worlds, n_waits = simulator.grid, simulator.worlds, 0
+    for _ in range(500):
+        arrive(grid, worlds, 0)
+        mask = np.maximum(rng.random(6) < 0.7, np.arange(6) == rng.integers(6)).astype(np.int8)
+        ends = [finish(grid, worlds, 0, s, is_true, np.inf) for s in range(6)]
+        first = min(np.flatnonzero(mask), key=lambda s: ends[s])
+        assert earliest(grid, worlds, 0, mask, is_true) == first
+        n_waits += (worlds.site[0]["queued"] > 0).sum()
+        simulator.place(int(rng.integers(6)))
+    assert n_waits > 500
 
 
 def test_true_work_shows_which_queue_ends_first():
