@@ -76,6 +76,7 @@ def main(argv: list[str] | None = None) -> None:
         raise SystemExit("--hours, --frames, --fps and --width must be positive")
     env = gym.make(
         args.env, render_mode="rgb_array", workload=args.workload, load=args.load,
+        scenario=args.scenario,
     )  # fmt: skip
     policy = policies.make(args.policy)
     images = frames(env, policy, args.seed, args.hours, args.frames, args.window)
@@ -89,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--env", default=ENV_ID, help="environment (default %(default)s)")
     parser.add_argument("--workload", default="tabddpm", help="name or file (default %(default)s)")
     parser.add_argument("--load", type=float, default=0.6, help="offered work over capacity")
+    parser.add_argument("--scenario", default="normal", help="what goes wrong")
     parser.add_argument("--policy", default="panda_analysis", help="who places the jobs")
     parser.add_argument("--window", type=int, default=3, help="window of the stream")
     parser.add_argument("--hours", type=float, default=24.0, help="simulated time shown")

@@ -56,7 +56,8 @@ def _fidelity(result: dict) -> str:
 
 
 def _policies(result: dict) -> str:
-    return policies.to_markdown(result["policies"])
+    many_cells = "cells" in result
+    return policies.page(result) if many_cells else policies.to_markdown(result["policies"])
 
 
 TABLES = {"fidelity": _fidelity, "ppo": _policies, "policies": _policies}
