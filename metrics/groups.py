@@ -96,7 +96,8 @@ def _corr(judge, case: Case, score: Score) -> None:
 
 def _dcr(judge, case: Case, score: Score) -> None:
     distance = case.nearest[:, 0]
-    nearer = privacy.nearer(*judge.matched, case.rows)
+    known = distance if judge.matched[0] is judge.closest else None
+    nearer = privacy.nearer(*judge.matched, case.rows, known)
     score.values.update({
         "DCR": float(distance.mean()),
         "DCR median": float(np.median(distance)),

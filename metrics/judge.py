@@ -239,6 +239,8 @@ class Judge:
 
     @cached_property
     def matched(self) -> tuple[privacy.Closest, privacy.Closest]:
+        if len(self.train_rows) == len(self.test_rows):  # then train itself is the match
+            return self.closest, privacy.Closest(self.test_rows, self.closest.scale)
         return privacy.matched(self.train_rows, self.test_rows, seed=self.seed)
 
     def mlef(self, table: pd.DataFrame, regressor: efficacy.Regressor) -> np.ndarray:
@@ -261,7 +263,8 @@ class Judge:
 
     def cast(self, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Members, non-members and the reference rows of one attack."""
-        return membership.cast(self.train_rows, self.test_rows, seed=seed)
+        most = groups.CAPS["membership"]
+        return membership.cast(self.train_rows, self.test_rows, seed=seed, most=most)
 
     def attack(self, made: pd.DataFrame, seed: int) -> membership.Attack:
         members, others, reference = self.cast(seed)

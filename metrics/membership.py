@@ -78,13 +78,15 @@ def found(y: np.ndarray, score: np.ndarray) -> float:
 
 
 def cast(
-    train: pd.DataFrame, test: pd.DataFrame, *, seed: int = 0
+    train: pd.DataFrame, test: pd.DataFrame, *, seed: int = 0, most: int | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """(members, others, reference): the test rows cut in two halves, and as many members as others.
 
+    `most` bounds the rows of each; more tell no more about a leak that `most` rows do not show.
     The train rows must come from the same random split, else the attack only tells the times apart.
     """
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(test))
-    others, reference = test.iloc[order[: len(test) // 2]], test.iloc[order[len(test) // 2 :]]
+    order = rng.permutation(len(test))[: None if most is None else 2 * most]
+    half = len(order) // 2
+    others, reference = test.iloc[order[:half]], test.iloc[order[half:]]
     return train.iloc[rng.permutation(len(train))[: len(others)]], others, reference

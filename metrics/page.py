@@ -17,7 +17,6 @@ from metrics import association, columns, plots, report, temporal
 from metrics.grades import grade
 from metrics.meanings import BETTER, MEANINGS, TABLE_1
 
-
 FEW = 1000  # scored rows below which an order of models says little
 
 
@@ -108,8 +107,10 @@ class Page:
         young = [row["model"] for row in self.result["rows"] if row["under_trained"]]
         n, found = self.result["n_synthetic"], []
         if young:
-            found.append(f"Under-trained here: {', '.join(young)}. A claim that holds is one about "
-                         "models trained this long, not about the methods at their best.")  # fmt: skip
+            found.append(
+                f"Under-trained here: {', '.join(young)}. A claim that holds is one about models "
+                "trained this long, not about the methods at their best."
+            )
         if n < FEW:
             found.append(f"Only {n:,} rows are scored: the order of models may be chance.")
         return found

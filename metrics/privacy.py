@@ -91,9 +91,18 @@ def matched(
     return Closest(_draw(train, n, rng), scale), Closest(_draw(holdout, n, rng), scale)
 
 
-def nearer(to_train: Closest, to_holdout: Closest, synthetic: pd.DataFrame) -> np.ndarray:
-    """(n,) 1 where a row is nearer to the first table than to the second, 0 where not, ties 0.5."""
-    gap = to_holdout.distance(synthetic)[:, 0] - to_train.distance(synthetic)[:, 0]
+def nearer(
+    to_train: Closest,
+    to_holdout: Closest,
+    synthetic: pd.DataFrame,
+    known: np.ndarray | None = None,
+) -> np.ndarray:
+    """(n,) 1 where a row is nearer to the first table than to the second, 0 where not, ties 0.5.
+
+    `known` (n,) are the distances to the first table, where somebody has them already.
+    """
+    first = to_train.distance(synthetic)[:, 0] if known is None else known
+    gap = to_holdout.distance(synthetic)[:, 0] - first
     return 0.5 + 0.5 * np.sign(gap)
 
 

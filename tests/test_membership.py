@@ -196,3 +196,10 @@ def test_a_copy_of_one_number_is_found_between_the_values_of_the_reference():
     members, others, reference = membership.cast(TRAIN[names], table(3_000, 20)[names], seed=0)
     found = membership.attack(members, others, TRAIN[names], reference[:100]).values()
     assert found["membership AUC"] > 0.9
+
+
+def test_a_bound_keeps_every_role_small_and_the_roles_apart():
+    train, test = pd.DataFrame({"x": range(900)}), pd.DataFrame({"x": range(1000, 1500)})
+    members, others, reference = membership.cast(train, test, seed=1, most=40)
+    assert (len(members), len(others), len(reference)) == (40, 40, 40)
+    assert not set(others["x"]) & set(reference["x"]) and members["x"].max() < 900

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import metrics
-from metrics import Judge, evaluate, meanings
+from metrics import Judge, evaluate, meanings, privacy
 from metrics.efficacy import Classifier, Regressor
 from metrics.groups import MEASURES
 from metrics.report import MEANINGS, TABLE_1, markdown, plain, show
@@ -44,6 +44,15 @@ def test_real_rows_score_like_the_floor(report):
     for name in ("WD", "diff-CORR", "DCR"):
         assert 0.2 < report.synthetic.values[name] / report.floor.values[name] < 5
     assert abs(report.floor.values["closer to train"] - 0.5) < 0.12
+
+
+def test_a_train_table_as_long_as_the_test_half_is_its_own_match():
+    train, synthetic, holdout = table(200, 0), table(200, 1), table(400, 2)
+    judge = Judge(train, holdout, only=["DCR"], n_max=200)
+    assert judge.matched[0] is judge.closest
+    found = judge.score(synthetic).values["closer to train"]
+    by_hand = privacy.closer_to_train(train, synthetic, judge.test_rows)
+    assert found == pytest.approx(by_hand.mean(), abs=1e-12)
 
 
 def test_sizes_say_what_was_compared(report):
