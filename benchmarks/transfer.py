@@ -1,0 +1,215 @@
+"""Does a surrogate rank placement policies as the trace does? One line a generator.
+
+In: recorded jobs with their tasks (the reference workload, or any table with `jeditaskid`), and
+generators. The tasks are parted at random in two halves: the generators learn from rows of one,
+policies are judged on the other, the trace. Every policy plays the same seeds on the trace and on
+arrivals from each source; a source is as good as it leads to the same choice. Out:
+results/transfer.json and a table:
+
+| number | meaning | best |
+|---|---|---|
+| Kendall tau | agreement of the two orders of the policies by mean flow time | 1 |
+| top-1 regret | what the source's best policy takes longer on the trace than the best there | 0 |
+| gap | mean absolute difference of a policy's flow time on the source and on the trace | 0 |
+
+The floor is the other real half, with its own tasks; `rows alone` is that half without its tasks,
+gathered again as a surrogate's are, so that it tells what the gathering costs. Flow times count
+mean service times m. Intervals are 95 % of a bootstrap over windows, on trace and source at once.
+A run that was stopped goes on where it stopped.
+
+    python -m benchmarks.transfer [--generators tabddpm tabar] [--seeds 16] [--out FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import kendalltau
+
+import generators
+from pandaenv import policies, reference, workload
+
+from .contest import contest
+from .provenance import provenance, versions, write_json
+
+OUT = Path(__file__).parent / "results" / "transfer.json"
+TRACE, HALF, ROWS = "trace", "real half", "rows alone"
+N_DRAWS = 2_000
+
+
+# --- sources of arrivals --------------------------------------------------------------------------
+
+
+def recorded(days: int, seed: int) -> pd.DataFrame:
+    """Reference records with the tasks, data sets and core counts that they hide."""
+    truth = reference.tasks(days, seed).jobs
+    names = {"task": "jeditaskid", "dataset": "proddblock", "cores": "corecount"}
+    told = {column: truth[name].to_numpy() for name, column in names.items()}
+    return reference.records(days, seed).assign(**told)
+
+
+def halves(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Two tables of whole tasks, each task in either at even odds."""
+    task = pd.factorize(table["jeditaskid"])[0]
+    is_first = np.random.default_rng([seed, 7]).random(task.max() + 1) < 0.5
+    parts = (table[is_first[task]], table[~is_first[task]])
+    return tuple(part.reset_index(drop=True) for part in parts)
+
+
+def nine(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns a surrogate learns; tasks are hidden."""
+    return table.drop(columns=["jeditaskid", "proddblock", "corecount"], errors="ignore")
+
+
+def sampled(name: str, half: pd.DataFrame, options: argparse.Namespace) -> Path:
+    """A file of as many surrogate rows as the half has; made once."""
+    path = options.kept / f"{name}-{_digest(name, options, ('rows', 'budget', 'days', 'seed'))}"
+    path = path.with_name(path.name + ".parquet")
+    if path.is_file():
+        return path
+    train = nine(half).sample(min(options.rows, len(half)), random_state=options.seed)
+    model = generators.make(name).fit(
+        train.sort_index().reset_index(drop=True), seed=options.seed, budget=options.budget,
+        checkpoint=path.with_suffix(".checkpoint"),
+    )  # fmt: skip
+    rows = model.sample(len(half), seed=options.seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows.to_parquet(path.with_suffix(".part"), index=False)
+    path.with_suffix(".part").replace(path)
+    return path
+
+
+# --- what policies make of them -------------------------------------------------------------------
+
+
+def played(source: str, jobs, options: argparse.Namespace) -> pd.DataFrame:
+    """Episodes of every policy on one source: policy, seed, window, flow, cost."""
+    parts = []
+    for name in options.policies:
+        keys = ("rows", "budget", "days", "seed", "sites", "rate", "load", "jobs", "seeds")
+        path = options.kept / f"{_digest([source, name], options, keys)}.csv"
+        if not path.is_file():
+            print(f"{source}: {name}", file=sys.stderr)
+            settings = {"workload": jobs, "sites": options.sites, "rate": options.rate,
+                        "load": options.load, "episode_jobs": options.jobs,
+                        "split": "test"}  # fmt: skip
+            rows = contest(settings, policies.make(name), range(options.seeds))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows.assign(policy=name).to_csv(path.with_suffix(".part"), index=False)
+            path.with_suffix(".part").replace(path)
+        parts.append(pd.read_csv(path))
+    return pd.concat(parts, ignore_index=True)
+
+
+def flows(episodes: pd.DataFrame) -> pd.DataFrame:
+    """Mean flow of each policy (column) in each window (row)."""
+    return episodes.pivot_table("flow", index="window", columns="policy", aggfunc="mean")
+
+
+def compared(trace: pd.DataFrame, source: pd.DataFrame, seed: int = 0) -> dict:
+    """Tau, regret and gap of two tables of flows, with bootstrap intervals over the windows."""
+    source = source[trace.columns]
+    rng = np.random.default_rng(seed)
+    draws = [_compared(_redrawn(trace, rng), _redrawn(source, rng)) for _ in range(N_DRAWS)]
+    edges = np.quantile(draws, [0.025, 0.975], axis=0)
+    found = _compared(trace.to_numpy().mean(0), source.to_numpy().mean(0))
+    best = str(trace.columns[int(source.to_numpy().mean(0).argmin())])
+    return {"best": best} | {
+        key: {"value": float(value), "low": float(low), "high": float(high)}
+        for key, value, low, high in zip(("tau", "regret", "gap"), found, *edges, strict=True)
+    }
+
+
+def _redrawn(flow: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
+    """Means over windows drawn with replacement, (policies,)."""
+    rows = flow.to_numpy()
+    return rows[rng.integers(len(rows), size=len(rows))].mean(0)
+
+
+def _compared(trace: np.ndarray, source: np.ndarray) -> tuple[float, float, float]:
+    regret = trace[source.argmin()] - trace.min()
+    return kendalltau(trace, source).statistic, regret, np.abs(trace - source).mean()
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Learn, sample, play, compare; print the table."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(arguments)
+    first, second = halves(recorded(options.days, options.seed), options.seed)
+    sources = {TRACE: workload.Trace(second), HALF: workload.Trace(first),
+               ROWS: workload.Synthetic(nine(first))}  # fmt: skip
+    names = options.generators
+    flow = {key: flows(played(key, jobs, options)) for key, jobs in sources.items()}
+    flow |= {name: flows(played(name, str(sampled(name, first, options)), options))
+             for name in names}  # fmt: skip
+    result = {
+        "what": "policies ranked on arrivals of each source against the trace",
+        "env": {key: getattr(options, key) for key in ("sites", "rate", "load", "jobs", "seeds")},
+        "learning": {"rows": min(options.rows, len(first)), "seconds": options.budget},
+        "jobs": {TRACE: len(second), HALF: len(first)},
+        "flow": {key: table.mean().to_dict() for key, table in flow.items()},
+        "sources": [{"source": key} | compared(flow[TRACE], flow[key])
+                    for key in flow if key != TRACE],
+    }  # fmt: skip
+    print(to_markdown(result))
+    print(write_json(options.out, result | provenance("benchmarks.transfer", arguments,
+                                                      options.seed)).name)  # fmt: skip
+
+
+def to_markdown(result: dict) -> str:
+    """One line a source, then the policies' flow times on each."""
+    lines = ["| arrivals from | Kendall tau | top-1 regret / m | gap / m | its best policy |",
+             "|---|--:|--:|--:|---|"]  # fmt: skip
+    for row in result["sources"]:
+        cells = [_span(row[key]) for key in ("tau", "regret", "gap")]
+        lines.append(f"| {' | '.join([row['source'], *cells, row['best']])} |")
+    flow = result["flow"]
+    order = sorted(flow[TRACE], key=flow[TRACE].get)
+    lines += ["", f"| flow time / m | {' | '.join(order)} |", f"|---|{'--:|' * len(order)}"]
+    lines += [f"| {source} | {' | '.join(f'{row[p]:.3f}' for p in order)} |"
+              for source, row in flow.items()]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _span(found: dict) -> str:
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+
+
+def _digest(what, options: argparse.Namespace, keys: tuple[str, ...]) -> str:
+    """A name for what was made with these options and versions."""
+    text = json.dumps([what, [getattr(options, key) for key in keys], versions()], default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m benchmarks.transfer", description=__doc__,
+                                     formatter_class=raw)  # fmt: skip
+    add = parser.add_argument
+    add("--generators", nargs="*", default=list(generators.names()), metavar="NAME")
+    add("--policies", nargs="+", default=list(policies.names()), metavar="NAME")
+    add("--days", type=int, default=56, help="of the reference workload")
+    add("--rows", type=int, default=50_000, help="each generator learns from")
+    add("--budget", type=float, default=60.0, help="seconds of training for each learner")
+    add("--sites", type=lambda text: int(text) if text.isdigit() else text, default=40)
+    add("--rate", type=float, default=5_000, help="jobs a day")
+    add("--load", type=float, default=0.6, help="offered work over capacity")
+    add("--jobs", type=int, default=5_000, help="of an episode")
+    add("--seeds", type=int, default=16, help="episodes a policy and source")
+    add("--seed", type=int, default=0, help="of halves, training and samples")
+    add("--kept", type=Path, default=Path("runs/transfer"), help="folder of what is finished")
+    add("--out", type=Path, default=OUT)
+    return parser
+
+
+if __name__ == "__main__":
+    main()
