@@ -50,14 +50,19 @@ def analysis_site(has_data, allowed, running, queued, finished, failed, cap_floo
         u: uniform number in [0, 1) that decides the draw.
     """
     room = np.empty(N_BEST, np.int64), np.empty(N_BEST)
-    return pick_analysis(
-        has_data, allowed, running, queued, finished, failed, cap_floor, u, room
-    )
+    state = running, queued, np.zeros(len(running)), finished, failed
+    return pick_analysis(has_data, allowed, state, cap_floor, u, room)
 
 
 @kernel
-def pick_analysis(has_data, allowed, running, queued, finished, failed, cap_floor, u, room):
-    """The same, with room for the best: their sites and weights, int64 and float64 (N_BEST,)."""
+def pick_analysis(has_data, allowed, state, cap_floor, u, room):
+    """The same where those queued are the sum of two.
+
+    Args:
+        state: running, queued, also queued, finished, failed.
+        room: for the sites and weights of the best, int64 and float64 (N_BEST,).
+    """
+    running, queued, moving, finished, failed = state
     n = len(running)
     sites, weights = room
     for attempt in range(4):
@@ -66,10 +71,11 @@ def pick_analysis(has_data, allowed, running, queued, finished, failed, cap_floo
             if not allowed[s] or (attempt % 2 == 0 and not has_data[s]):
                 continue
             if attempt < 2 and not is_healthy(
-                running[s], queued[s], finished[s], failed[s], cap_floor
+                running[s], queued[s] + moving[s], finished[s], failed[s], cap_floor
             ):
                 continue
-            n_best = keep_best(sites, weights, n_best, s, (running[s] + 1.0) / (queued[s] + 1.0))
+            weight = (running[s] + 1.0) / (queued[s] + moving[s] + 1.0)
+            n_best = keep_best(sites, weights, n_best, s, weight)
         if n_best:
             return draw(sites, weights, n_best, u)
     return -1
@@ -93,33 +99,34 @@ def production_site(
         closeness: of each site to the nearest source of the input, 0 (there) to 11, (S,).
         allowed, running, queued, finished, failed, cap_floor, u: as in `analysis_site`.
     """
-    room = np.empty(N_BEST, np.int64), np.empty(N_BEST)
+    n = len(running)
+    room = np.empty(n, np.bool_), np.empty(N_BEST, np.int64), np.empty(N_BEST)
+    state = running, queued, np.zeros(n), finished, failed
     return pick_production(
-        available, missing, total, closeness, allowed, running, queued, finished, failed,
-        cap_floor, u, room,
-    )  # fmt: skip
+        available, missing, total, closeness, allowed, state, cap_floor, u, room
+    )
 
 
 @kernel
-def pick_production(
-    available, missing, total, closeness, allowed, running, queued, finished, failed, cap_floor, u,
-    room,
-):  # fmt: skip
-    """The same, with room for the best, as in `pick_analysis`."""
+def pick_production(available, missing, total, closeness, allowed, state, cap_floor, u, room):
+    """The same, arguments as in `pick_analysis`; in the room come first candidates, bool (S,)."""
+    running, queued, moving, finished, failed = state
     n = len(running)
-    sites, weights = room
+    candidate, sites, weights = room
     for attempt in range(2):
         n_best, low, high = 0, np.inf, -np.inf
         for s in range(n):
-            if allowed[s] and (
-                attempt == 1 or is_healthy(running[s], queued[s], finished[s], failed[s], cap_floor)
-            ):
+            candidate[s] = allowed[s] != 0 and (
+                attempt == 1
+                or is_healthy(
+                    running[s], queued[s] + moving[s], finished[s], failed[s], cap_floor
+                )
+            )
+            if candidate[s]:
                 low, high = min(low, closeness[s]), max(high, closeness[s])
         for s in range(n):
-            if allowed[s] and (
-                attempt == 1 or is_healthy(running[s], queued[s], finished[s], failed[s], cap_floor)
-            ):
-                weight = (running[s] + 1.0) / (queued[s] + 1.0)
+            if candidate[s]:
+                weight = (running[s] + 1.0) / (queued[s] + moving[s] + 1.0)
                 if total > 0.0:
                     weight *= (available[s] + total) / (total * (missing[s] / 100.0 + 1.0))
                 if high > low:

@@ -13,7 +13,7 @@ from numba import get_num_threads, njit, prange, set_num_threads, types
 from numba.experimental import structref
 
 from . import reward as rewards
-from .kernels import kernel
+from .kernels import kernel, part, prefetch
 from .observation import look, look_again, touch_due, view_of
 from .scenarios import Scenario
 from .schedule import STALE, plans_of
@@ -210,9 +210,9 @@ def step_some(bound, sites, skip, reward, cost, first, stop, scratch):
 @njit(cache=True, parallel=True)
 def step_all(bound, sites, skip, reward, cost, n, n_parts):
     """Step n worlds in n_parts equal parts, each with a scratch world of its own."""
-    for part in prange(n_parts):
-        first, stop = part * n // n_parts, (part + 1) * n // n_parts
-        step_some(bound, sites, skip, reward, cost, first, stop, n + part)
+    for k in prange(n_parts):
+        first, stop = k * n // n_parts, (k + 1) * n // n_parts
+        step_some(bound, sites, skip, reward, cost, first, stop, n + k)
 
 
 @kernel
@@ -220,6 +220,7 @@ def turn_some(
     grid, worlds, plans, view, rules, sites, skip, reward, cost, first, stop, scratch
 ):
     for w in range(first, stop):
+        fetch_ahead(grid, worlds, plans, sites, w, stop)
         if skip[w]:
             reward[w] = 0.0
             cost[w] = 0.0
@@ -227,6 +228,56 @@ def turn_some(
             reward[w] = turn_one(
                 grid, worlds, plans, view, rules, w, scratch, sites[w], cost[w]
             )
+
+
+@part
+def fetch_ahead(grid, worlds, plans, sites, w, stop):
+    """Ask for what the worlds after w will need, in the order in which one tells of the next."""
+    if w + 3 < stop:
+        prefetch(worlds.world, w + 3)
+        prefetch(worlds.site, w + 3, sites[w + 3])
+        prefetch(worlds.site, w + 3, sites[w + 3] + 1)  # a row may lie across two lines
+        prefetch(worlds.channel, w + 3, sites[w + 3])
+        prefetch(plans.site, w + 3, sites[w + 3])
+        for i in range(0, 21, 4):  # three levels
+            prefetch(worlds.heap, w + 3, i)
+    if w + 2 < stop:
+        ask_for_jobs(worlds, plans, w + 2, sites[w + 2])
+    if w + 1 < stop:
+        ask_for_neighbours(grid, worlds, w + 1)
+
+
+@part
+def ask_for_jobs(worlds, plans, w, s):
+    """The job that waits and the one after it, those whose events are due, the plan of the site."""
+    world, heap, place = worlds.world[w], worlds.heap[w], plans.place[s]
+    prefetch(worlds.job, w, world.next)
+    prefetch(worlds.job, w, min(world.next + 1, world.n_rows - 1))
+    prefetch(worlds.heap, w, world.n_events)
+    for i in range(min(3, world.n_events)):
+        if heap[i].what >= 0:
+            prefetch(worlds.job, w, heap[i].what)
+            prefetch(worlds.job, w, heap[i].what + 1)
+    prefetch(plans.busy, w, place[1])
+    prefetch(plans.coming, w, place[0] + max(plans.site[w, s].count - 1, 0))
+
+
+@part
+def ask_for_neighbours(grid, worlds, w):
+    """What those jobs refer to: traits, copies of input, neighbours at their sites."""
+    world, heap = worlds.world[w], worlds.heap[w]
+    if world.next + 1 < world.n_rows:
+        index = worlds.job[w, world.next + 1].index
+        dataset = grid.stream[index].dataset
+        prefetch(grid.replicas, dataset)
+        prefetch(worlds.bucket, w, dataset & (worlds.bucket.shape[1] - 1))
+    for i in range(min(3, world.n_events)):
+        if heap[i].what >= 0:
+            job = worlds.job[w, heap[i].what]
+            prefetch(worlds.site, w, job.site)
+            prefetch(worlds.site, w, job.site + 1)
+            prefetch(worlds.job, w, max(job.previous, 0))
+            prefetch(worlds.job, w, max(job.following, 0))
 
 
 @kernel

@@ -5,6 +5,9 @@ In: a time and what happens then, see `pandaenv.worlds.EVENT`. Out: the next eve
 
 from .kernels import part
 
+ARITY = 4
+"""Events below each: half as many levels as with two, and each of them near in memory."""
+
 
 @part
 def push(heap, world, time, what):
@@ -20,7 +23,7 @@ def insert(heap, world, time, count, what):
     i = world.n_events
     world.n_events += 1
     while i > 0:
-        parent = (i - 1) // 2
+        parent = (i - 1) // ARITY
         if not earlier(time, count, heap[parent].time, heap[parent].count):
             break
         heap[i] = heap[parent]
@@ -37,10 +40,11 @@ def pop(heap, world):
     n = world.n_events
     time, count, what = heap[n].time, heap[n].count, heap[n].what
     i = 0
-    while 2 * i + 1 < n:
-        child = 2 * i + 1
-        if child + 1 < n and precedes(heap, child + 1, child):
-            child += 1
+    while ARITY * i + 1 < n:
+        child = ARITY * i + 1
+        for k in range(child + 1, min(child + ARITY, n)):
+            if precedes(heap, k, child):
+                child = k
         if not earlier(heap[child].time, heap[child].count, time, count):
             break
         heap[i] = heap[child]

@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 
 from .caches import holders
+from .events import ARITY
 from .jobs import JobArrays
 from .kernels import kernel, part
 from .policies import allow, is_short
@@ -87,8 +88,10 @@ def expect(jobs: JobArrays, quantity: np.ndarray, past: slice) -> np.ndarray:
     """
     edges = np.quantile(jobs.nbytes[past], np.arange(1, 8) / 8)
     size = np.searchsorted(edges, jobs.nbytes)
-    keys = np.stack([jobs.format, size, jobs.cores])
-    group = np.unique(keys, axis=1, return_inverse=True)[1].reshape(-1)
+    group = np.ravel_multi_index(
+        (jobs.cores, jobs.format, size), (jobs.cores.max() + 1, jobs.format.max() + 1, 8)
+    )
+    group = np.unique(group, return_inverse=True)[1]  # few of the combinations occur
     return _past_mean(quantity, group, past)
 
 
@@ -267,7 +270,11 @@ def allow_seen(grid, worlds, w, cap_floor, view):
     if world.next < world.n_rows:
         cores = grid.stream[worlds.job[w, world.next].index].cores
         for s in range(len(mask)):
-            mask[s] = view.is_open[w, s] and cores <= grid.sites[s].cores
+            mask[s] = view.is_open[w, s]
+        if cores > 1:  # one core fits everywhere
+            for s in range(len(mask)):
+                mask[s] &= cores <= grid.sites[s].cores
+        for s in range(len(mask)):
             n_allowed += mask[s]
     if n_allowed == 0:
         allow(grid, worlds, w, cap_floor, mask)
@@ -289,10 +296,10 @@ def touch_due(worlds, w, until, touched):
         if i < n and heap[i].time <= until:
             what = heap[i].what
             touched[-1 - what if what < 0 else worlds.job[w, what].site] = True
-            i = 2 * i + 1
+            i = ARITY * i + 1
             continue
-        while i > 0 and i % 2 == 0:
-            i = (i - 1) // 2
+        while i > 0 and i % ARITY == 0:  # the last below its parent
+            i = (i - 1) // ARITY
         if i == 0:
             return
         i += 1

@@ -133,17 +133,21 @@ class Room(NamedTuple):
     """What some rules need to work with, for S sites."""
 
     held: np.ndarray  # (S,) bool
-    allowed: np.ndarray  # (S,) bool
-    at: np.ndarray  # (6, S) float64
+    candidate: np.ndarray  # (S,) bool
+    available: np.ndarray  # (S,) float64
+    missing: np.ndarray  # (S,) float64
     closeness: np.ndarray  # (S,) int64
-    best: tuple[np.ndarray, np.ndarray]  # as in `pandaenv.brokerage.pick_analysis`
+    sites: np.ndarray  # (N_BEST,) int64
+    weights: np.ndarray  # (N_BEST,) float64
 
 
 @njit(cache=True)
 def room_of(n_sites):
-    held, allowed = np.empty(n_sites, np.bool_), np.empty(n_sites, np.bool_)
-    best = np.empty(N_BEST, np.int64), np.empty(N_BEST)
-    return Room(held, allowed, np.empty((6, n_sites)), np.empty(n_sites, np.int64), best)
+    return Room(
+        np.empty(n_sites, np.bool_), np.empty(n_sites, np.bool_), np.empty(n_sites),
+        np.empty(n_sites), np.empty(n_sites, np.int64), np.empty(N_BEST, np.int64),
+        np.empty(N_BEST),
+    )  # fmt: skip
 
 
 def broker_floor(scale: float) -> float:
@@ -393,42 +397,28 @@ def wait(grid, worlds, w, s, cores, is_true, enough):
 
 
 @part
-def look_around(grid, worlds, w, mask, room):
-    """What the broker sees of the sites: data, permission, running, queued, recent ends."""
-    sites = worlds.site[w]
-    holders(grid, worlds, w, worlds.job[w, worlds.world[w].next].index, room.held)
-    for s in range(len(mask)):
-        room.allowed[s] = mask[s] > 0
-        room.at[0, s] = sites[s].running
-        room.at[1, s] = sites[s].queued + sites[s].moving
-        room.at[2, s], room.at[3, s] = sites[s].finished, sites[s].failed
-    return room.at[0], room.at[1], room.at[2], room.at[3]
-
-
-@part
 def analysis(grid, worlds, w, mask, cap_floor, u, room):
     """Site of the next job by PanDA's analysis rule; u in [0, 1) decides its draw."""
-    running, queued, finished, failed = look_around(grid, worlds, w, mask, room)
-    return pick_analysis(
-        room.held, room.allowed, running, queued, finished, failed, cap_floor, u, room.best
-    )
+    sites = worlds.site[w]
+    holders(grid, worlds, w, worlds.job[w, worlds.world[w].next].index, room.held)
+    state = sites.running, sites.queued, sites.moving, sites.finished, sites.failed
+    return pick_analysis(room.held, mask, state, cap_floor, u, (room.sites, room.weights))
 
 
 @kernel
 def production(grid, worlds, w, mask, cap_floor, known, u, room):
     """Site of the next job by PanDA's production rule; u in [0, 1) decides its draw."""
-    running, queued, finished, failed = look_around(grid, worlds, w, mask, room)
-    index, held, available, missing = (
-        worlds.job[w, worlds.world[w].next].index, room.held, room.at[4], room.at[5],
-    )  # fmt: skip
-    total = grid.stream[index].nbytes
+    sites, index = worlds.site[w], worlds.job[w, worlds.world[w].next].index
+    total, held = grid.stream[index].nbytes, room.held
+    holders(grid, worlds, w, index, held)
     nearest(known.closeness, held, room.closeness)
     for s in range(len(mask)):
-        available[s] = total if held[s] else 0.0
-        missing[s] = 0.0 if held[s] else known.nfiles[index]
+        room.available[s] = total if held[s] else 0.0
+        room.missing[s] = 0.0 if held[s] else known.nfiles[index]
+    state = sites.running, sites.queued, sites.moving, sites.finished, sites.failed
     return pick_production(
-        available, missing, total, room.closeness, room.allowed, running, queued, finished, failed,
-        cap_floor, u, room.best,
+        room.available, room.missing, total, room.closeness, mask, state, cap_floor, u,
+        (room.candidate, room.sites, room.weights),
     )  # fmt: skip
 
 

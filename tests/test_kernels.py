@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+from numba.core.errors import NumbaError
+
+from pandaenv.kernels import kernel, part, prefetch
+
+
+@part
+def scaled(rows, i):
+    return rows[i].x / rows[i].y
+
+
+@kernel
+def total(rows, table):
+    s = 0.0
+    for i in range(len(rows)):
+        prefetch(rows, i)
+        prefetch(table, i)
+        prefetch(table, i, 1)
+        s += scaled(rows, i) + table[i, 1]
+    return s
+
+
+@kernel
+def made(n):
+    return np.empty(n)[0]
+
+
+def test_asking_for_memory_changes_nothing():
+    rows = np.array([(1.0, 2.0), (6.0, 4.0)], [("x", "f8"), ("y", "f4")])
+    table = np.array([[0.0, 10.0], [0.0, 20.0]])
+    before = rows.tobytes(), table.tobytes()
+    assert total(rows, table) == 0.5 + 1.5 + 30.0
+    assert (rows.tobytes(), table.tobytes()) == before
+
+
+def test_a_division_by_zero_gives_what_numpy_gives():
+    rows = np.array([(1.0, 0.0)], [("x", "f8"), ("y", "f4")])
+    assert total(rows, np.zeros((1, 2))) == np.inf
+
+
+def test_a_kernel_cannot_make_arrays():
+    with pytest.raises(NumbaError, match="Failed in nopython mode"):
+        made(3)
