@@ -24,8 +24,9 @@ import pandas as pd
 from numba import njit
 from scipy.special import ndtr
 
-from pandaenv import schema, sites
+from pandaenv import bursts, schema, sites
 from pandaenv.brokerage import CAP_FLOOR, analysis_site, is_healthy
+from pandaenv.bursts import JOBS_PER_TASK
 from pandaenv.calibration import calibration
 
 __all__ = ["RATE", "Tasks", "calibration", "records", "tasks"]
@@ -33,8 +34,6 @@ __all__ = ["RATE", "Tasks", "calibration", "records", "tasks"]
 DAY = 86_400
 RATE = 11_000
 """Jobs a day: 1.65 M records in 150 days (Park et al. 2024, section IV)."""
-JOBS_PER_TASK = 142
-"""1.23 M jobs came from 8,680 tasks in a published extract."""
 BURN_IN = 4
 """Days of tasks before the first record, whose late jobs fall into the table."""
 
@@ -561,18 +560,17 @@ def _emission(
 ) -> dict[str, np.ndarray]:
     """Task and whole second of each of the n_rows jobs, in order of time.
 
-    A few scouts go first; the rest follow in batches over hours, longer for larger tasks (ASSUMED).
     Task sizes are scaled so that slightly more than n_rows jobs fall inside the days; the surplus
     is dropped at random.
     """
     n = len(task["start"])
-    delay, length = np.exp(rng.standard_normal((2, n)) * [[0.8], [0.9]])
-    batch_jobs = rng.integers(10, 60, n)
+    pace = bursts.pace(rng, n)
     seed = rng.spawn(1)[0].bit_generator.random_raw(2)
     scale = n_rows / task["jobs"].sum() * 1.02
     while True:
         jobs = np.ceil(task["jobs"] * scale).astype(np.int64)
-        job = _submit(np.random.default_rng(seed), task["start"], jobs, delay, length, batch_jobs)
+        job = bursts.submit(np.random.default_rng(seed), task["start"] * DAY, jobs, pace)
+        job["second"] = np.floor(job["second"]).astype(np.int64)
         inside = np.flatnonzero((job["second"] >= 0) & (job["second"] < days * DAY))
         if inside.size >= n_rows:
             break
@@ -581,19 +579,6 @@ def _emission(
     order = kept[np.argsort(job["second"][kept], kind="stable")]
     task["n_jobs"] = jobs
     return {name: x[order] for name, x in job.items()}
-
-
-def _submit(rng, start, jobs, delay, length, batch_jobs) -> dict[str, np.ndarray]:
-    """Task, rank inside it, batch and second of every job of every task, task by task."""
-    task = np.repeat(np.arange(len(jobs)), jobs)
-    rank = np.arange(len(task)) - np.repeat(np.cumsum(jobs) - jobs, jobs)
-    batch = np.where(rank < 10, 0, 1 + (rank - 10) // batch_jobs[task])
-    n_batches = np.maximum(1, -(-(jobs - 10) // batch_jobs))
-    hours = 3.0 * length * (jobs / JOBS_PER_TASK) ** 0.6
-    offset = 0.7 * delay[task] + np.minimum(hours, 60.0)[task] * (batch / (n_batches + 1)[task])
-    jitter = rng.exponential(20.0, len(task))
-    second = start[task] * DAY + np.where(batch > 0, offset * 3600, 0.0) + jitter
-    return {"task": task, "rank": rank, "batch": batch, "second": np.floor(second).astype(np.int64)}
 
 
 def _cut(task: dict, dataset: dict, job: dict) -> tuple[np.ndarray, np.ndarray]:
