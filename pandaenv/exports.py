@@ -18,7 +18,7 @@ https://www.cs.huji.ac.il/labs/parallel/workload/swf.html): 18 fields a job, -1 
 | 14 executable | code of the data format + 1 |
 | 16 partition | recorded site + 1, named in the header |
 
-Work, bytes, files, data set and the four-valued status of each job go to `FILE.json`.
+Work, bytes, files, task, data set and the four-valued status of each job go to `FILE.json`.
 
 **CGSim** (Vatsavai et al., 2025, arXiv 2510.00822, a grid simulator on SimGrid): a CSV whose
 columns are found by PanDA's names. Its workload readers take `pandaid`, `creationtime` (here s
@@ -26,7 +26,7 @@ since Monday 00:00 UTC), `computingsite`, `corecount`, `cpuconsumptiontime` (s a
 `inputfilebytes`, `outputfilebytes` (here 0), and make floating-point operations of them as GFLOPS
 of the site x cpuconsumptiontime x corecount, which is how `workload` is defined. `jobstatus`,
 `ninputdatafiles` and `noutputdatafiles` bear PanDA's names too; `datatype`, `proddblock` (the data
-set) and `workload` (GFLOP, exact) are columns it passes over.
+set), `jeditaskid` (the task) and `workload` (GFLOP, exact) are columns it passes over.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ import pandas as pd
 from .jobs import JobArrays
 from .schema import STATUSES
 from .sites import Catalogue
-from .workload import Stream, capacity
+from .stream import Stream, capacity
 
 MONDAY_UNIX = 345_600
 """Monday 1970-01-05 00:00 UTC: streams know the weekday, not the year."""
 N_FIELDS = 18
 SWF_STATUS = {"finished": 1, "failed": 0, "closed": 5, "cancelled": 5}
-NOT_IN_SWF = ("work", "nbytes", "nfiles", "dataset", "status")
+NOT_IN_SWF = ("work", "nbytes", "nfiles", "dataset", "status", "task")
 CGSIM_COLUMNS = (
     "pandaid", "creationtime", "jobstatus", "computingsite", "corecount", "cpuconsumptiontime",
     "ninputdatafiles", "inputfilebytes", "noutputdatafiles", "outputfilebytes", "datatype",
-    "proddblock", "workload",
+    "proddblock", "jeditaskid", "workload",
 )  # fmt: skip
 
 
@@ -171,14 +171,14 @@ def _to_cgsim(stream: Stream) -> tuple[bytes, dict]:
         np.arange(1, n + 1), jobs.time, np.array(STATUSES)[jobs.status],
         np.array(catalogue.names)[jobs.site], jobs.cores, seconds, jobs.nfiles, jobs.nbytes,
         np.zeros(n, int), np.zeros(n, int), np.array(stream.formats)[jobs.format],
-        np.char.add("dataset_", jobs.dataset.astype(str)), jobs.work,
+        np.char.add("dataset_", jobs.dataset.astype(str)), jobs.task, jobs.work,
     )  # fmt: skip
     table = pd.DataFrame(dict(zip(CGSIM_COLUMNS, columns, strict=True)))
     return table.to_csv(index=False, lineterminator="\n").encode(), {}
 
 
 def _from_cgsim(text: bytes, rest: dict, catalogue: Catalogue) -> dict:
-    whole = {name: np.int64 for name in ("corecount", "ninputdatafiles")}
+    whole = {name: np.int64 for name in ("corecount", "ninputdatafiles", "jeditaskid")}
     as_text = {name: str for name in CGSIM_COLUMNS if name not in whole}
     table = pd.read_csv(io.BytesIO(text), keep_default_na=False, dtype=as_text | whole)
     return {
@@ -191,6 +191,7 @@ def _from_cgsim(text: bytes, rest: dict, catalogue: Catalogue) -> dict:
         "format": _rows(table["datatype"], rest["formats"]),
         "status": _rows(table["jobstatus"], STATUSES),
         "site": _rows(table["computingsite"], catalogue.names),
+        "task": table["jeditaskid"],
     }
 
 

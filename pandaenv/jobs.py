@@ -42,8 +42,12 @@ class JobArrays:
     """(N,) int64 recorded site, in [0, S)."""
     replicas: np.ndarray
     """(D, S) bool, True where a site holds the data set; no row is empty."""
+    task: np.ndarray | None = None
+    """(N,) int64 number of the task a job is of, not negative; its data set where none is given."""
 
     def __post_init__(self):
+        if self.task is None:
+            object.__setattr__(self, "task", self.dataset)
         for field in fields(self):
             object.__setattr__(self, field.name, _read_only(field.name, getattr(self, field.name)))
         _check_shapes(self)
@@ -107,6 +111,7 @@ def _check_values(jobs: JobArrays) -> None:
     _require("nbytes", jobs.nbytes, jobs.nbytes >= 0, "at least 0")
     _require("nfiles", jobs.nfiles, jobs.nfiles >= 0, "at least 0")
     _require("format", jobs.format, jobs.format >= 0, "at least 0")
+    _require("task", jobs.task, jobs.task >= 0, "at least 0")
     for name, limit in (("dataset", n_datasets), ("status", len(STATUSES)), ("site", n_sites)):
         codes = getattr(jobs, name)
         _require(name, codes, (codes >= 0) & (codes < limit), f"in [0, {limit})")

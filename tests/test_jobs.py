@@ -39,6 +39,14 @@ def test_jobs_cannot_be_changed_and_do_not_change_their_input():
     assert jobs.work[0] == 10.0
 
 
+def test_a_job_without_a_task_is_of_its_data_sets():
+    assert JobArrays(**traits()).task.tolist() == [0, 1, 1]
+    told = JobArrays(**traits(task=[4, 9, 4]))
+    assert told.task.tolist() == [4, 9, 4] and told.take([0, 2]).task.tolist() == [4, 4]
+    with pytest.raises(ValueError, match="task must be at least 0: 1 of 3 .* job 1 = -1"):
+        JobArrays(**traits(task=[0, -1, 0]))
+
+
 def test_take_keeps_data_sets_and_order():
     jobs = JobArrays(**traits()).take(slice(1, None))
     assert jobs.time.tolist() == [5.0, 5.0] and jobs.dataset.tolist() == [1, 1]

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from pandaenv import schema, sites, workload
-from pandaenv.workload import DAY_S, WEEK_S, Synthetic, Trace, share_slots
+from pandaenv.stream import DAY_S, WEEK_S, share_slots
+from pandaenv.workload import Synthetic, Trace
 
 CATALOGUE = sites.catalogue("tier1")
 HOUR_WEIGHT = 1 + 0.5 * np.sin(2 * np.pi * (np.arange(24) - 9) / 24)
@@ -94,6 +95,16 @@ def test_every_source_meets_its_rate_and_load(records, source, rate, load):
     assert stream.duration % WEEK_S == 0 and stream.jobs.time[-1] < stream.duration
 
 
+def test_a_slow_drift_over_the_records_does_not_become_one_over_the_stream(records):
+    """Work falls by two thirds from the first week to the last: weeks are folded there and back."""
+    week = np.floor(records["creationtime"] / 7)
+    drifting = records.assign(workload=np.exp(-1.1 * week / 14) * 1e4)
+    stream = Trace(drifting).stream(CATALOGUE, rate=3_100, load=0.6)
+    n_weeks = round(stream.duration / WEEK_S)
+    work = np.bincount((stream.jobs.time // WEEK_S).astype(int), stream.jobs.work)
+    assert n_weeks == 7 and work.max() / work.min() < 1.25
+
+
 def test_every_week_gets_the_same_rate_where_weeks_do_not_divide(records):
     stream = Trace(records).stream(CATALOGUE, rate=3_500, load=0.6)
     assert stream.duration == 6 * WEEK_S  # 15 weeks of 10,500 into weeks of 24,500
@@ -110,19 +121,19 @@ def test_weekday_and_hour_profile_survive_folding_and_thinning(records, rate):
     def share(time, n):
         return np.bincount((time % WEEK_S * n / WEEK_S).astype(int), minlength=n) / len(time)
 
-    weekday = share(stream.jobs.time, 7) / share(recorded, 7)
-    assert np.abs(weekday - 1).max() < 0.1
     hours = [share(t % DAY_S * 7, 24) for t in (stream.jobs.time, recorded)]
-    size = np.bincount(stream.jobs.dataset)
-    noise = np.sqrt((size**2).sum() / 24) / size.sum()  # whole bursts come and go
-    assert np.abs(hours[0] - hours[1]).max() < 4 * noise < 0.04
+    days = [share(t, 7) for t in (stream.jobs.time, recorded)]
+    size = np.bincount(stream.jobs.task)
+    for (after, before), n in ((hours, 24), (days, 7)):
+        noise = np.sqrt((size**2).sum() / n) / size.sum()  # whole tasks come and go
+        assert np.abs(after - before).max() < 4 * noise < 0.12
 
 
-def test_each_day_is_thinned_by_the_same_share_but_for_one_burst(records):
+def test_each_day_is_thinned_by_the_same_share_but_for_one_task(records):
     stream = Trace(records).stream(CATALOGUE, rate=500, load=0.6)
     day = np.floor(records["creationtime"].to_numpy()).astype(int)
-    groups = [day, records["datatype"].cat.codes, records["computingsite"].cat.codes]
-    largest = pd.Series(day).groupby(groups).size().groupby(level=0).max().to_numpy()
+    task = Trace(records).arrivals(CATALOGUE, np.random.default_rng(0).spawn(6)[0])[1].task
+    largest = pd.Series(day).groupby([day, task]).size().groupby(level=0).max().to_numpy()
     kept = np.bincount((stream.jobs.time // DAY_S).astype(int), minlength=105)
     expected = np.bincount(day) * len(stream.jobs) / len(records)
     assert (np.abs(kept - expected) <= largest + 1).all()
@@ -139,8 +150,7 @@ def test_bursts_survive_thinning(records):
     recorded = records["creationtime"].to_numpy() * DAY_S
     before, after = clumping(recorded, 15 * WEEK_S), clumping(stream.jobs.time, stream.duration)
     assert after > before
-    burst_sizes = np.bincount(stream.jobs.dataset)
-    assert burst_sizes.mean() > 10
+    assert np.bincount(stream.jobs.task).mean() > 10
 
 
 def test_each_job_has_a_replica_at_its_recorded_site(stream):
@@ -185,11 +195,11 @@ def test_queue_names_find_their_site_and_strangers_are_drawn_by_disk(records):
     assert np.abs(share - CATALOGUE.disk / CATALOGUE.disk.sum()).max() < 0.05
 
 
-def test_core_counts_come_by_burst(stream):
+def test_core_counts_come_by_task(stream):
     jobs = stream.jobs
     assert set(jobs.cores) == {1, 8}
     assert abs((jobs.cores == 8).mean() - 0.03) < 1e-3
-    eight = np.bincount(jobs.dataset, jobs.cores == 8) / np.bincount(jobs.dataset)
+    eight = np.bincount(jobs.task, jobs.cores == 8) / np.bincount(jobs.task)
     assert ((eight > 0) & (eight < 1)).sum() <= 1
 
 
@@ -339,6 +349,13 @@ def test_rate_and_load_must_be_positive(records, name, value):
     arguments = {"rate": 700, "load": 0.6, name: value}
     with pytest.raises(ValueError, match=f"^{name} must be positive and finite, got {name}="):
         Trace(records).stream(CATALOGUE, **arguments)
+
+
+def test_no_work_counts_as_little_and_endless_work_is_refused(records):
+    idle = Trace(records.assign(workload=0.0)).stream(CATALOGUE, rate=700, load=0.6)
+    assert (idle.jobs.work == 1.0).all() and idle.realised_load == pytest.approx(0.6, abs=6e-4)
+    with pytest.raises(schema.SchemaError, match="workload: .* are infinite"):
+        Trace(records.assign(workload=np.inf))
 
 
 def test_a_rate_beyond_the_records_is_refused(records):
