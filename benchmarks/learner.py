@@ -18,6 +18,7 @@ masks; Ray, Achiam and Amodei (2019), Benchmarking Safe Exploration, on the mult
 
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -133,6 +134,7 @@ class Notes(BaseCallback):
     def __init__(self, paid: Paid, curve: list[dict], is_constrained: bool):
         super().__init__()
         self.paid, self.curve, self.is_constrained = paid, curve, is_constrained
+        self.began = time.perf_counter() - (curve[-1]["seconds"] if curve else 0.0)
 
     def _on_rollout_start(self) -> None:
         self.paid.forget()
@@ -152,6 +154,7 @@ class Notes(BaseCallback):
             "multiplier": float(self.paid.multiplier),
             "entropy": -float(learned.get("train/entropy_loss", math.nan)),
             "kl": float(learned.get("train/approx_kl", math.nan)),
+            "seconds": round(time.perf_counter() - self.began, 1),
         }
         self.curve.append({k: v for k, v in point.items() if math.isfinite(v)})
         for name in ("flow", "cost", "multiplier"):
@@ -216,9 +219,13 @@ def make_model(recipe: Recipe, envs: VecEnv, seed: int) -> PPO | MaskablePPO:
 
 
 def as_agent(recipe: Recipe, model: PPO | MaskablePPO) -> Agent:
+    """What was learned as a policy.
+
+    A plain network draws as it learned to: its likeliest site is one for long, and overrun.
+    """
     n_sites = int(model.action_space.n)
     if recipe.algorithm in ("ppo", "maskable"):
-        return Agent(model.policy, "flat", n_sites, {"width": recipe.width})
+        return Agent(model.policy, "flat", n_sites, {"width": recipe.width}, draws=True)
     options = {"width": recipe.width, "n_layers": recipe.n_layers}
     return Agent(model.policy, "scoring", n_sites, options)
 

@@ -12,12 +12,10 @@ trainings; its interval is over the test windows, and `trainings` says how far t
 
 import argparse
 import sys
-import time
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
-import gymnasium as gym
 import numpy as np
 import pandas as pd
 import torch
@@ -26,8 +24,9 @@ from tqdm import tqdm
 from pandaenv import agents, policies
 from pandaenv.sb3 import PandaVecEnv
 
+from .contest import contest
 from .learner import Recipe, train
-from .policies import ENV_ID, differences, interval, summary
+from .paired import differences, interval, span, summary, table
 from .provenance import provenance, write_json
 
 CONFIG = Path(__file__).parent / "configs" / "ppo-tier1.toml"
@@ -67,7 +66,7 @@ def run(config: Config, runs: Path | None = None, progress: bool = True) -> dict
     episodes = evaluate(contestants, config, progress)
     return {
         "config": asdict(config),
-        "policies": table(episodes, list(config.agents)),
+        "policies": compared(episodes, list(config.agents)),
         "differences": [d for name in config.agents for d in differences(episodes, name)],
         "trainings": trainings,
         "episodes": episodes.to_dict("records"),
@@ -80,7 +79,6 @@ def trained(
     """One agent, trained or taken up again, and what there is to note of it."""
     envs = PandaVecEnv(recipe.n_envs, **(config.env | {"split": "train"}))
     bar = tqdm(desc=f"{name}, seed {seed}", total=recipe.steps, disable=not progress)
-    begin = time.perf_counter()
 
     def show(point: dict) -> None:
         bar.set_postfix(flow=f"{point['flow']:.3f}", cost=f"{point['cost']:.4f}")
@@ -92,7 +90,7 @@ def trained(
     bar.close()
     note = {
         "agent": name, "seed": seed, "recipe": asdict(recipe), "steps": curve[-1]["step"],
-        "seconds": round(time.perf_counter() - begin, 1), "curve": thinned(curve),
+        "seconds": curve[-1]["seconds"], "curve": thinned(curve),
     }  # fmt: skip
     if folder is not None:
         card = {key: value for key, value in note.items() if key != "curve"}
@@ -115,52 +113,25 @@ def thinned(curve: list[dict]) -> list[dict]:
 
 
 def evaluate(contestants: dict, config: Config, progress: bool = True) -> pd.DataFrame:
-    """Play one episode for each policy and test seed, all seeds of a policy side by side.
+    """Play one episode for each policy and test seed.
 
     Args:
-        contestants: (name, training seed) -> policy, single and batched.
+        contestants: (name, training seed) -> policy.
 
     Returns:
-        Rows as `benchmarks.policies.evaluate`, and the seed of the training.
+        Rows as of `benchmarks.contest`, with the policy and the seed of its training.
     """
-    envs = gym.make_vec(
-        ENV_ID, num_envs=config.test_episodes, **(config.env | {"split": "test"})
-    ).unwrapped
-    rows = []
-    for (name, training), policy in tqdm(
-        contestants.items(), desc="policies on the test windows", disable=not progress
-    ):
-        rows += [{"policy": name, "training": training} | row for row in play(envs, policy)]
-    return pd.DataFrame(rows)
-
-
-def play(envs, policy) -> list[dict]:
-    """One episode in each environment, seed i in the i-th, in window i modulo their number."""
-    n, n_windows = envs.num_envs, len(envs.single.setting.windows)
-    for i in range(n):
-        only = {"window": i % n_windows, "reset_mask": np.arange(n) == i}
-        envs.reset(seed=[i] * n, options=only)
-    policy.reset(range(n))
-    total, cost, n_jobs, over = np.zeros(n), np.zeros(n), 0, np.zeros(n, bool)
-    while not over.any():
-        _, reward, terminated, truncated, info = envs.step(policy.act_all(envs))
-        total, cost, n_jobs = total + reward, cost + info["cost"], n_jobs + 1
-        over = terminated | truncated
-    assert over.all(), "episodes of one setting are equally long"
-    return [
-        {
-            "seed": i,
-            "window": i % n_windows,
-            "return": float(total[i]),
-            "flow": float(-total[i] / n_jobs),
-            "cost": float(cost[i] / n_jobs),
-        }
-        for i in range(n)
+    settings, seeds = config.env | {"split": "test"}, range(config.test_episodes)
+    bar = tqdm(contestants.items(), desc="policies on the test windows", disable=not progress)
+    rows = [
+        contest(settings, policy, seeds).assign(policy=name, training=training)
+        for (name, training), policy in bar
     ]
+    return pd.concat(rows, ignore_index=True)
 
 
-def table(episodes: pd.DataFrame, learned: list[str]) -> list[dict]:
-    """The summary of `benchmarks.policies`, less flow than PanDA's rule first.
+def compared(episodes: pd.DataFrame, learned: list[str]) -> list[dict]:
+    """The summary of `benchmarks.paired`, least flow first.
 
     An agent's row has `trainings`: mean flow of its trainings with their Student interval, and the
     least and the largest.
@@ -176,24 +147,24 @@ def table(episodes: pd.DataFrame, learned: list[str]) -> list[dict]:
 
 def to_markdown(rows: list[dict]) -> str:
     """The table; what was trained has the range over its trainings."""
-    against = next(row["policy"] for row in rows if row["saved"] is None)
+    heads = ["policy", "flow time / m", f"less than {AGAINST} by (95 %)", "limits broken a job",
+             "of single trainings"]  # fmt: skip
     lines = [
-        f"| policy | flow time / m | less than {against} by (95 %) | limits broken a job | "
-        "trainings |",
-        "|---|--:|--:|--:|--:|",
+        [
+            row["policy"],
+            f"{row['flow']['mean']:.3f}",
+            span(row["saved"]),
+            f"{row['cost']['mean']:.4f}",
+            _apart(row.get("trainings")),
+        ]
+        for row in rows
     ]
-    for row in rows:
-        saved, own = row["saved"], row.get("trainings")
-        gain = "" if saved is None else span(saved)
-        apart = "" if own is None else f"{own['n']}: {own['least']:.3f} to {own['most']:.3f}"
-        flow, cost = row["flow"]["mean"], row["cost"]["mean"]
-        lines.append(f"| {row['policy']} | {flow:.3f} | {gain} | {cost:.4f} | {apart} |")
-    return "\n".join(lines)
+    return table(heads, lines)
 
 
-def span(found: dict) -> str:
-    """A mean with its interval."""
-    return f"{found['mean']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+def _apart(trainings: dict | None) -> str:
+    """How far the trainings lie apart."""
+    return "" if trainings is None else f"{trainings['least']:.3f} to {trainings['most']:.3f}"
 
 
 def read_config(path: Path) -> Config:

@@ -1,8 +1,8 @@
 """Trained agents: policies of Stable-Baselines3 as `pandaenv.policies.Policy`, kept in a folder.
 
-In: a policy network. Out: `Agent`, which takes the allowed site it finds best, in one world or in
-many; `save` and `load`, a folder with the weights as safetensors and a JSON card that says what
-they are. Nothing in it is code, and loading runs none.
+In: a policy network. Out: `Agent`, which takes the allowed site it finds best, or draws one as it
+did in training, in one world or in many; `save` and `load`, a folder with the weights as
+safetensors and a JSON card that says what they are. Nothing in it is code, and loading runs none.
 
     agent = load("agents/scoring_0")
     agent.reset(seed=0)
@@ -56,19 +56,22 @@ class Standardised(BaseFeaturesExtractor):
 
 
 class Agent:
-    """A trained policy network as a policy, see `pandaenv.policies`: the best allowed site.
+    """A trained policy network as a policy, see `pandaenv.policies`; it never takes a masked site.
 
-    Ties go to the larger site. An agent that scores sites plays on any catalogue, another one on as
-    many sites as it was trained on.
+    An agent that scores sites plays on any catalogue, another one on as many sites as it was
+    trained on.
 
     Args:
         network: a policy of Stable-Baselines3 on flat observations.
         kind: of KINDS, what `load` makes it from.
         options: JSON-able arguments of the network; what else it needs follows from the grid.
+        draws: whether it draws a site by the network's probabilities, as in training, or takes the
+            likeliest; ties go to the larger site.
     """
 
-    def __init__(self, network, kind: str, n_sites: int, options: dict):
+    def __init__(self, network, kind: str, n_sites: int, options: dict, draws: bool = False):
         self.network, self.kind, self.n_sites, self.options = network, kind, n_sites, options
+        self.draws = draws
         self.network.set_training_mode(False)
         self._setting = None
 
@@ -76,7 +79,9 @@ class Agent:
         return f"Agent({self.kind!r}, n_sites={self.n_sites})"
 
     def reset(self, seed: int | Sequence[int]) -> None:
-        """Nothing to do: an agent draws nothing."""
+        """Start anew, for one world or, with a seed for each, for many."""
+        seeds = [seed] if np.ndim(seed) == 0 else seed
+        self._rngs = [np.random.default_rng(s) for s in seeds]
 
     def act(self, env) -> int:
         return int(self.act_all(env)[0])
@@ -86,8 +91,10 @@ class Agent:
         episodes = envs.unwrapped.episodes
         if episodes.setting is not self._setting:
             self._meet(envs, episodes)
-        logits = self.logits(episodes.view.flat)
-        return np.where(episodes.view.mask > 0, logits, -np.inf).argmax(axis=1)
+        logits = np.where(episodes.view.mask > 0, self.logits(episodes.view.flat), -np.inf)
+        if self.draws:  # the largest of logits with Gumbel noise is drawn by their softmax
+            logits = logits + [rng.gumbel(size=episodes.n_sites) for rng in self._rngs]
+        return logits.argmax(axis=1)
 
     def logits(self, flat: np.ndarray) -> np.ndarray:
         """What it makes of each site, float32 (n, S), from flat observations (n, d)."""
@@ -142,6 +149,7 @@ def save(agent: Agent, folder: str | os.PathLike, card: dict | None = None) -> P
         "kind": agent.kind,
         "n_sites": agent.n_sites,
         "options": agent.options,
+        "draws": agent.draws,
         "sha256": hashlib.sha256(weights).hexdigest(),
     }
     write(folder / WEIGHTS, weights)
@@ -168,9 +176,9 @@ def load(folder: str | os.PathLike) -> Agent:
     try:
         network = KINDS[card["kind"]](card["n_sites"], **card["options"])
         network.load_state_dict(tensors_from_bytes(weights))
+        return Agent(network, card["kind"], card["n_sites"], card["options"], card["draws"])
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"{folder} does not fit an agent of this version: {error}") from error
-    return Agent(network, card["kind"], card["n_sites"], card["options"])
 
 
 def write(path: Path, data: bytes) -> None:

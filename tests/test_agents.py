@@ -49,6 +49,20 @@ def test_it_chooses_alike_in_one_world_and_in_many(agent, options):
     assert len(set(chosen)) > 2
 
 
+def test_one_that_draws_follows_its_probabilities_and_its_seed(agent, options):
+    envs = gym.make_vec("PandaSiteAllocation-v0", num_envs=500, sites=12, **options).unwrapped
+    envs.reset(seed=[0] * 500, options={"window": 0})
+    drawing = agents.Agent(agent.network, agent.kind, 12, agent.options, draws=True)
+    drawing.reset(range(500))
+    sites = drawing.act_all(envs)
+    logits = np.where(envs.action_masks()[0] > 0, drawing.logits(envs.episodes.view.flat)[0], -99)
+    share = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    assert np.bincount(sites, minlength=12) / 500 == pytest.approx(share, abs=0.08)
+    assert len(set(sites)) > 1 and set(agent.act_all(envs)) == {share.argmax()}
+    drawing.reset(range(500))
+    assert (drawing.act_all(envs) == sites).all()
+
+
 def test_it_goes_only_where_it_may(agent, options):
     env = gym.make("PandaSiteAllocation-v0", sites=12, **options)
     env.reset(seed=0)

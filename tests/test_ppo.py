@@ -11,7 +11,7 @@ from stable_baselines3 import PPO
 
 pytest.importorskip("sb3_contrib")
 from benchmarks import ppo
-from benchmarks.policies import evaluate
+from benchmarks.contest import ENV_ID, contest
 from pandaenv import agents, policies, reference
 from pandaenv.workload import Trace
 
@@ -45,17 +45,6 @@ def test_a_run_plays_all_policies_on_the_same_worlds(result):
     assert sorted(of_scorer) == sorted({"flat", *policies.names()})
 
 
-def test_side_by_side_is_what_one_by_one_gives(config, result):
-    """The batched episodes of the result are those of `benchmarks.policies.evaluate`."""
-    env = gym.make(ppo.ENV_ID, split="test", **config.env)
-    alone = evaluate({"panda_analysis": policies.make("panda_analysis")}, env, range(3), False)
-    batched = pd.DataFrame(result["episodes"])
-    batched = batched[batched["policy"] == "panda_analysis"].reset_index(drop=True)
-    assert batched["window"].tolist() == alone["window"].tolist()
-    assert batched["return"].to_numpy() == pytest.approx(alone["return"].to_numpy(), rel=1e-12)
-    assert batched["cost"].tolist() == alone["cost"].tolist()
-
-
 def test_a_row_of_the_table_is_an_agent_over_its_trainings(result):
     rows = {row["policy"]: row for row in result["policies"]}
     episodes = pd.DataFrame(result["episodes"])
@@ -77,8 +66,7 @@ def test_a_run_notes_its_trainings_and_keeps_its_agents(config, result, runs):
     card = json.loads((runs / "scorer_4" / agents.CARD).read_text())
     assert card["seed"] == 4 and card["recipe"]["algorithm"] == "scoring"
     kept = agents.load(runs / "scorer_4")
-    envs = gym.make_vec(ppo.ENV_ID, num_envs=3, split="test", **config.env).unwrapped
-    returns = [row["return"] for row in ppo.play(envs, kept)]
+    returns = contest(config.env | {"split": "test"}, kept, range(3))["return"].tolist()
     episodes = pd.DataFrame(result["episodes"])
     mine = episodes[(episodes["policy"] == "scorer") & (episodes["training"] == 4)]
     assert returns == mine["return"].tolist()
@@ -93,7 +81,7 @@ def test_same_seed_same_returns_and_what_is_finished_is_not_done_again(config, r
 
 
 def test_ppo_learns_on_the_environment_without_a_wrapper(config):
-    env = gym.make(ppo.ENV_ID, **config.env)
+    env = gym.make(ENV_ID, **config.env)
     model = PPO("MlpPolicy", env, n_steps=64, batch_size=32, n_epochs=1, device="cpu", seed=0)
     before = [p.detach().clone() for p in model.policy.parameters()]
     model.learn(128)
