@@ -1,6 +1,6 @@
 """Offline safe-RL data sets of the brokering problem, by name.
 
-In: a name of `pandaenv.behaviours.SETS`, a number of episodes, a folder. Out: NAME.hdf5 in the
+In: names of `pandaenv.behaviours.SETS`, a number of episodes, a folder. Out: NAME.hdf5 in the
 layout of DSRL (see `pandaenv.offline`), its card NAME.json, NAME.md and NAME.png, and on request
 NAME.npz for OmniSafe; a Minari data set NAME lies under Minari's own root. A run that was stopped
 goes on where it stopped, to the same bytes; the episodes it had finished are readable at any time.
@@ -11,9 +11,12 @@ goes on where it stopped, to the same bytes; the episodes it had finished are re
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import gymnasium as gym
+import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 import pandaenv  # noqa: F401  registers the environments
@@ -21,7 +24,6 @@ from pandaenv import layouts, offline, policies
 from pandaenv.behaviours import EXPERT, SETS, Mixture, mixture, recipe
 
 from . import cards
-from .policies import evaluate
 from .provenance import provenance
 
 FORMATS = ("dsrl", "minari", "omnisafe")
@@ -67,20 +69,46 @@ def collect(
 
 def reference(env_id: str, **arguments) -> dict:
     """Mean return and cost of the reference policies over common seeds of the test windows."""
-    env = gym.make(env_id, **arguments | {"split": "test"})
-    contestants = {role: policies.make(policy) for role, policy in REFERENCES.items()}
-    episodes = evaluate(contestants, env, REFERENCE_SEEDS, progress=False)
-    episodes["total_cost"] = episodes["cost"] * -episodes["return"] / episodes["flow"]
-    means = episodes.groupby("policy")
-    scores = {
-        role: {
-            "policy": policy,
-            "return": float(means["return"].mean()[role]),
-            "cost": float(means["total_cost"].mean()[role]),
-        }
-        for role, policy in REFERENCES.items()
-    }
+    envs = gym.make_vec(env_id, len(REFERENCE_SEEDS), **arguments | {"split": "test"})
+    scores = {}
+    for role, policy in REFERENCES.items():
+        means = play(policies.make(policy), envs, REFERENCE_SEEDS).mean()
+        scores[role] = {"policy": policy, **{k: float(means[k]) for k in ("return", "cost")}}
     return scores | {"split": "test", "seeds": list(REFERENCE_SEEDS)}
+
+
+def play(policy, envs: gym.vector.VectorEnv, seeds: Sequence[int]) -> pd.DataFrame:
+    """One episode for each seed, all at once, in the worlds of `benchmarks.policies.play`.
+
+    Args:
+        policy: has `reset(seeds)` and `act_all(envs)`.
+        envs: as many as there are seeds.
+
+    Returns one row an episode: seed, window, return, cost.
+    """
+    n, seeds = len(seeds), list(seeds)
+    windows = np.array(seeds) % len(envs.unwrapped.single.setting.windows)
+    for window in np.unique(windows):
+        options = {"window": int(window), "reset_mask": windows == window}
+        envs.reset(seed=seeds, options=options)
+    policy.reset(seeds)
+    returns, costs, running = np.zeros(n), np.zeros(n), np.ones(n, bool)
+    while running.any():
+        _, reward, terminated, truncated, info = envs.step(policy.act_all(envs))
+        returns += reward * running
+        costs += info["cost"] * running
+        running &= ~(terminated | truncated)
+    return pd.DataFrame({"seed": seeds, "window": windows, "return": returns, "cost": costs})
+
+
+def read_agent(folder: Path):
+    """A trained agent, named by its weights, see `pandaenv.agents`."""
+    from pandaenv import agents
+
+    agent = agents.load(folder)
+    card = json.loads((folder / agents.CARD).read_text())
+    agent.name = f"agent {card['kind']} {card['sha256'][:12]}"
+    return agent
 
 
 def _is_batched(players: Mixture) -> bool:
@@ -123,20 +151,27 @@ def main(arguments: list[str] | None = None) -> int:
     options = vars(_parser().parse_args(words))
     chosen = {k: options.pop(k) for k in ("workload", "episode_jobs", "rate", "load")}
     settings = {k: v for k, v in chosen.items() if v is not None}
-    formats, out = options.pop("formats"), options["out"].expanduser()
     made_by = provenance("benchmarks.offline", words, options["seed"])
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        is_new = not (out / f"{options['name']}.hdf5").exists()
-        path, env = collect(**options | {"out": out}, progress=sys.stderr.isatty(), **settings)
-        made = write(path, env, formats, made_by)
-        if not is_new and not made:
-            raise ValueError(f"a data set is never overwritten; {path} exists, with all beside it")
+        if options["agent"] is not None:
+            options["agent"] = read_agent(options["agent"])
+        for name in options.pop("name"):
+            print(cards.sentence(_make(name, made_by, settings, **options)))
     except (ValueError, OSError, ImportError, gym.error.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(cards.sentence(path))
     return 0
+
+
+def _make(name: str, made_by: dict, settings: dict, formats, out: Path, **options) -> Path:
+    """One data set and all that lies beside it; its file."""
+    out = out.expanduser()
+    out.mkdir(parents=True, exist_ok=True)
+    is_new = not (out / f"{name}.hdf5").exists()
+    path, env = collect(name, out=out, progress=sys.stderr.isatty(), **options, **settings)
+    if not write(path, env, formats, made_by) and not is_new:
+        raise ValueError(f"a data set is never overwritten; {path} exists, with all beside it")
+    return path
 
 
 def _formats(text: str) -> tuple[str, ...]:
@@ -151,7 +186,7 @@ def _formats(text: str) -> tuple[str, ...]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.offline", description=__doc__)
-    parser.add_argument("--name", required=True, help="one of " + ", ".join(SETS))
+    parser.add_argument("--name", required=True, nargs="+", help="of " + ", ".join(SETS))
     parser.add_argument("--episodes", type=int, required=True)
     parser.add_argument("--out", type=Path, default=offline.HOME, help="folder (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the first episode")
@@ -159,6 +194,7 @@ def _parser() -> argparse.ArgumentParser:
         "--formats", type=_formats, default=FORMATS[:2],
         help="with commas: dsrl, which is always written, minari, omnisafe (default dsrl,minari)",
     )  # fmt: skip
+    parser.add_argument("--agent", type=Path, help=f"folder of an agent to play for {EXPERT}")
     parser.add_argument("--workload", help="other than the environment's own: a name or a file")
     parser.add_argument("--episode-jobs", type=int, help="other than the environment's own")
     parser.add_argument("--rate", type=float, help="jobs a day, other than the environment's own")

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from benchmarks import offline as command
-from pandaenv import policies, records
+from pandaenv import agents, policies, records
 from pandaenv.behaviours import Behaviour, mixture
+from pandaenv.observation import space
 from pandaenv.offline import Dataset, collect, load, metadata
+from pandaenv.scoring import SiteScoringPolicy
 from tests.carts import Coin, assert_equal, cart, grid
 from tests.raw_dump import random_records
 
@@ -197,6 +199,20 @@ def test_the_command_makes_the_same_bytes_again(tmp_path, words):
         name = f"panda-tier1-medium-v0.{suffix}"
         one, other = (tmp_path / folder / name for folder in ("out", "again"))
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_trained_agent_plays_in_the_place_of_the_expert(tmp_path, capsys, words):
+    network = SiteScoringPolicy(space(13, True), gym.spaces.Discrete(13), lambda _: 0.0)
+    agent = agents.Agent(network, "scoring", 13, {"width": 32, "n_layers": 2})
+    agents.save(agent, tmp_path / "agent")
+    assert command.main([*words, "--formats", "dsrl", "--agent", str(tmp_path / "agent")]) == 0
+    made = metadata(tmp_path / "out" / "panda-tier1-medium-v0.hdf5")
+    first, *others = made["policy_mix"]
+    assert first.startswith("agent scoring ") and first.endswith("+0.5 random")
+    assert others == ["data_local+0.3 random", "least_loaded+0.3 random"]
+    assert made["reference"]["expert"]["policy"] == "greedy"
+    assert command.main([*words, "--agent", str(tmp_path)]) == 1
+    assert "card.json" in capsys.readouterr().err
 
 
 def test_what_is_unknown_ends_with_one_sentence(tmp_path, capsys, words):
