@@ -1,0 +1,198 @@
+"""Other people's tools on our files and ids, each in a virtual environment of its own.
+
+In: a folder for the environments (reused if there). Out: results/readers.json: what was installed,
+what was run, what came of it. Each step has a time limit; one that fails is written down as failed.
+
+    python -m benchmarks.readers --folder readers/ [--only minari d3rlpy rllib zoo]
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import offline
+from .provenance import provenance, write_json
+
+ROOT = Path(__file__).parent.parent
+OUT = Path(__file__).parent / "results" / "readers.json"
+NAME = "panda-tier1-mixed-v0"
+OURS = ("numba", "pandas", "pyarrow", "scipy", "matplotlib", "scikit-learn", "tqdm", "h5py")
+"""What `pandaenv` itself needs, put beside tools that pin another Gymnasium than it asks for."""
+
+MINARI = """
+import json, sys, h5py, minari, numpy as np
+path, name = sys.argv[1:]
+data = minari.load_dataset(name)
+with h5py.File(path) as file:
+    columns = {k: file[k][:] for k in ("observations", "actions", "rewards", "costs")}
+first = 0
+for episode in data:
+    rows = slice(first, first + len(episode))
+    assert np.array_equal(episode.observations[:-1], columns["observations"][rows])
+    assert np.array_equal(episode.actions, columns["actions"][rows])
+    assert np.array_equal(episode.rewards, columns["rewards"][rows])
+    assert np.array_equal(episode.infos["cost"][1:, 0], columns["costs"][rows])
+    first = rows.stop
+env = data.recover_environment()
+print(json.dumps({"episodes": int(data.total_episodes), "steps": int(data.total_steps),
+                  "equal_to_our_file": first == len(columns["rewards"]), "env": env.spec.id}))
+"""
+
+D3RLPY = """
+import json, sys, d3rlpy, h5py, numpy as np
+path, name = sys.argv[1:]
+with h5py.File(path) as file:
+    keys = ("observations", "actions", "rewards", "terminals", "timeouts")
+    columns = {k: file[k][:] for k in keys}
+data = d3rlpy.dataset.MDPDataset(**columns)
+starts = np.flatnonzero(np.r_[True, (columns["terminals"] | columns["timeouts"])[:-1]])
+for episode, first in zip(data.episodes, starts):
+    rows = slice(first, first + episode.size())
+    assert np.array_equal(episode.observations, columns["observations"][rows])
+    assert np.array_equal(episode.actions[:, 0], columns["actions"][rows])
+learner = d3rlpy.algos.DiscreteCQLConfig(batch_size=64).create(device=False)
+quiet = {"show_progress": False, "logger_adapter": d3rlpy.logging.NoopAdapterFactory()}
+learner.fit(data, n_steps=50, n_steps_per_epoch=50, **quiet)
+chosen = learner.predict(columns["observations"][:4])
+try:
+    theirs = len(d3rlpy.datasets.get_minari(name)[0].episodes)
+except AssertionError as error:  # it wants a time limit in the environment's spec
+    theirs = str(error)
+print(json.dumps({
+    "episodes": len(data.episodes), "steps": int(data.transition_count),
+    "action_space": data.dataset_info.action_space.name, "sites": data.dataset_info.action_size,
+    "equal_to_our_file": len(data.episodes) == len(starts), "discrete_cql_steps": 50,
+    "chosen": chosen.tolist(), "get_minari": theirs,
+}))
+"""
+
+ZOO = """
+import json, subprocess, sys, gymnasium as gym
+from stable_baselines3.common.env_util import make_vec_env
+env = gym.make("pandaenv:PandaSiteAllocation-v0", episode_jobs=50)
+envs = make_vec_env("pandaenv:PandaSiteAllocation-v0", 2, env_kwargs={"episode_jobs": 50})
+text = open(sys.argv[1]).read()
+recipe = text.split("```yaml\\n")[1].split("```")[0]
+open("ppo.yml", "w").write(recipe)
+words = text.split("    python ")[-1].split("\\n\\n")[0].replace("\\\\\\n", " ").split()
+run = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+assert run.returncode == 0, run.stderr[-2000:]
+steps = [line for line in run.stdout.splitlines() if "total_timesteps" in line]
+print(json.dumps({"gym.make": env.spec.id, "make_vec_env": envs.num_envs,
+                  "command": " ".join(["python", *words]), "last": steps[-1].split()[-2]}))
+"""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A tool: what is installed for it, and the program that tries it."""
+
+    packages: tuple[str, ...]
+    program: str
+    needs: str
+    """What the program is given: the data set, or the page of the docs."""
+
+
+READERS = {
+    "minari": Reader(("minari[hdf5]",), MINARI, "data"),
+    "d3rlpy": Reader(("d3rlpy==2.8.1", "minari[hdf5]"), D3RLPY, "data"),
+    "rllib": Reader(("ray[rllib]",), "", "docs"),
+    "zoo": Reader(("rl_zoo3",), ZOO, "docs"),
+}
+PAGE = ROOT / "docs" / "rllib.md"
+
+
+def run(name: str, folder: Path, data: Path, limit: float) -> dict:
+    """Install a tool, run its program, and say what came of it."""
+    reader, venv = READERS[name], folder / f"venv-{name}"
+    said = {"packages": list(reader.packages)}
+    try:
+        python = _install(venv, reader.packages, limit)
+        said["versions"] = _versions(python)
+        with tempfile.TemporaryDirectory() as work:
+            program = reader.program or _block(PAGE.read_text())
+            given = [data, NAME] if reader.needs == "data" else [PAGE]
+            done = subprocess.run(
+                [python, "-c", program, *map(str, given)], cwd=work, timeout=limit, check=True,
+                capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": "ignore"},
+            )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return said | {"ran": False, "why": f"not done in {limit:g} s"}
+    except subprocess.CalledProcessError as error:
+        return said | {"ran": False, "why": (error.stderr or "").strip()[-600:]}
+    lines = done.stdout.strip().splitlines()
+    return said | {"ran": True, "said": _said(lines)}
+
+
+def _said(lines: list[str]):
+    """The JSON a program ended with, or its lines as numbers."""
+    try:
+        return json.loads(lines[-1]) if lines[-1].startswith("{") else [float(x) for x in lines]
+    except ValueError:
+        return lines[-3:]
+
+
+def _block(page: str) -> str:
+    """The first block of Python of a page."""
+    return re.search(r"```python\n(.*?)```", page, re.DOTALL).group(1)
+
+
+def _install(venv: Path, packages: tuple[str, ...], limit: float) -> Path:
+    """A virtual environment with the packages, torch as tested, and this checkout."""
+    python = venv / "bin" / "python"
+    if not (venv / "made").exists():
+        pip = [str(python), "-m", "pip", "install", "--quiet"]
+        for command in (
+            [sys.executable, "-m", "venv", str(venv)],
+            [*pip, "torch==2.13.0"],
+            [*pip, "torch==2.13.0", *packages, *OURS],
+            [*pip, "--no-deps", "-e", str(ROOT)],
+        ):
+            subprocess.run(command, check=True, timeout=limit, capture_output=True, text=True)
+        (venv / "made").touch()
+    return python
+
+
+def _versions(python: Path) -> dict[str, str]:
+    listed = subprocess.run(
+        [python, "-m", "pip", "list", "--format", "json"], check=True, capture_output=True
+    )
+    shown = ("d3rlpy", "minari", "ray", "rl_zoo3", "gymnasium", "numpy", "torch", "h5py")
+    return {p["name"]: p["version"] for p in json.loads(listed.stdout) if p["name"] in shown}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Try the tools; 0 if all of them ran."""
+    argv = sys.argv[1:] if argv is None else argv
+    options = _parser().parse_args(argv)
+    folder = options.folder.absolute()
+    os.environ["MINARI_DATASETS_PATH"] = str(folder / "minari")
+    made = ["--name", NAME, "--episodes", "10", "--episode-jobs", "200", "--out", str(folder)]
+    data = folder / f"{NAME}.hdf5"
+    if not data.exists() and offline.main(made) != 0:
+        return 1
+    results = {}
+    for name in options.only:
+        results[name] = run(name, folder, data, options.limit)
+        print(f"{name}: {results[name]}", file=sys.stderr)
+    print(write_json(options.out, {"readers": results} | provenance("benchmarks.readers", argv, 0)))
+    return 0 if all(found["ran"] for found in results.values()) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="benchmarks.readers", description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="for environments and data")
+    parser.add_argument("--only", nargs="+", choices=READERS, default=list(READERS))
+    parser.add_argument("--limit", type=float, default=900, help="seconds of each step")
+    parser.add_argument("--out", type=Path, default=OUT, help="JSON file (%(default)s)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
