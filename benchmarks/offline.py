@@ -31,6 +31,8 @@ REFERENCES = {"random": "random", "brokerage": "panda_analysis", "expert": EXPER
 """Role in the scores -> policy that sets it; an agent, too, is measured by these."""
 REFERENCE_SEEDS = tuple(range(8))
 N_ENVS = 8
+ARGUMENTS = ("workload", "episode_jobs", "rate", "load", "wait_limit", "byte_limit")
+"""Of the environment, that the command takes."""
 
 
 def collect(
@@ -149,7 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0 if the data set was written, 1 with one sentence on stderr if not."""
     words = sys.argv[1:] if arguments is None else arguments
     options = vars(_parser().parse_args(words))
-    chosen = {k: options.pop(k) for k in ("workload", "episode_jobs", "rate", "load")}
+    chosen = {k: options.pop(k) for k in ARGUMENTS}
     settings = {k: v for k, v in chosen.items() if v is not None}
     made_by = provenance("benchmarks.offline", words, options["seed"])
     try:
@@ -199,6 +201,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--episode-jobs", type=int, help="other than the environment's own")
     parser.add_argument("--rate", type=float, help="jobs a day, other than the environment's own")
     parser.add_argument("--load", type=float, help="other than the environment's own")
+    parser.add_argument("--wait-limit", type=float, help="seconds, other than its own")
+    parser.add_argument("--byte-limit", type=float, help="other than the environment's own")
     return parser
 
 
