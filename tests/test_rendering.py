@@ -6,6 +6,7 @@ from gymnasium.error import ResetNeeded
 
 import pandaenv  # noqa: F401  registers the environment
 from pandaenv import rendering
+from pandaenv.scenarios import untroubled
 from pandaenv.simulator import Simulator
 from pandaenv.sites import catalogue
 
@@ -91,6 +92,23 @@ def test_inputs_fly_from_their_source_as_far_as_time_has_passed():
     lines, dots = rendering.flights(simulator.grid, simulator.worlds, 0, place)
     assert lines.tolist() == [[[3.0, 6.0], [0.0, 0.0]]]
     np.testing.assert_allclose(dots, [[2.0, 4.0]])
+
+
+def test_inputs_creep_while_links_are_degraded():
+    grid, stream = tiny_grid()
+    troubles = untroubled(2)
+    slow = np.array(troubles.slow)
+    slow[0] = 15.0, 35.0, 0.25  # job 1 moves from 10: 5 s, then 20 s worth 5 s, then 20 s
+    simulator = Simulator(grid, stream, troubles=troubles._replace(slow=slow))
+    place, done = np.array([[0.0, 0.0], [3.0, 6.0]]), []
+    for site in (0, 0, 0, 0):
+        simulator.place(site)
+        _, dots = rendering.flights(simulator.grid, simulator.worlds, 0, place)
+        done.append(dots[0, 0] if len(dots) else None)
+    assert simulator.drain().log()["ready"][1] == 55
+    # now is 0 (nothing moves), 10, 20 and 30
+    assert done[:1] == [None]
+    np.testing.assert_allclose(done[1:], [3, 3 - 3 * 6.25 / 30, 3 - 3 * 8.75 / 30])
 
 
 def test_the_history_counts_the_jobs_that_were_there():
