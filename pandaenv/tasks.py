@@ -240,6 +240,7 @@ def arrive(time: np.ndarray, task: np.ndarray, rng: np.random.Generator) -> np.n
     """Move the rows of each task into a burst; see the top of this file. Shape: (N,) s.
 
     Hours and weekdays keep their shares in expectation, nothing leaves the span of the records.
+    Times are whole seconds, as PanDA writes them.
     """
     order = np.lexsort((time, task))  # within a task the first stay first
     jobs = np.bincount(task)
@@ -253,7 +254,7 @@ def arrive(time: np.ndarray, task: np.ndarray, rng: np.random.Generator) -> np.n
     offset = bursts.submit(rng, np.zeros(len(jobs)), jobs, bursts.pace(rng, len(jobs)))["second"]
     place = np.empty(len(time))
     place[order] = np.repeat(start, jobs) + offset / WEEK_S
-    return _to_seconds(low + (place - low) % (high - low), clock)
+    return np.floor(_to_seconds(low + (place - low) % (high - low), clock))
 
 
 def _clock(time: np.ndarray) -> np.ndarray:
