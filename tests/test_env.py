@@ -197,12 +197,13 @@ def test_return_is_minus_the_summed_normalised_flow_time(make, policy):
 
 def test_costs_add_up_and_binary_clips(make):
     env = make(scenario=ROUGH, wait_limit=0, byte_limit=0)
-    infos = play(env, Reckless())[2]
+    infos = [info for seed in range(6) for info in play(env, Reckless(), seed)[2]]
     parts = np.array([[info[f"cost_{name}"] for name in COSTS] for info in infos])
     cost = np.array([info["cost"] for info in infos])
     assert (parts.sum(axis=1) == cost).all() and cost.max() >= 2 and (parts.sum(axis=0) > 0).all()
     clipped = make(scenario=ROUGH, wait_limit=0, byte_limit=0, cost="binary")
-    assert [i["cost"] for i in play(clipped, Reckless())[2]] == np.minimum(cost, 1).tolist()
+    first = play(clipped, Reckless())[2]
+    assert [i["cost"] for i in first] == np.minimum(cost[: len(first)], 1).tolist()
 
 
 def test_a_masked_site_rejects_the_job(make):
