@@ -1,0 +1,124 @@
+"""The task layer against true tasks: how far surrogate rows get their bursts and data sets back.
+
+In: the bundled pool, and two reference workloads whose tasks are known, at one rate on one
+catalogue. Out: `results/tasks.json`: figures of arrivals, tasks and data sets for the first
+reference ("truth"), the second (what another draw of the same gives, the floor), the pool with the
+layer, for several seeds, and the pool's rows as they are, independent of each other.
+
+    python -m benchmarks.tasks [--seeds 3] [--rate 5500] [--out DIR]
+
+The layer's constants were set from published figures and on other seeds of the reference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from metrics.temporal import WINDOWS, dispersion, ks, whole_days
+from pandaenv.folding import fold
+from pandaenv.sites import catalogue
+from pandaenv.stream import DAY_S
+from pandaenv.workload import Reference, Synthetic
+
+from .provenance import provenance, write_json
+
+RESULTS = Path(__file__).parent / "results"
+TRUTHS = (101, 102)
+"""Seeds of the two references; nothing was tuned on them."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print and write."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(description="The task layer against true tasks.")
+    parser.add_argument("--seeds", type=int, default=3, help="of the layer, from 0")
+    parser.add_argument("--rate", type=float, default=5_500, help="jobs a day")
+    parser.add_argument("--sites", default="40")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args(arguments)
+    sites = int(options.sites) if options.sites.isdigit() else options.sites
+    rows = measure(options.rate, sites, range(options.seeds))
+    result = {"rate": options.rate, "sites": sites, "rows": rows}
+    result |= provenance("benchmarks.tasks", arguments, [*TRUTHS, *range(options.seeds)])
+    write_json(options.out / "tasks.json", result)
+    print(to_markdown(rows))
+
+
+def measure(rate: float, sites, seeds: range, days: int = 56) -> list[dict]:
+    """One row of figures a stream: truth, floor, layer by seed, rows without the layer."""
+    grid = catalogue(sites)
+
+    def jobs(workload, seed=0):
+        return workload.stream(grid, rate=rate, load=0.6, seed=seed).jobs
+
+    truth, floor = (jobs(Reference(days, seed)) for seed in TRUTHS)
+    pool = Synthetic()
+    known = {"truth": truth, "floor": floor}
+    rows = [{"stream": name} | figures(found, truth) for name, found in known.items()]
+    rows += [{"stream": f"layer, seed {s}"} | figures(jobs(pool, s), truth) for s in seeds]
+    rngs = np.random.default_rng(0).spawn(2)
+    own = pool.records["creationtime"].to_numpy() * DAY_S
+    time = np.sort(fold(own, np.arange(len(own)), rate, *rngs)[1])
+    return [*rows, {"stream": "rows as they are"} | arrivals(time, truth.time)]
+
+
+def figures(jobs, truth) -> dict[str, float]:
+    """Arrivals, tasks and data sets of a stream, distances from the true one's."""
+    size, true_size = (np.bincount(j.task) for j in (jobs, truth))
+    return (
+        arrivals(jobs.time, truth.time)
+        | {f"jobs a task, {q}%": float(np.percentile(size, q)) for q in (5, 25, 50, 75, 95)}
+        | {"jobs a task, mean": float(size.mean()), "task size KS": ks(size, true_size)}
+        | popularity(jobs.dataset)
+        | used_at(jobs.dataset, jobs.site)
+        | {"replicas, mean": float(jobs.replicas.sum(axis=1).mean())}
+    )
+
+
+def arrivals(time: np.ndarray, true_time: np.ndarray) -> dict[str, float]:
+    """Dispersion of counts by window, and the distance of the gaps; seconds, sorted."""
+    days = time / DAY_S
+    found = {f"dispersion {h}h": dispersion(days, h, whole_days(days)) for h in WINDOWS}
+    return found | {"gap KS": ks(np.diff(time), np.diff(true_time))}
+
+
+def popularity(dataset: np.ndarray) -> dict[str, float]:
+    """Shares of jobs on the most used data sets, and the slope of the first tenth by rank."""
+    size = np.sort(np.bincount(dataset))[::-1]
+    head = size[: max(2, len(size) // 10)]
+    slope = np.polyfit(np.log(np.arange(1, len(head) + 1)), np.log(head), 1)[0]
+    top = {
+        f"jobs on top {p} % sets": float(size[: max(1, len(size) * p // 100)].sum() / size.sum())
+        for p in (1, 10)
+    }
+    return top | {"jobs by rank of set, slope": float(slope)}
+
+
+def used_at(dataset: np.ndarray, site: np.ndarray) -> dict[str, float]:
+    """Sites at which the jobs of a data set ran."""
+    n = np.bincount(np.unique(np.stack([dataset, site]), axis=1)[0])
+    return {
+        "sites a set, mean": float(n.mean()),
+        "sets used at one site": float((n == 1).mean()),
+        "sites a set, max": int(n.max()),
+    }
+
+
+def to_markdown(rows: list[dict]) -> str:
+    """A table with a line a figure and a column a stream."""
+    names = [name for name in rows[0] if name != "stream"]
+    heads = ["", *(row["stream"] for row in rows)]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    lines += [
+        f"| {name} | " + " | ".join(f"{r[name]:.3g}" if name in r else "" for r in rows) + " |"
+        for name in names
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
