@@ -10,7 +10,7 @@ import json
 import re
 from pathlib import Path
 
-from . import fidelity, policies, targets
+from . import fidelity, policies, ppo, targets
 from .provenance import write_text
 
 README = Path(__file__).parent.parent / "README.md"
@@ -60,7 +60,11 @@ def _policies(result: dict) -> str:
     return policies.page(result) if many_cells else policies.to_markdown(result["policies"])
 
 
-TABLES = {"fidelity": _fidelity, "ppo": _policies, "policies": _policies}
+def _agents(result: dict) -> str:
+    return ppo.to_markdown(result["policies"])
+
+
+TABLES = {"fidelity": _fidelity, "ppo": _agents, "frontier": _agents, "policies": _policies}
 
 if __name__ == "__main__":
     main()

@@ -15,6 +15,9 @@ from benchmarks.contest import ENV_ID, contest
 from pandaenv import agents, policies, reference
 from pandaenv.workload import Trace
 
+RESULTS = ppo.CONFIG.parent.parent / "results"
+KEPT = RESULTS.parent / "agents"
+
 
 @pytest.fixture(scope="module")
 def config() -> ppo.Config:
@@ -95,6 +98,24 @@ def test_the_committed_settings_are_read_and_make_whole_episodes(name):
     for recipe in config.recipes().values():
         assert config.env["episode_jobs"] % recipe.n_steps == 0
         assert recipe.steps % (config.env["episode_jobs"] * recipe.n_envs) == 0
+
+
+def test_the_committed_scorers_beat_every_rule_that_sees_no_hidden_truth():
+    """The published run on the default grid: intervals over the test windows exclude 0."""
+    result = json.loads((RESULTS / "ppo-40.json").read_text())
+    gains = {d["minus"]: d["return"] for d in result["differences"] if d["policy"] == "scoring"}
+    rules = set(policies.names()) - {"greedy_true"}
+    assert rules <= set(gains) and min(gains[rule]["low"] for rule in rules) > 0
+    assert len(result["config"]["train_seeds"]) >= 3
+
+
+@pytest.mark.parametrize("name", sorted(folder.name for folder in KEPT.iterdir()))
+def test_the_committed_agents_load_and_play(name, config):
+    agent = agents.load(KEPT / name)
+    card = json.loads((KEPT / name / agents.CARD).read_text())
+    assert card["recipe"]["algorithm"] == "scoring" and card["steps"] > 0
+    rows = contest(config.env | {"split": "test"}, agent, range(2))
+    assert np.isfinite(rows["flow"]).all()
 
 
 def test_a_dry_run_prints_the_settings(capsys):
