@@ -56,7 +56,7 @@ class Recipe:
     n_envs: int = 64
     n_steps: int = 55
     """Placements of each environment in a rollout; a chapter is rounded to whole rollouts."""
-    batch_size: int = 1024
+    batch_size: int = 880
     n_epochs: int = 4
     learning_rate: float = 1e-3
     """At the start; it falls linearly to a tenth."""

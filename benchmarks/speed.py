@@ -15,6 +15,7 @@ from .provenance import provenance, write_json
 
 RESULTS = Path(__file__).parent / "results"
 AREAS = {
+    "agents": ("ppo",),
     "env": ("env", "replay"),
     "generators": ("tabddpm", "gan", "smote", "tabar"),
     "metrics": ("neighbours", "metrics"),
