@@ -18,11 +18,11 @@ import pandas as pd
 import torch
 
 import pandaenv  # noqa: F401  registers the environments
-from pandaenv import offline
+from pandaenv import offline, policies
 from pandaenv.behaviours import SETS
 from pandaenv.scoring import Traits, traits_of
 
-from .offline import play
+from .offline import REFERENCES, play
 from .offline_learners import LEARNERS, Config, safe
 from .policies import interval
 from .provenance import provenance, write_json
@@ -44,6 +44,10 @@ def run_set(data: offline.Dataset, options: argparse.Namespace, config: Config, 
     reference = data.metadata["reference"]
     data.set_target_cost(reference["brokerage"]["cost"])
     name = data.metadata["name"]
+    rivals = {
+        role: pd.DataFrame(kept(f"{name}-{role}", lambda p=policy: rival(p, envs, options)))
+        for role, policy in REFERENCES.items()
+    }
     rows = []
     for learner in options.learners:
         source = safe(data, data.target_cost) if learner == "BC-Safe" else data
@@ -58,7 +62,8 @@ def run_set(data: offline.Dataset, options: argparse.Namespace, config: Config, 
             for seed in options.seeds
         ]
         row = {"learner": learner, "episodes_learned_from": len(source.starts)}
-        rows.append(row | scored(data, [pd.DataFrame(p) for p in played]))
+        trainings = [pd.DataFrame(p) for p in played]
+        rows.append(row | scored(data, trainings) | {"gains": gains(trainings, rivals)})
     return {
         "set": name, "n_episodes": len(data.starts), "target_cost": data.target_cost,
         "reference": reference, "behaviour": scored_behaviour(data), "learners": rows,
@@ -74,6 +79,23 @@ def tested(
     if not options.quiet:
         print(f"{data.metadata['name']}: {learner}, seed {seed} trained", file=sys.stderr)
     return play(policy, envs, list(options.worlds)).to_dict("records")
+
+
+def rival(name: str, envs: gym.vector.VectorEnv, options: argparse.Namespace) -> list[dict]:
+    """A reference policy on the very worlds of the agents; one row an episode."""
+    return play(policies.make(name), envs, list(options.worlds)).to_dict("records")
+
+
+def gains(trainings: list[pd.DataFrame], rivals: dict[str, pd.DataFrame]) -> dict:
+    """Return and cost of the agents minus those of the references, paired, over windows."""
+    mine = pd.concat(trainings).groupby("window").mean()
+    return {
+        f"minus_{role}": {
+            key: interval(mine[key] - its.groupby("window")[key].mean())
+            for key in ("return", "cost")
+        }
+        for role, its in rivals.items()
+    }
 
 
 def scored(data: offline.Dataset, trainings: list[pd.DataFrame]) -> dict:

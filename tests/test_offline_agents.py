@@ -54,6 +54,10 @@ def test_a_run_scores_every_learner_and_goes_on_where_it_stopped(folder, monkeyp
             score = row["score"]["over_trainings"]
             assert score["n"] == 2 and score["low"] <= score["mean"] <= score["high"]
             assert row["score"]["over_windows"]["n"] == 3
+            gain = row["gains"]["minus_expert"]["return"]
+            expert = json.loads((folder / "kept" / "panda-tier1-mixed-v0-expert.json").read_text())
+            played = np.mean([world["return"] for world in expert["result"]])
+            assert row["return"]["over_trainings"]["mean"] - played == pytest.approx(gain["mean"])
     monkeypatch.setattr(offline_agents, "tested", None)  # all is kept: nothing is trained again
     assert offline_agents.main(words) == 0
     again = json.loads((folder / "out.json").read_text())
