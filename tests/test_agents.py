@@ -22,11 +22,11 @@ def options():
 
 @pytest.fixture(params=agents.KINDS)
 def agent(request):
-    torch.manual_seed(1)
+    rng = torch.Generator().manual_seed(1)
     size = {"flat": {"width": 8}, "scoring": {"width": 8, "n_layers": 2}}[request.param]
     network = agents.KINDS[request.param](12, **size)
     for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.5)
+        torch.nn.init.normal_(parameter, std=0.5, generator=rng)
     if request.param == "flat":
         network.features_extractor.take(np.random.default_rng(0).random((50, 114)))
     return agents.Agent(network, request.param, 12, size)

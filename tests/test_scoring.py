@@ -41,8 +41,9 @@ def envs(workload):
 
 @pytest.fixture
 def scorer(envs):
-    torch.manual_seed(0)
-    return SiteScorer(traits_of(envs))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return SiteScorer(traits_of(envs))
 
 
 def test_shuffled_sites_get_shuffled_scores_and_the_same_value(envs, scorer):
