@@ -28,6 +28,7 @@ GROUPS = ("WD", "JSD", "diff-CORR", "DCR", "diff-MLEF", "C2ST", "membership")
 SHOWN = ("WD", "JSD", "diff-CORR", "diff-MLEF", "C2ST", "closer to train", "membership AUC",
          "exact share", "DCR")  # fmt: skip
 HOLDOUT, MLEF = 12_500, 50_000
+FEWEST = 500  # rows below which no variant learns anything
 
 # (what is tried, model, options, optimizer steps); the default stands at the head of each family
 VARIANTS: tuple[tuple[str, str, dict, int | None], ...] = (
@@ -46,23 +47,37 @@ VARIANTS: tuple[tuple[str, str, dict, int | None], ...] = (
 )  # fmt: skip
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Train, sample and score every variant on every cut; write and draw."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 0 if both files were written, 1 with one sentence on stderr if not."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
+    try:
+        result = run(options)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    made = provenance("benchmarks.memorisation", arguments, options.seeds)
+    write_text(options.out / "memorisation.svg", drawn(result))
+    print(write_json(options.out / "memorisation.json", result | made).name)
+    return 0
+
+
+def run(options: argparse.Namespace) -> dict:
+    """Train, sample and score every variant on every cut; what memorisation.json holds."""
+    if min(options.seeds) < 0:
+        raise ValueError(f"--seeds must not be negative, got {min(options.seeds)}")
+    if options.rows < FEWEST:
+        raise ValueError(f"--rows must be at least {FEWEST}, got {options.rows}")
     data = source.read(source.REFERENCE, days=options.days, seed=0)
     runs = {seed: _of_seed(data, seed, options) for seed in options.seeds}
     lines = [_line(words, [runs[s][words] for s in options.seeds]) for words, *_ in VARIANTS]
-    result = {
+    return {
         "what": "fidelity and nearness to train of variants; means over the cuts of the seeds",
         "rows": options.rows, "n": HOLDOUT // 2,
         "floor": _line("real rows", [runs[s]["real rows"] for s in options.seeds]),
         "lines": lines,
         "runs": runs,
     }  # fmt: skip
-    made = provenance("benchmarks.memorisation", arguments, options.seeds)
-    write_text(options.out / "memorisation.svg", drawn(result))
-    print(write_json(options.out / "memorisation.json", result | made).name)
 
 
 def _of_seed(data: source.Source, seed: int, options: argparse.Namespace) -> dict[str, dict]:
@@ -147,4 +162,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

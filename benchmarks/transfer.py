@@ -33,7 +33,7 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 import generators
-from pandaenv import policies, reference, workload
+from pandaenv import policies, reference, sites, workload
 
 from .contest import contest
 from .provenance import provenance, versions, write_json
@@ -140,18 +140,47 @@ def _compared(trace: np.ndarray, source: np.ndarray) -> tuple[float, float, floa
 # --- the command ----------------------------------------------------------------------------------
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Learn, sample, play, compare; print the table."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 0 if the table was written, 1 with one sentence on stderr if not."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
+    try:
+        check(options)
+        result = run(options)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    print(to_markdown(result))
+    made = provenance("benchmarks.transfer", arguments, options.seed)
+    print(write_json(options.out, result | made).name)
+    return 0
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuse, before anything is learned or played, what would be refused in the end."""
+    for name in options.generators:
+        generators.make(name)
+    for name in options.policies:
+        policies.make(name)
+    if len(options.policies) < 2:
+        raise ValueError(f"--policies must be two or more to be ranked, got {options.policies}")
+    for name in ("rows", "budget", "rate", "load", "jobs", "seeds"):
+        if not 0 < getattr(options, name) < float("inf"):
+            raise ValueError(f"--{name} must be above 0 and finite, got {getattr(options, name)}")
+    if options.seed < 0:
+        raise ValueError(f"--seed must not be negative, got {options.seed}")
+    sites.catalogue(options.sites)
+
+
+def run(options: argparse.Namespace) -> dict:
+    """Learn, sample, play and compare; what transfer.json holds."""
     first, second = halves(recorded(options.days, options.seed), options.seed)
     sources = {TRACE: workload.Trace(second), HALF: workload.Trace(first),
                ROWS: workload.Synthetic(nine(first))}  # fmt: skip
-    names = options.generators
     flow = {key: flows(played(key, jobs, options)) for key, jobs in sources.items()}
     flow |= {name: flows(played(name, str(sampled(name, first, options)), options))
-             for name in names}  # fmt: skip
-    result = {
+             for name in options.generators}  # fmt: skip
+    return {
         "what": "policies ranked on arrivals of each source against the trace",
         "env": {key: getattr(options, key) for key in ("sites", "rate", "load", "jobs", "seeds")},
         "learning": {"rows": min(options.rows, len(first)), "seconds": options.budget},
@@ -160,9 +189,6 @@ def main(arguments: list[str] | None = None) -> None:
         "sources": [{"source": key} | compared(flow[TRACE], flow[key])
                     for key in flow if key != TRACE],
     }  # fmt: skip
-    print(to_markdown(result))
-    print(write_json(options.out, result | provenance("benchmarks.transfer", arguments,
-                                                      options.seed)).name)  # fmt: skip
 
 
 def to_markdown(result: dict) -> str:
@@ -212,4 +238,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

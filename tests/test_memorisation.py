@@ -41,3 +41,14 @@ def test_the_figure_has_a_dot_for_every_variant():
     lines = [{"variant": words} | row for words, *_ in memorisation.VARIANTS]
     picture = memorisation.drawn({"lines": lines, "floor": row})
     assert picture.lstrip().startswith("<?xml") and picture.count("<use") >= 2 * len(lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [("--rows 5", "--rows must be at least"), ("--seeds -1", "must not be negative, got -1"),
+     ("--days 0", "days must be")],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said_in_one_sentence(words, sentence, tmp_path, capsys):
+    assert memorisation.main([*words.split(), "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and sentence in said and not list(tmp_path.iterdir())

@@ -43,6 +43,26 @@ def test_a_task_lies_whole_in_one_half():
     assert len(transfer.nine(first).columns) == 9
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--generators gan", "unknown generator 'gan'"),
+        ("--policies random nobody", "unknown policy 'nobody'"),
+        ("--policies random", "two or more to be ranked"),
+        ("--seeds 0", "--seeds must be above 0 and finite, got 0"),
+        ("--budget nan", "--budget must be above 0 and finite, got nan"),
+        ("--sites nowhere", "sites must be"),
+        ("--days 3", "whole week"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(words, sentence, tmp_path, capsys):
+    kept = ["--kept", str(tmp_path / "kept"), "--out", str(tmp_path / "t.json")]
+    assert transfer.main([*words.split(), *kept]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: ") and sentence in said
+    assert not (tmp_path / "t.json").exists()
+
+
 @pytest.mark.slow
 def test_the_command_ranks_policies_and_goes_on_where_it_stopped(tmp_path, monkeypatch):
     words = ["--generators", "smote", "--policies", "random", "least_loaded", "--days", "21",
