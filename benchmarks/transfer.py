@@ -36,6 +36,7 @@ import generators
 from pandaenv import policies, reference, sites, workload
 
 from .contest import contest
+from .policies import code
 from .provenance import provenance, versions, write_json
 
 OUT = Path(__file__).parent / "results" / "transfer.json"
@@ -82,6 +83,7 @@ def sampled(name: str, half: pd.DataFrame, options: argparse.Namespace) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     rows.to_parquet(path.with_suffix(".part"), index=False)
     path.with_suffix(".part").replace(path)
+    path.with_suffix(".checkpoint").unlink(missing_ok=True)
     return path
 
 
@@ -93,7 +95,7 @@ def played(source: str, jobs, options: argparse.Namespace) -> pd.DataFrame:
     parts = []
     for name in options.policies:
         keys = ("rows", "budget", "days", "seed", "sites", "rate", "load", "jobs", "seeds")
-        path = options.kept / f"{_digest([source, name], options, keys)}.csv"
+        path = options.kept / f"{_digest([source, name, code()], options, keys)}.csv"
         if not path.is_file():
             print(f"{source}: {name}", file=sys.stderr)
             settings = {"workload": jobs, "sites": options.sites, "rate": options.rate,

@@ -74,3 +74,6 @@ def test_the_command_ranks_policies_and_goes_on_where_it_stopped(tmp_path, monke
     monkeypatch.setattr(transfer, "contest", lambda *_: pytest.fail("played again"))
     transfer.main(words)
     assert json.loads((tmp_path / "t.json").read_text())["flow"] == found["flow"]
+    monkeypatch.setattr(transfer, "code", lambda: "another environment")
+    with pytest.raises(pytest.fail.Exception, match="played again"):
+        transfer.main(words)
