@@ -9,6 +9,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported, also by children
 
 PACKAGES = ("pandaenv", "metrics", "generators")
@@ -24,3 +26,27 @@ def pytest_configure(config):
             with suppress(FileNotFoundError):  # another run of the tests may take it away first
                 if compiled.stat().st_mtime < newest:
                     compiled.unlink()
+
+
+@pytest.fixture(scope="module")
+def trace():
+    """A small stream of recorded jobs."""
+    from grids import records
+
+    from pandaenv.workload import Trace
+
+    return Trace(records())
+
+
+@pytest.fixture(scope="module")
+def make(trace):
+    """Make a Tier-1 environment on a small stream; an episode lasts nine hours."""
+    import gymnasium as gym
+
+    import pandaenv  # noqa: F401  registers the environments
+
+    def make(**options):
+        small = {"workload": trace, "rate": 800, "episode_jobs": 300} | options
+        return gym.make("PandaSiteAllocationTier1-v0", **small)
+
+    return make

@@ -15,28 +15,12 @@ from pandaenv.reward import COSTS, LOSS, MEASURES
 from pandaenv.scenarios import Scenario
 from pandaenv.simulator import advance
 from pandaenv.sites import catalogue
-from pandaenv.workload import Reference, Trace
+from pandaenv.workload import Reference
 from pandaenv.worlds import STATES, clear, worlds_of
 
 IDS = ("PandaSiteAllocation-v0", "PandaSiteAllocationTier1-v0")
 ROUGH = Scenario(outage_every_s=86_400.0, outage_length_s=7_200.0)
 KEYS = {"action_mask", "cost", "realised_load"} | {f"cost_{name}" for name in COSTS}
-
-
-@pytest.fixture(scope="module")
-def trace():
-    return Trace(records())
-
-
-@pytest.fixture(scope="module")
-def make(trace):
-    """Make a Tier-1 environment on a small stream."""
-
-    def make(**options):
-        small = {"workload": trace, "rate": 800, "episode_jobs": 300} | options
-        return gym.make("PandaSiteAllocationTier1-v0", **small)
-
-    return make
 
 
 def play(env, policy, seed=0, **options):

@@ -13,26 +13,9 @@ from pandaenv.reward import LOSS
 from pandaenv.sb3 import PandaVecEnv
 from pandaenv.scenarios import Scenario
 from pandaenv.sites import PATH, catalogue
-from pandaenv.workload import Trace
 
 TIER1 = "PandaSiteAllocationTier1-v0"
 DARK = Scenario(outage_every_s=3_600.0, outage_length_s=36_000.0)
-
-
-@pytest.fixture(scope="module")
-def trace():
-    return Trace(records())
-
-
-@pytest.fixture(scope="module")
-def make(trace):
-    """Make a Tier-1 environment on a small stream."""
-
-    def make(**options):
-        small = {"workload": trace, "rate": 800, "episode_jobs": 300} | options
-        return gym.make(TIER1, **small)
-
-    return make
 
 
 def test_step_needs_a_reset_and_an_episode_that_goes_on(make):

@@ -6,7 +6,7 @@ import json
 import gymnasium as gym
 import numpy as np
 import pytest
-from grids import jobs, records, sites
+from grids import jobs, sites
 from gymnasium.envs.registration import EnvSpec
 
 import pandaenv  # noqa: F401  registers the environments
@@ -14,21 +14,9 @@ from pandaenv import policies, scenarios
 from pandaenv.reward import MEASURES
 from pandaenv.scenarios import HOUR_S, SCENARIOS, Scenario, untroubled
 from pandaenv.simulator import Simulator, advance
-from pandaenv.workload import Trace
 from pandaenv.worlds import LOST
 
 TIER1 = "PandaSiteAllocationTier1-v0"
-
-
-@pytest.fixture(scope="module")
-def make():
-    """Make a Tier-1 environment on a small stream; an episode lasts nine hours."""
-    trace = Trace(records())
-
-    def make(**options):
-        return gym.make(TIER1, **{"workload": trace, "rate": 800, "episode_jobs": 300} | options)
-
-    return make
 
 
 def play(env, act, seed=0) -> tuple[float, np.ndarray]:
