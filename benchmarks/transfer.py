@@ -1,4 +1,4 @@
-"""Does a surrogate rank placement policies as the trace does? One line a generator.
+"""Does a surrogate rank policies, and teach agents, as the trace does? One line a generator.
 
 In: recorded jobs with their tasks (the reference workload, or any table with `jeditaskid`), and
 generators. The tasks are parted at random in two halves: the generators learn from rows of one,
@@ -15,7 +15,9 @@ results/transfer.json and a table:
 The floor is the other real half, with its own tasks; `rows alone` is that half without its tasks,
 gathered again as a surrogate's are, so that it tells what the gathering costs. Flow times count
 mean service times m. Intervals are 95 % of a bootstrap over windows, on trace and source at once.
-A run that was stopped goes on where it stopped.
+A second table has agents that learned on each source and play on the trace
+(`benchmarks.apprentices`), beside the policies named RULES. A run that was stopped goes on where
+it stopped.
 
     python -m benchmarks.transfer [--generators tabddpm tabar] [--seeds 16] [--out FILE]
 """
@@ -35,6 +37,7 @@ from scipy.stats import kendalltau
 import generators
 from pandaenv import policies, reference, sites, workload
 
+from . import apprentices
 from .contest import contest
 from .policies import code
 from .provenance import provenance, versions, write_json
@@ -42,6 +45,10 @@ from .provenance import provenance, versions, write_json
 OUT = Path(__file__).parent / "results" / "transfer.json"
 TRACE, HALF, ROWS = "trace", "real half", "rows alone"
 N_DRAWS = 2_000
+PLAYED = ("rows", "budget", "days", "seed", "sites", "rate", "load", "jobs", "seeds")
+"""Options that an episode depends on."""
+RULES = ("greedy", "panda_analysis", "random")
+"""What agents are measured against: the best that sees no hidden truth, PanDA's, and none."""
 
 
 # --- sources of arrivals --------------------------------------------------------------------------
@@ -94,19 +101,40 @@ def played(source: str, jobs, options: argparse.Namespace) -> pd.DataFrame:
     """Episodes of every policy on one source: policy, seed, window, flow, cost."""
     parts = []
     for name in options.policies:
-        keys = ("rows", "budget", "days", "seed", "sites", "rate", "load", "jobs", "seeds")
-        path = options.kept / f"{_digest([source, name, code()], options, keys)}.csv"
+        path = options.kept / f"{_digest([source, name, code()], options, PLAYED)}.csv"
         if not path.is_file():
             print(f"{source}: {name}", file=sys.stderr)
-            settings = {"workload": jobs, "sites": options.sites, "rate": options.rate,
-                        "load": options.load, "episode_jobs": options.jobs,
-                        "split": "test"}  # fmt: skip
+            settings = _settings(options) | {"workload": jobs, "split": "test"}
             rows = contest(settings, policies.make(name), range(options.seeds))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            rows.assign(policy=name).to_csv(path.with_suffix(".part"), index=False)
-            path.with_suffix(".part").replace(path)
+            _to_csv(rows.assign(policy=name), path)
         parts.append(pd.read_csv(path))
     return pd.concat(parts, ignore_index=True)
+
+
+def _settings(options: argparse.Namespace) -> dict:
+    """The environment's, but for workload and split."""
+    return {"sites": options.sites, "rate": options.rate, "load": options.load,
+            "episode_jobs": options.jobs}  # fmt: skip
+
+
+def _to_csv(rows: pd.DataFrame, path: Path) -> None:
+    """All of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows.to_csv(path.with_suffix(".part"), index=False)
+    path.with_suffix(".part").replace(path)
+
+
+def schooled(source: str, jobs, trace, options: argparse.Namespace) -> pd.DataFrame:
+    """Episodes on the trace of agents that learned on one source; made once."""
+    name = f"agents-{_digest([source, code()], options, (*PLAYED, 'steps', 'trainings'))}"
+    path = options.kept / f"{name}.csv"
+    if not path.is_file():
+        made = apprentices.taught(
+            source, jobs, trace, _settings(options), range(options.trainings), options.steps,
+            options.seeds, options.kept / name,
+        )  # fmt: skip
+        _to_csv(made, path)
+    return pd.read_csv(path)
 
 
 def flows(episodes: pd.DataFrame) -> pd.DataFrame:
@@ -169,6 +197,9 @@ def check(options: argparse.Namespace) -> None:
     for name in ("rows", "budget", "rate", "load", "jobs", "seeds"):
         if not 0 < getattr(options, name) < float("inf"):
             raise ValueError(f"--{name} must be above 0 and finite, got {getattr(options, name)}")
+    for name in ("trainings", "steps"):
+        if getattr(options, name) < 0:
+            raise ValueError(f"--{name} must not be negative, got {getattr(options, name)}")
     if options.seed < 0:
         raise ValueError(f"--seed must not be negative, got {options.seed}")
     sites.catalogue(options.sites)
@@ -179,18 +210,29 @@ def run(options: argparse.Namespace) -> dict:
     first, second = halves(recorded(options.days, options.seed), options.seed)
     sources = {TRACE: workload.Trace(second), HALF: workload.Trace(first),
                ROWS: workload.Synthetic(nine(first))}  # fmt: skip
-    flow = {key: flows(played(key, jobs, options)) for key, jobs in sources.items()}
-    flow |= {name: flows(played(name, str(sampled(name, first, options)), options))
-             for name in options.generators}  # fmt: skip
+    sources |= {name: str(sampled(name, first, options)) for name in options.generators}
+    episodes = {key: played(key, jobs, options) for key, jobs in sources.items()}
+    flow = {key: flows(rows) for key, rows in episodes.items()}
     return {
         "what": "policies ranked on arrivals of each source against the trace",
         "env": {key: getattr(options, key) for key in ("sites", "rate", "load", "jobs", "seeds")},
         "learning": {"rows": min(options.rows, len(first)), "seconds": options.budget},
+        "teaching": {"trainings": options.trainings, "steps": options.steps},
         "jobs": {TRACE: len(second), HALF: len(first)},
         "flow": {key: table.mean().to_dict() for key, table in flow.items()},
         "sources": [{"source": key} | compared(flow[TRACE], flow[key])
                     for key in flow if key != TRACE],
+        "agents": _agents(sources, episodes[TRACE], options),
     }  # fmt: skip
+
+
+def _agents(sources: dict, on_trace: pd.DataFrame, options: argparse.Namespace) -> list[dict]:
+    """How agents of every source do on the trace; nothing where none are to be trained."""
+    if options.trainings == 0:
+        return []
+    rows = [schooled(key, jobs, sources[TRACE], options) for key, jobs in sources.items()]
+    rules = on_trace[on_trace["policy"].isin(RULES)]
+    return apprentices.judged(pd.concat(rows, ignore_index=True), rules, TRACE)
 
 
 def to_markdown(result: dict) -> str:
@@ -205,6 +247,8 @@ def to_markdown(result: dict) -> str:
     lines += ["", f"| flow time / m | {' | '.join(order)} |", f"|---|{'--:|' * len(order)}"]
     lines += [f"| {source} | {' | '.join(f'{row[p]:.3f}' for p in order)} |"
               for source, row in flow.items()]  # fmt: skip
+    if result["agents"]:
+        lines += ["", apprentices.to_markdown(result["agents"])]
     return "\n".join(lines)
 
 
@@ -233,6 +277,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--load", type=float, default=0.6, help="offered work over capacity")
     add("--jobs", type=int, default=5_000, help="of an episode")
     add("--seeds", type=int, default=16, help="episodes a policy and source")
+    add("--trainings", type=int, default=3, help="of an agent on each source, 0 for none")
+    add("--steps", type=int, default=320_000, help="placements of a training")
     add("--seed", type=int, default=0, help="of halves, training and samples")
     add("--kept", type=Path, default=Path("runs/transfer"), help="folder of what is finished")
     add("--out", type=Path, default=OUT)
