@@ -1,8 +1,9 @@
 """Exact nearest records: seconds and growth by kind of table, against brute force in the same run.
 
 The tables are job records of the embedded reference workload cut in two halves (a plausible
-synthetic table), one half with every column shuffled on its own, and rows drawn uniformly at
-random in the same columns (a hostile one). Distances are those of the DCR and NNDR: k = 2.
+synthetic table), one half with every column shuffled on its own, and two hostile ones: rows drawn
+uniformly at random in the same columns, and one half moved in time by twice the span of the other,
+so that every set of columns costs less than the nearest row. Distances are those of the DCR and NNDR: k = 2.
 """
 
 import time
@@ -29,7 +30,7 @@ def measure(seed: int, sizes: tuple[int, ...] = SIZES) -> dict:
     records = reference.records(days=max(2, DAYS * max(sizes) // max(SIZES)), seed=seed)
     _compile()
     out = {"threads": numba.get_num_threads(), "k": 2}
-    for kind in ("halves", "shuffled", "uniform"):
+    for kind in ("halves", "shuffled", "uniform", "moved"):
         out[kind] = _growth(lambda n, kind=kind: tables(kind, records, n, seed), sizes)
     index, query = tables("halves", records, min(BRUTE, *sizes), seed)
     return {**out, "against": against(index, query)}
@@ -46,6 +47,8 @@ def tables(kind: str, records: pd.DataFrame, n: int, seed: int) -> tuple[Table, 
     index, query = ((part.numbers / width, part.codes) for part in (index, query))
     if kind == "shuffled":
         query = tuple(np.column_stack([rng.permutation(x) for x in part.T]) for part in query)
+    if kind == "moved":
+        query = query[0] + 2.0 * (np.arange(query[0].shape[1]) == 0), query[1]
     if kind == "uniform":
         levels = index[1].max(0) + 1
         index, query = (

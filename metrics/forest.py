@@ -12,14 +12,17 @@ import numpy as np
 from numba import njit, prange
 
 LEAF = 12  # rows below which a tree node is scanned
-CHUNK = 256  # queries handed to a thread at a time
+CHUNK = 256  # queries at most handed to a thread at a time
+EQUAL, UNPLANTED = -1, -2  # axes of nodes that are not split
+WORTH = 5  # a tree over n rows pays from about WORTH log2(n) queries on, else they scan the rows
 
 
 class Forest(NamedTuple):
     """k-d trees over groups of rows: rows starts[g]:starts[g + 1] form the tree of group g.
 
     Shapes: points (n, d); rows (n,) numbers in the index; axis (n,) split at the middle row of
-    a node (-1: all points of the node are equal); starts (groups + 1,).
+    a node (EQUAL: all points of the node are; UNPLANTED: they lie in no order); starts (groups +
+    1,).
     """
 
     points: np.ndarray
@@ -28,20 +31,26 @@ class Forest(NamedTuple):
     starts: np.ndarray
 
 
-def plant(numbers, group, n_groups) -> Forest:
-    """Trees over the rows (n, d) of groups 0..n_groups - 1; rows of group -1 are left out."""
-    rows, starts = _sort_by_group(group, n_groups)
+def plant(numbers, group, n_groups, asked=None) -> Forest:
+    """Trees over the rows (n, d) of groups 0..n_groups - 1; rows of group -1 are left out.
+
+    `asked` (n_groups,) queries there will be in each group: those asked little get no tree.
+    """
+    rows, starts = sort_by_group(group, n_groups)
     points = numbers[rows]
-    axis = np.full(len(rows), -1, np.int64)
+    axis = np.full(len(rows), EQUAL, np.int64)
     sizes = np.diff(starts)
-    busy = np.flatnonzero(sizes > LEAF)
+    is_large = sizes > LEAF
+    pays = is_large if asked is None else asked > WORTH * np.log2(np.maximum(sizes, 1))
+    axis[(starts[:-1] + starts[1:])[is_large & ~pays] >> 1] = UNPLANTED
+    busy = np.flatnonzero(is_large & pays)
     if busy.size:
         _build(points, rows, axis, starts, busy[np.argsort(-sizes[busy], kind="stable")])
     return Forest(points, rows, axis, starts)
 
 
 @njit(cache=True)
-def _sort_by_group(group, n_groups):
+def sort_by_group(group, n_groups):
     """Rows of groups 0..n_groups-1 in counting-sort order, and where each group starts."""
     starts = np.zeros(n_groups + 1, np.int64)
     for g in group:
@@ -185,7 +194,8 @@ def search(
 
     row_codes follow `rows`; they and `weights` are empty where every row starts at cost w.
     """
-    n_chunks = (active.size + CHUNK - 1) // CHUNK
+    size = min(CHUNK, 1 + active.size // 64)  # few queries may be long ones: share them out
+    n_chunks = (active.size + size - 1) // size
     ones = weights.size > 0 and (weights == 1.0).all()
     n_axes = points.shape[1]
     last = best_cost.shape[1] - 1
@@ -193,7 +203,7 @@ def search(
         node = np.empty((130, 2), np.int64)
         gap = np.empty((130, n_axes))
         no_code = np.empty(0, np.int32)
-        for u in range(chunk * CHUNK, min(active.size, (chunk + 1) * CHUNK)):
+        for u in range(chunk * size, min(active.size, (chunk + 1) * size)):
             q = active[u]
             x = numbers[q]
             code = query_codes[q] if weights.size else no_code
@@ -209,9 +219,9 @@ def search(
                 if hi <= lo:
                     continue
                 mid = (lo + hi) >> 1
-                d = axis[mid] if hi - lo > LEAF else -1
+                d = axis[mid] if hi - lo > LEAF else UNPLANTED
                 if d < 0:
-                    equal = hi - lo > LEAF and weights.size == 0
+                    equal = d == EQUAL and weights.size == 0
                     for r in range(lo, hi):
                         cost = _cost(points[r], x, _start(row_codes, code, weights, ones, w, r), p1)
                         if cost < best[last]:

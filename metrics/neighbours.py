@@ -16,9 +16,10 @@ too and at worst a brute-force scan, so the whole never takes more than about tw
 Growth: near n log n where the nearest rows agree in most categories, whatever the numbers are like
 (groups of all rows, all rows equal, every category its own). With five categories a million rows
 drawn uniformly at random take about twice as long as a million job records, records with every
-column shuffled on its own about three times (`benchmarks.speed_neighbours`). The quadratic road
-needs a dozen categories or more that are as good as independent: then about 10 ns for each pair of
-rows.
+column shuffled on its own about three times (`benchmarks.speed_neighbours`). A table that lies
+wholly outside, moved by two spans of the index, visits every set of columns for every row: some
+sixty times the seconds at 262,000 rows, growing as n^1.6. The quadratic road needs a dozen
+categories or more that are as good as independent: then about 10 ns for each pair of rows.
 
 Every bound is a float64 sum of the same terms in the same order as the cost it bounds, and rounding
 is monotone, so the distances are those of brute force to the last bit.
@@ -31,10 +32,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metrics.forest import Forest, plant, search
+from metrics.forest import LEAF, UNPLANTED, Forest, plant, search, sort_by_group
 
 VISIT, PAIR = 500.0, 10.0  # ns: a row or query grouped, treed and asked once; a pair compared
 MAX_KEY = 2**62  # products of cardinalities above this are compressed on the way
+TABLE = 2**22  # keys below this are numbered by a table, others by sorting
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class NeighbourIndex:
         self.weights = _checked_weights(weights, codes.shape[1])
         self._levels = [np.unique(column) for column in codes.T]
         self.codes = self._encode(codes)
-        self._whole: tuple[Forest, np.ndarray] | None = None
+        self._whole: Forest | None = None
+        self._alike: tuple[np.ndarray, Forest] | None = None
         self.work = Work(0, 0)
 
     def __len__(self) -> int:
@@ -109,10 +112,9 @@ class NeighbourIndex:
 
     def _encode(self, codes: np.ndarray) -> np.ndarray:
         """Codes 0..K-1 of the categories of the index; -1 for those it never saw."""
-        out = np.empty(codes.shape, np.int64)
+        out = np.empty(codes.shape, np.int64, order="F")
         for j, levels in enumerate(self._levels):
-            at = np.minimum(np.searchsorted(levels, codes[:, j]), len(levels) - 1)
-            out[:, j] = np.where(levels[at] == codes[:, j], at, -1)
+            out[:, j] = _place(levels, codes[:, j])
         return out
 
     def _search(self, numbers, codes, best: "Best") -> None:
@@ -139,9 +141,10 @@ class NeighbourIndex:
         seen = active[(codes[np.ix_(active, kept)] >= 0).all(axis=1)] if kept else active
         if seen.size == 0:
             return
-        row_group, query_group, n_groups = self._groups(codes[seen], kept)
-        forest = plant(self.numbers, row_group, n_groups)
-        order = _by_place(numbers[seen], query_group)
+        forest, query_group = self._planted(codes[seen], kept)
+        there = query_group >= 0
+        seen, query_group = seen[there], query_group[there]
+        order = _by_place(numbers[seen], query_group, len(forest.starts) - 1)
         none = np.empty((0, 0), np.int32)
         search(
             *forest, none, none, self.weights[:0], numbers, seen[order], query_group[order],
@@ -149,8 +152,35 @@ class NeighbourIndex:
             best.cost, best.row,
         )  # fmt: skip
 
+    def _planted(self, codes, kept) -> tuple[Forest, np.ndarray]:
+        """Trees over rows grouped by the columns `kept`, and the group of each query or -1.
+
+        Of all columns, where nearly every query looks, the trees are kept for the next table.
+        """
+        size = math.prod(len(self._levels[j]) for j in kept)
+        if len(kept) < len(self._levels) or size > MAX_KEY:
+            row_group, query_group, n_groups = self._groups(codes, kept)
+            asked = np.bincount(query_group, minlength=n_groups)
+            return plant(self.numbers, row_group, n_groups, asked), query_group
+        if self._alike is None:
+            levels, row_group = np.unique(self._key(self.codes, kept), return_inverse=True)
+            self._alike = levels, plant(self.numbers, row_group, len(levels))
+        levels, forest = self._alike
+        return forest, _place(levels, self._key(codes, kept))
+
+    def _key(self, codes, kept) -> np.ndarray:
+        """One number for the categories in the columns `kept`; there must be at most MAX_KEY."""
+        key = np.zeros(len(codes), np.int64)
+        for j in kept:
+            key *= len(self._levels[j])
+            key += codes[:, j]
+        return key
+
     def _groups(self, codes, kept):
         """Group numbers by the columns `kept` of the rows (-1: no query there) and the queries."""
+        size = math.prod(len(self._levels[j]) for j in kept)
+        if size <= TABLE:
+            return _numbered(self._key(self.codes, kept), self._key(codes, kept), size)
         row_key = np.zeros(len(self), np.int64)
         query_key = np.zeros(len(codes), np.int64)
         size = 1
@@ -165,11 +195,13 @@ class NeighbourIndex:
 
     def _finish(self, numbers, codes, active, floor, best: "Best") -> None:
         """Finish the active queries in one tree over all rows, counting mismatches row by row."""
-        if self._whole is None:
-            forest = plant(self.numbers, np.zeros(len(self), np.int64), 1)
-            self._whole = forest, self.codes[forest.rows].astype(np.int32)
-        forest, row_codes = self._whole
-        order = _by_place(numbers[active], np.zeros(active.size, np.int64))
+        forest = self._whole
+        if forest is None:
+            forest = plant(self.numbers, np.zeros(len(self), np.int64), 1, np.array([active.size]))
+        if len(self) <= LEAF or forest.axis[len(self) >> 1] != UNPLANTED:
+            self._whole = forest
+        row_codes = self.codes[forest.rows].astype(np.int32)
+        order = _by_place(numbers[active], np.zeros(active.size, np.int64), 1)
         search(
             *forest, row_codes, codes.astype(np.int32), self.weights, numbers, active[order],
             np.zeros(active.size, np.int64), floor, 0.0, self.p == 1, best.exclude_self,
@@ -249,13 +281,31 @@ def _weight(weights, columns) -> float:
     return total
 
 
+def _place(levels, values) -> np.ndarray:
+    """Place of each value among the sorted levels; -1 for those that are none."""
+    if levels[0] == 0 and levels[-1] == len(levels) - 1:
+        return np.where((values >= 0) & (values < len(levels)), values, -1)
+    at = np.minimum(np.searchsorted(levels, values), len(levels) - 1)
+    return np.where(levels[at] == values, at, -1)
+
+
+def _numbered(row_key, query_key, size) -> tuple[np.ndarray, np.ndarray, int]:
+    """As `_dense`, of keys 0..size - 1."""
+    is_asked = np.zeros(size, bool)
+    is_asked[query_key] = True
+    number = np.where(is_asked, np.cumsum(is_asked) - 1, -1)
+    return number[row_key], number[query_key], int(is_asked.sum())
+
+
 def _dense(row_key, query_key) -> tuple[np.ndarray, np.ndarray, int]:
     """Number the keys that occur among the queries 0..G-1; rows with none of them get -1."""
     levels, query_group = np.unique(query_key, return_inverse=True)
-    at = np.minimum(np.searchsorted(levels, row_key), len(levels) - 1)
-    return np.where(levels[at] == row_key, at, -1), query_group, len(levels)
+    return _place(levels, row_key), query_group, len(levels)
 
 
-def _by_place(numbers, group) -> np.ndarray:
+def _by_place(numbers, group, n_groups) -> np.ndarray:
     """Order of queries in which neighbours in the table follow each other, for the cache."""
-    return np.lexsort((numbers[:, 0], group)) if numbers.shape[1] else np.argsort(group)
+    if numbers.shape[1] == 0:
+        return sort_by_group(group, n_groups)[0]
+    order = np.argsort(numbers[:, 0], kind="stable")
+    return order[sort_by_group(group[order], n_groups)[0]]
