@@ -3,7 +3,8 @@
 The tables are job records of the embedded reference workload cut in two halves (a plausible
 synthetic table), one half with every column shuffled on its own, and two hostile ones: rows drawn
 uniformly at random in the same columns, and one half moved in time by twice the span of the other,
-so that every set of columns costs less than the nearest row. Distances are those of the DCR and NNDR: k = 2.
+so that every set of columns costs less than the nearest row (not at the largest size). Distances
+are those of the DCR and NNDR: k = 2.
 """
 
 import time
@@ -31,7 +32,8 @@ def measure(seed: int, sizes: tuple[int, ...] = SIZES) -> dict:
     _compile()
     out = {"threads": numba.get_num_threads(), "k": 2}
     for kind in ("halves", "shuffled", "uniform", "moved"):
-        out[kind] = _growth(lambda n, kind=kind: tables(kind, records, n, seed), sizes)
+        asked = sizes[:3] if kind == "moved" else sizes
+        out[kind] = _growth(lambda n, kind=kind: tables(kind, records, n, seed), asked)
     index, query = tables("halves", records, min(BRUTE, *sizes), seed)
     return {**out, "against": against(index, query)}
 
