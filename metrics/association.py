@@ -27,7 +27,7 @@ def association(table: pd.DataFrame) -> pd.DataFrame:
     numerical, categorical = columns.split(table)
     known = columns.levels(table)
     names = numerical + categorical
-    return pd.DataFrame(_matrix(table, known, len(numerical)), index=names, columns=names)
+    return pd.DataFrame(_matrix(table, known, numerical), index=names, columns=names)
 
 
 def diff_corr(train: pd.DataFrame, synthetic: pd.DataFrame) -> float:
@@ -81,11 +81,11 @@ class Tables:
         return np.bincount(at, np.concatenate(self.sparse[pair][1]), len(keys)).astype(np.int64)
 
 
-def _matrix(table, known: list[dict], d: int) -> np.ndarray:
+def _matrix(table, known: list[dict], numerical: list) -> np.ndarray:
     """Pearson, eta and U from sums over blocks: means first, then products about the means."""
     n_levels = [len(k) for k in known]
-    c = len(n_levels)
-    low, high, mean, n = _moments(table, known, d)
+    c, d = len(n_levels), len(numerical)
+    low, high, mean = _moments(table, numerical)
     scale = np.maximum(np.abs(low), np.abs(high))
     scale = np.where(low == high, np.inf, scale)  # constants become 0: their rounding correlates
     gram, tables = np.zeros((d, d)), Tables(n_levels)
@@ -114,14 +114,19 @@ def _matrix(table, known: list[dict], d: int) -> np.ndarray:
     return matrix
 
 
-def _moments(table, known, d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """(min, max, mean) of the numbers and the number of rows, in one pass."""
-    low, high, total, n = np.full(d, np.inf), np.full(d, -np.inf), np.zeros(d), 0
-    for data in columns.blocks(table, known):
-        low, high = np.minimum(low, data.numbers.min(0)), np.maximum(high, data.numbers.max(0))
-        total += data.numbers.sum(axis=0)
-        n += len(data)
-    return low, high, total / n, n
+def _moments(table, numerical: list) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(min, max, mean) of the numbers, in one pass."""
+    low, high = np.full(len(numerical), np.inf), np.full(len(numerical), -np.inf)
+    total, n = np.zeros(len(numerical)), 0
+    if not numerical:
+        return low, high, total
+    for part in columns.parts(table, numerical):
+        for i, name in enumerate(numerical):
+            x = part[name].to_numpy(np.float64)
+            low[i], high[i] = min(low[i], x.min()), max(high[i], x.max())
+            total[i] += x.sum()
+        n += len(part)
+    return low, high, total / n
 
 
 def _over(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -128,7 +128,7 @@ def aligned(train: pd.DataFrame, other: pd.DataFrame, what: str) -> pd.DataFrame
 def counts(table: pd.DataFrame, name) -> dict:
     """{category: number of rows} of one column, in the order first met."""
     found: dict = {}
-    for part in _parts(table, [name]):
+    for part in parts(table, [name]):
         for value, n in zip(*_tallied(part[name]), strict=True):
             found[value] = found.get(value, 0) + int(n)
     return found
@@ -144,13 +144,14 @@ def _tallied(column: pd.Series) -> tuple[list, np.ndarray]:
     return values, np.bincount(local, minlength=len(values))
 
 
-def _parts(table, names: list) -> Iterator[pd.DataFrame]:
+def parts(table, names: list) -> Iterator[pd.DataFrame]:
+    """Some columns of a table: all rows at once, or a row group at a time if it lies on disk."""
     return table.select(names).batches() if isinstance(table, OnDisk) else iter([table])
 
 
 def blocks(table: pd.DataFrame, known: list[dict], size: int = 1 << 16) -> Iterator[Coded]:
     """The table as arrays, `size` rows at a time (a row group at a time if it lies on disk)."""
-    for part in _parts(table, list(table.columns)):
+    for part in parts(table, list(table.columns)):
         data = encode(part, known)
         for start in range(0, len(data), size):
             yield Coded(data.numbers[start : start + size], data.codes[start : start + size])
