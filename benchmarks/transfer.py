@@ -278,7 +278,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--jobs", type=int, default=5_000, help="of an episode")
     add("--seeds", type=int, default=16, help="episodes a policy and source")
     add("--trainings", type=int, default=3, help="of an agent on each source, 0 for none")
-    add("--steps", type=int, default=320_000, help="placements of a training")
+    add("--steps", type=int, default=160_000, help="placements of a training")
     add("--seed", type=int, default=0, help="of halves, training and samples")
     add("--kept", type=Path, default=Path("runs/transfer"), help="folder of what is finished")
     add("--out", type=Path, default=OUT)
