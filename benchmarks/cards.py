@@ -5,13 +5,12 @@ return and the cost of every episode, by the policy that played it.
 """
 
 import hashlib
-import io
-import os
 from pathlib import Path
 
 import numpy as np
 
 from pandaenv import offline
+from pandaenv.drafts import whole
 from pandaenv.dsrl import import_h5py, metadata, read
 
 from .provenance import write_json, write_text
@@ -139,8 +138,5 @@ def _draw(found: dict, path: Path) -> None:
         axes.scatter(*xy, s=14, alpha=0.7, label=name)
     axes.set(xlabel="cost of the episode", ylabel="return of the episode", title=found["name"])
     axes.legend(fontsize=7)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110, metadata={"Software": None})
-    draft = path.with_name(path.name + ".part")
-    draft.write_bytes(picture.getvalue())
-    os.replace(draft, path)
+    with whole(path) as draft:
+        figure.savefig(draft, format="png", dpi=110, metadata={"Software": None})

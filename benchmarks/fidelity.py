@@ -24,6 +24,7 @@ from benchmarks import claims, provenance, repeats, source
 from metrics import Judge, temporal
 from metrics.columns import is_numerical
 from metrics.report import TABLE_1, Score, markdown, plain, show
+from pandaenv.drafts import whole
 
 CONFIGS = Path(__file__).parent / "configs"
 PUBLISHED_STEPS = 30_000  # optimizer steps of the paper, sec. V.A
@@ -286,10 +287,8 @@ class Run:
         """Save model, sample and losses."""
         if hasattr(model, "save"):
             model.save(self.out / "models" / name)
-        path = self._place("samples", f"{name}.parquet")
-        draft = path.with_suffix(".part")
-        sample.to_parquet(draft, index=False)
-        draft.replace(path)
+        with whole(self._place("samples", f"{name}.parquet")) as draft:
+            sample.to_parquet(draft, index=False)
         losses = getattr(model, "losses_", None)
         if losses is not None and len(losses):
             csv = losses.to_csv(index=False)

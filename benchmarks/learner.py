@@ -33,7 +33,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from pandaenv.agents import Agent, Standardised, write
+from pandaenv.agents import Agent, Standardised
+from pandaenv.drafts import write
 from pandaenv.scoring import SiteScoringPolicy, traits_of
 
 CHECKPOINT = "checkpoint.safetensors"

@@ -8,9 +8,10 @@ import json
 import os
 import platform
 import subprocess
-import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from pandaenv import drafts
 
 PACKAGES = (
     "pandaenv", "gymnasium", "torch", "numpy", "pandas", "scikit-learn", "catboost",
@@ -74,15 +75,4 @@ def write_json(path: Path | str, result: dict) -> Path:
 
 def write_text(path: Path | str, text: str) -> Path:
     """Write `text` to a neighbour of `path`, then move it into place."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-    return path
+    return drafts.write(path, text)

@@ -36,6 +36,7 @@ from scipy.stats import kendalltau
 
 import generators
 from pandaenv import policies, reference, sites, workload
+from pandaenv.drafts import whole, write
 
 from . import apprentices
 from .contest import contest
@@ -87,9 +88,8 @@ def sampled(name: str, half: pd.DataFrame, options: argparse.Namespace) -> Path:
         checkpoint=path.with_suffix(".checkpoint"),
     )  # fmt: skip
     rows = model.sample(len(half), seed=options.seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows.to_parquet(path.with_suffix(".part"), index=False)
-    path.with_suffix(".part").replace(path)
+    with whole(path) as draft:
+        rows.to_parquet(draft, index=False)
     path.with_suffix(".checkpoint").unlink(missing_ok=True)
     return path
 
@@ -106,7 +106,7 @@ def played(source: str, jobs, options: argparse.Namespace) -> pd.DataFrame:
             print(f"{source}: {name}", file=sys.stderr)
             settings = _settings(options) | {"workload": jobs, "split": "test"}
             rows = contest(settings, policies.make(name), range(options.seeds))
-            _to_csv(rows.assign(policy=name), path)
+            write(path, rows.assign(policy=name).to_csv(index=False))
         parts.append(pd.read_csv(path))
     return pd.concat(parts, ignore_index=True)
 
@@ -115,13 +115,6 @@ def _settings(options: argparse.Namespace) -> dict:
     """The environment's, but for workload and split."""
     return {"sites": options.sites, "rate": options.rate, "load": options.load,
             "episode_jobs": options.jobs}  # fmt: skip
-
-
-def _to_csv(rows: pd.DataFrame, path: Path) -> None:
-    """All of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows.to_csv(path.with_suffix(".part"), index=False)
-    path.with_suffix(".part").replace(path)
 
 
 def schooled(source: str, jobs, trace, options: argparse.Namespace) -> pd.DataFrame:
@@ -133,7 +126,7 @@ def schooled(source: str, jobs, trace, options: argparse.Namespace) -> pd.DataFr
             source, jobs, trace, _settings(options), range(options.trainings), options.steps,
             options.seeds, options.kept / name,
         )  # fmt: skip
-        _to_csv(made, path)
+        write(path, made.to_csv(index=False))
     return pd.read_csv(path)
 
 

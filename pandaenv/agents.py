@@ -12,7 +12,6 @@ safetensors and a JSON card that says what they are. Nothing in it is code, and 
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor
 
+from .drafts import write
 from .observation import space
 from .scoring import SiteScoringPolicy, traits_of
 
@@ -179,16 +179,3 @@ def load(folder: str | os.PathLike) -> Agent:
         return Agent(network, card["kind"], card["n_sites"], card["options"], card["draws"])
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"{folder} does not fit an agent of this version: {error}") from error
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise

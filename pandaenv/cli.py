@@ -17,6 +17,8 @@ from typing import Annotated
 
 import typer
 
+from . import drafts
+
 app = typer.Typer(
     help="Surrogate job records, their fidelity, and an environment for brokering jobs.",
     no_args_is_help=True,
@@ -284,10 +286,7 @@ def _check_rows_file(path: Path) -> None:
 def _write_text(path: Path, text: str) -> None:
     if path.is_dir():
         raise ValueError(f"the output must be a file; {path} is a folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    drafts.write(path, text)
 
 
 @contextmanager

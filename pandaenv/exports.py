@@ -40,6 +40,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from . import drafts
 from .jobs import JobArrays
 from .schema import STATUSES
 from .sites import Catalogue
@@ -67,8 +68,8 @@ def write(stream: Stream, path: str | Path, kind: str) -> tuple[Path, Path]:
     beside = _beside(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = {"kind": kind, "sha256": _hash(text), **_grid(stream), "jobs": rest}
-    _replace(path, text)
-    _replace(beside, json.dumps(whole).encode())
+    drafts.write(path, text)
+    drafts.write(beside, json.dumps(whole))
     return path, beside
 
 
@@ -271,10 +272,3 @@ def _bytes(path: Path) -> bytes:
 
 def _hash(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    draft = path.with_name(path.name + ".part")
-    draft.write_bytes(content)
-    draft.replace(path)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 
+from .drafts import whole
 from .dsrl import EPISODES, metadata, read, read_episodes
 from .trajectories import MASKS
 
@@ -152,17 +152,9 @@ def to_omnisafe(path: str | os.PathLike, target: str | os.PathLike) -> Path:
     if target.exists():
         raise ValueError(f"a data set is never overwritten; {target} exists")
     n = len(read(path, ("rewards",))["rewards"])
-    handle, draft = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".part")
-    os.close(handle)
-    try:
-        with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
-            for field, column in OMNISAFE.items():
-                _write_member(archive, field, n, map(column, read_episodes(path)))
-        os.chmod(draft, 0o644)
-        os.replace(draft, target)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    with whole(target) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
+        for field, column in OMNISAFE.items():
+            _write_member(archive, field, n, map(column, read_episodes(path)))
     return target
 
 

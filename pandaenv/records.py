@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from pandaenv import cascade, dumps, schema, sites
 from pandaenv.cascade import Cascade
+from pandaenv.drafts import whole
 
 MEMORY_LIMIT = "1GB"  # of the query engine; beyond it sorts spill, encrypted, beside the output
 MAX_THREADS = 4
@@ -328,13 +329,9 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 def write(records: pd.DataFrame, path: str | Path) -> Path:
     """Write a table as Parquet, or as CSV where the name ends so; all of it or nothing."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".write-", dir=path.parent) as folder:
-        draft = Path(folder) / path.name
-        if path.name.lower().endswith((".csv", ".csv.gz")):
+    with whole(path) as draft:
+        if draft.name.lower().endswith((".csv", ".csv.gz")):
             records.to_csv(draft, index=False)
         else:
             records.to_parquet(draft, index=False)
-        os.replace(draft, path)
-    return path
+    return Path(path)

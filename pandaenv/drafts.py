@@ -1,0 +1,36 @@
+"""Files that appear whole or not at all.
+
+In: the path a file is to have. Out: a draft beside it, which takes the path in one move when the
+block that wrote it ends well; when it does not, the file is as it was and no draft is left. A
+process killed meanwhile leaves a hidden folder `.NAME.*` and nothing else.
+
+    with whole("records.parquet") as draft:
+        table.to_parquet(draft)
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole(path: Path | str) -> Iterator[Path]:
+    """A place to write the file to, named as it will be; parents are made.
+
+    Raises: OSError where the folder cannot be written, or the path is a folder.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        draft = Path(folder) / path.name
+        yield draft
+        os.replace(draft, path)
+
+
+def write(path: Path | str, content: bytes | str) -> Path:
+    """Write bytes, or text as UTF-8."""
+    with whole(path) as draft:
+        draft.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return Path(path)
