@@ -106,7 +106,7 @@ class PandaSiteAllocationEnv(gym.Env):
 
     - `"flow_time"` (default): minus the increase this placement causes in the projected total flow
       time (end - submission) of the agent's jobs, over m. The projection is the simulator itself,
-      with failures and outages as drawn and no further arrivals. The rewards of an episode add up
+      with failures and troubles as drawn and no further arrivals. The rewards of an episode add up
       to minus the total flow time, over m, that its jobs have once all have ended.
     - `"slowdown"`: the same with flow time over run time, runs of less than 600 s taken as 600 s.
     - `"wait"`: the same with the time before the last start, over m.

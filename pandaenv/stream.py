@@ -118,7 +118,8 @@ class Stream:
 
 
 def _check_lengths(episode_jobs: int, warmup_days: float) -> None:
-    if not (isinstance(episode_jobs, int | np.integer) and episode_jobs > 0):
+    is_whole = isinstance(episode_jobs, int | np.integer) and not isinstance(episode_jobs, bool)
+    if not (is_whole and episode_jobs > 0):
         raise ValueError(f"episode_jobs must be a positive whole number, got {episode_jobs!r}")
     if not (isinstance(warmup_days, int | float | np.number) and 0 <= warmup_days < np.inf):
         raise ValueError(f"warmup_days must be at least 0 and finite, got {warmup_days!r}")

@@ -106,7 +106,8 @@ def gather(
     time = records["creationtime"].to_numpy() * DAY_S
     format_ = records["datatype"].cat.codes.to_numpy().astype(np.int64)
     span = (time // span_s).astype(np.int64) if span_s < np.inf else np.zeros(len(time), np.int64)
-    group = np.unique(np.stack([format_, span]), axis=1, return_inverse=True)[1].ravel()
+    span -= span.min(initial=0)
+    group = np.unique(format_ * (span.max(initial=0) + 1) + span, return_inverse=True)[1]
     cell, group_of = _cells(group, site)
     order = _order(
         cell, time, records["inputfilebytes"].to_numpy(), records["workload"].to_numpy(),

@@ -145,7 +145,7 @@ def test_a_rate_and_a_load_are_positive_numbers(make, name, value):
         make(**{name: value})
 
 
-@pytest.mark.parametrize("value", [0, -5, 1.5, "many", None])
+@pytest.mark.parametrize("value", [0, -5, 1.5, "many", None, True])
 def test_episode_jobs_is_a_positive_whole_number(make, value):
     with pytest.raises(ValueError, match=f"episode_jobs must be .*got {value!r}"):
         make(episode_jobs=value)
