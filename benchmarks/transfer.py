@@ -2,8 +2,9 @@
 
 In: recorded jobs with their tasks (the reference workload, or any table with `jeditaskid`), and
 generators. The tasks are parted at random in two halves: the generators learn from rows of one,
-policies are judged on the other, the trace. Every policy plays the same seeds on the trace and on
-arrivals from each source; a source is as good as it leads to the same choice. Out:
+policies are judged on the other, the trace. Every policy, trained agents among them, plays the same
+seeds on the trace and on arrivals from each source; a source is as good as it leads to the same
+choice. `greedy_true` sees what no broker knows: it is shown and not ranked. Out:
 results/transfer.json and a table:
 
 | number | meaning | best |
@@ -35,12 +36,12 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 import generators
-from pandaenv import policies, reference, sites, workload
+from pandaenv import agents, policies, reference, sites, workload
 from pandaenv.drafts import whole, write
 
 from . import apprentices
 from .contest import contest
-from .policies import code
+from .policies import ORACLE, code, content
 from .provenance import provenance, versions, write_json
 
 OUT = Path(__file__).parent / "results" / "transfer.json"
@@ -50,6 +51,8 @@ PLAYED = ("rows", "budget", "days", "seed", "sites", "rate", "load", "jobs", "se
 """Options that an episode depends on."""
 RULES = ("greedy", "panda_analysis", "random")
 """What agents are measured against: the best that sees no hidden truth, PanDA's, and none."""
+AGENTS = Path(__file__).parent / "agents"
+"""The trained agents that are ranked, a folder each."""
 
 
 # --- sources of arrivals --------------------------------------------------------------------------
@@ -100,15 +103,24 @@ def sampled(name: str, half: pd.DataFrame, options: argparse.Namespace) -> Path:
 def played(source: str, jobs, options: argparse.Namespace) -> pd.DataFrame:
     """Episodes of every policy on one source: policy, seed, window, flow, cost."""
     parts = []
-    for name in options.policies:
-        path = options.kept / f"{_digest([source, name, code()], options, PLAYED)}.csv"
+    for name, policy, version in contestants(options):
+        path = options.kept / f"{_digest([source, *version, code()], options, PLAYED)}.csv"
         if not path.is_file():
             print(f"{source}: {name}", file=sys.stderr)
             settings = _settings(options) | {"workload": jobs, "split": "test"}
-            rows = contest(settings, policies.make(name), range(options.seeds))
+            rows = contest(settings, policy, range(options.seeds))
             write(path, rows.assign(policy=name).to_csv(index=False))
         parts.append(pd.read_csv(path))
     return pd.concat(parts, ignore_index=True)
+
+
+def contestants(options: argparse.Namespace):
+    """Name, policy and what tells it from others, of every rule and every trained agent."""
+    for name in options.policies:
+        yield name, policies.make(name), (name,)
+    for folder in options.agents:
+        weights = content(str(folder / agents.WEIGHTS))
+        yield folder.name, agents.load(folder), (folder.name, weights)
 
 
 def _settings(options: argparse.Namespace) -> dict:
@@ -183,10 +195,9 @@ def check(options: argparse.Namespace) -> None:
     """Refuse, before anything is learned or played, what would be refused in the end."""
     for name in options.generators:
         generators.make(name)
-    for name in options.policies:
-        policies.make(name)
-    if len(options.policies) < 2:
-        raise ValueError(f"--policies must be two or more to be ranked, got {options.policies}")
+    names = [name for name, *_ in contestants(options) if name != ORACLE]
+    if len(names) < 2:
+        raise ValueError(f"two or more policies besides {ORACLE} must be ranked, got {names}")
     for name in ("rows", "budget", "rate", "load", "jobs", "seeds"):
         if not 0 < getattr(options, name) < float("inf"):
             raise ValueError(f"--{name} must be above 0 and finite, got {getattr(options, name)}")
@@ -203,6 +214,7 @@ def run(options: argparse.Namespace) -> dict:
     first, second = halves(recorded(options.days, options.seed), options.seed)
     sources = {TRACE: workload.Trace(second), HALF: workload.Trace(first),
                ROWS: workload.Synthetic(nine(first))}  # fmt: skip
+    ranked = [name for name, *_ in contestants(options) if name != ORACLE]
     sources |= {name: str(sampled(name, first, options)) for name in options.generators}
     episodes = {key: played(key, jobs, options) for key, jobs in sources.items()}
     flow = {key: flows(rows) for key, rows in episodes.items()}
@@ -213,13 +225,14 @@ def run(options: argparse.Namespace) -> dict:
         "teaching": {"trainings": options.trainings, "steps": options.steps},
         "jobs": {TRACE: len(second), HALF: len(first)},
         "flow": {key: table.mean().to_dict() for key, table in flow.items()},
-        "sources": [{"source": key} | compared(flow[TRACE], flow[key])
+        "windows": {key: table.round(6).to_dict("index") for key, table in flow.items()},
+        "sources": [{"source": key} | compared(flow[TRACE][ranked], flow[key])
                     for key in flow if key != TRACE],
-        "agents": _agents(sources, episodes[TRACE], options),
+        "taught": _taught(sources, episodes[TRACE], options),
     }  # fmt: skip
 
 
-def _agents(sources: dict, on_trace: pd.DataFrame, options: argparse.Namespace) -> list[dict]:
+def _taught(sources: dict, on_trace: pd.DataFrame, options: argparse.Namespace) -> list[dict]:
     """How agents of every source do on the trace; nothing where none are to be trained."""
     if options.trainings == 0:
         return []
@@ -240,8 +253,8 @@ def to_markdown(result: dict) -> str:
     lines += ["", f"| flow time / m | {' | '.join(order)} |", f"|---|{'--:|' * len(order)}"]
     lines += [f"| {source} | {' | '.join(f'{row[p]:.3f}' for p in order)} |"
               for source, row in flow.items()]  # fmt: skip
-    if result["agents"]:
-        lines += ["", apprentices.to_markdown(result["agents"])]
+    if result["taught"]:
+        lines += ["", apprentices.to_markdown(result["taught"])]
     return "\n".join(lines)
 
 
@@ -262,6 +275,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--generators", nargs="*", default=list(generators.names()), metavar="NAME")
     add("--policies", nargs="+", default=list(policies.names()), metavar="NAME")
+    add("--agents", nargs="*", type=Path, default=sorted(AGENTS.glob("scoring-*")),
+        metavar="FOLDER", help="trained agents to rank")
     add("--days", type=int, default=56, help="of the reference workload")
     add("--rows", type=int, default=50_000, help="each generator learns from")
     add("--budget", type=float, default=60.0, help="seconds of training for each learner")

@@ -48,7 +48,8 @@ def test_a_task_lies_whole_in_one_half():
     [
         ("--generators gan", "unknown generator 'gan'"),
         ("--policies random nobody", "unknown policy 'nobody'"),
-        ("--policies random", "two or more to be ranked"),
+        ("--policies random greedy_true --agents", "must be ranked, got ['random']"),
+        ("--agents nowhere", "nowhere"),
         ("--seeds 0", "--seeds must be above 0 and finite, got 0"),
         ("--budget nan", "--budget must be above 0 and finite, got nan"),
         ("--sites nowhere", "sites must be"),
@@ -68,12 +69,12 @@ def test_what_cannot_be_done_is_said_in_one_sentence(words, sentence, tmp_path, 
 def test_the_command_ranks_policies_and_goes_on_where_it_stopped(tmp_path, monkeypatch):
     words = ["--generators", "smote", "--policies", "random", "least_loaded", "--days", "21",
              "--rows", "2000", "--sites", "tier1", "--rate", "2000", "--jobs", "200", "--seeds",
-             "2", "--trainings", "1", "--steps", "200",
+             "2", "--trainings", "1", "--steps", "200", "--agents",
              "--kept", str(tmp_path / "kept"), "--out", str(tmp_path / "t.json")]  # fmt: skip
     transfer.main(words)
     found = json.loads((tmp_path / "t.json").read_text())
     assert [row["source"] for row in found["sources"]] == ["real half", "rows alone", "smote"]
-    agents = {row["source"]: row for row in found["agents"]}
+    agents = {row["source"]: row for row in found["taught"]}
     assert set(agents) == {"trace", "real half", "rows alone", "smote"}
     assert set(agents["smote"]["against"]) == {"random"}
     monkeypatch.setattr(transfer, "contest", lambda *_: pytest.fail("played again"))
