@@ -10,7 +10,7 @@ import json
 import re
 from pathlib import Path
 
-from . import fidelity, policies, ppo, targets
+from . import fidelity, policies, ppo, targets, transfer
 from .provenance import write_text
 
 README = Path(__file__).parent.parent / "README.md"
@@ -64,7 +64,10 @@ def _agents(result: dict) -> str:
     return ppo.to_markdown(result["policies"])
 
 
-TABLES = {"fidelity": _fidelity, "ppo": _agents, "frontier": _agents, "policies": _policies}
+TABLES = {
+    "fidelity": _fidelity, "ppo": _agents, "frontier": _agents, "policies": _policies,
+    "transfer": transfer.to_markdown,
+}  # fmt: skip
 
 if __name__ == "__main__":
     main()
