@@ -3,7 +3,8 @@
 In: days and rate of the reference records, training budget or steps, seed. Out, in one folder: the
 model (`generator.json`, `weights-*.safetensors`), `pool.parquet` sorted by time, with times in
 whole seconds and work in single precision, and `card.json`: data, seed, steps, time, hashes, scores
-on rows held out, versions and command. A run stopped on the way goes on from `--checkpoint`.
+on rows held out, versions and command. A run stopped on the way goes on from `--checkpoint`;
+`--scores-only` scores a pool that stands anew, with whatever numbers the suite has gained since.
 
     python -m benchmarks.pretrain [--generator tabar] --budget 1800 [--checkpoint FILE] [--out DIR]
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
+import json
 import sys
 import time
 from pathlib import Path
@@ -42,6 +44,9 @@ def main(arguments: list[str] | None = None) -> None:
     train, holdout = (
         half.reset_index(drop=True) for half in records.split(table, seed=options.seed)
     )
+    if options.scores_only:
+        rescore(train, holdout, options, arguments)
+        return
     model = generators.make(options.generator).fit(
         train, seed=options.seed, budget=options.budget, steps=options.steps,
         checkpoint=options.checkpoint,
@@ -60,15 +65,35 @@ def main(arguments: list[str] | None = None) -> None:
                card | provenance("benchmarks.pretrain", arguments, options.seed))  # fmt: skip
 
 
+def rescore(train, holdout, options: argparse.Namespace, arguments: list[str]) -> None:
+    """Put new scores of the pool on its card, and how they came about under `scored`."""
+    path, pool = options.out / "card.json", options.out / "pool.parquet"
+    card = json.loads(path.read_text(encoding="utf-8"))
+    for what, found, noted in (
+        ("pool", sha256(pool), card["pool"]["sha256"]),
+        ("train table", digest(train), card["data"]["sha256"]),
+    ):
+        if found != noted:
+            raise ValueError(f"{path}: the {what} must be the card's, {noted}, got {found}")
+    found = scores(train, pd.read_parquet(pool), holdout, options.judged, card["pool"]["seed"])
+    made = provenance("benchmarks.pretrain", arguments, options.seed)
+    write_json(path, card | {"scores": found, "scored": made})
+
+
+def digest(table: pd.DataFrame) -> str:
+    """Hash of a table's rows."""
+    rows = pd.util.hash_pandas_object(table, index=False).to_numpy()
+    return hashlib.sha256(rows.tobytes()).hexdigest()
+
+
 def describe(model: Generator, train: pd.DataFrame,
              options: argparse.Namespace) -> dict:  # fmt: skip
     """What the model was trained on, how long, and how large it is."""
-    rows = pd.util.hash_pandas_object(train, index=False).to_numpy()
     return {
         "data": {
             "records": "pandaenv.reference.records", "days": options.days, "rate": options.rate,
             "seed": options.seed, "train_rows": len(train),
-            "sha256": hashlib.sha256(rows.tobytes()).hexdigest(),
+            "sha256": digest(train),
         },
         "model": {
             "generator": model.name, "config": dataclasses.asdict(model.config),
@@ -134,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pool", type=int, default=330_000, help="rows of the pool")
     parser.add_argument("--sampling-steps", type=int, default=100, help="of TabDDPM")
     parser.add_argument("--judged", type=int, default=12_500, help="rows scored")
+    parser.add_argument("--scores-only", action="store_true", help="of the pool that stands")
     parser.add_argument("--out", type=Path, help="pandaenv/data/GENERATOR by default")
     return parser
 
