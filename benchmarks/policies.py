@@ -128,7 +128,7 @@ def code() -> str:
 
 def content(workload: str) -> str | None:
     """SHA-256 of a workload's records where they are a file."""
-    path = BUNDLED if workload == "tabddpm" else Path(workload)
+    path = BUNDLED.get(workload) or Path(workload)
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 

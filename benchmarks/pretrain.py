@@ -25,7 +25,7 @@ import pandas as pd
 import generators
 from generators.base import Generator
 from metrics import evaluate
-from metrics.report import plain
+from metrics.report import markdown, plain
 from pandaenv import records, reference, schema
 
 from .provenance import provenance, write_json
@@ -145,6 +145,24 @@ def scores(
     report = evaluate(train, draw, unseen, seed=seed)
     return plain({"n": report.n, "n_train": report.n_train,
                   "synthetic": report.synthetic.values, "floor": report.floor.values})  # fmt: skip
+
+
+def table() -> str:
+    """The bundled pools and their floor, from their cards, as Markdown."""
+    cards = {path.parent.name: json.loads(path.read_text(encoding="utf-8"))
+             for path in sorted(DATA.glob("*/card.json"))}  # fmt: skip
+    lines = [[name, f"{card['model']['n_steps']:,}", *_numbers(card["scores"]["synthetic"])]
+             for name, card in cards.items()]  # fmt: skip
+    floors = {name: card["scores"]["floor"] for name, card in cards.items()}
+    lines += [[f"real rows, {name}", "", *_numbers(floor)] for name, floor in floors.items()]
+    return markdown(["pool", "steps", *SHOWN], lines)
+
+
+SHOWN = ("WD", "JSD", "diff-CORR", "DCR", "diff-MLEF", "C2ST", "closer to train", "membership AUC")
+
+
+def _numbers(values: dict) -> list[str]:
+    return [f"{values[name]:.3g}" for name in SHOWN]
 
 
 def _parser() -> argparse.ArgumentParser:

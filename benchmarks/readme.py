@@ -1,7 +1,8 @@
 """The tables of README.md and results/README.md, rendered from the committed results.
 
 In: both with pairs of marks, `<!-- NAME -->` and `<!-- end -->`, and `results/NAME.json`. Out: both
-with the table of each result between its marks; `targets` is of all results of `benchmarks.speed`.
+with the table of each result between its marks; `targets` is of all results of `benchmarks.speed`,
+`surrogates` of the cards of the bundled pools.
 
     python -m benchmarks.readme
 """
@@ -10,7 +11,7 @@ import json
 import re
 from pathlib import Path
 
-from . import fidelity, policies, ppo, targets, transfer
+from . import fidelity, policies, ppo, pretrain, targets, transfer
 from .provenance import write_text
 
 README = Path(__file__).parent.parent / "README.md"
@@ -31,8 +32,8 @@ def render(text: str) -> str:
 
 
 def _filled(name: str) -> str:
-    if name == "targets":
-        return f"<!-- {name} -->\n{targets.table().strip()}\n<!-- end -->"
+    if name in PAGELESS:
+        return f"<!-- {name} -->\n{PAGELESS[name]().strip()}\n<!-- end -->"
     result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     table = TABLES[name.split("-")[0]](result)
     return f"<!-- {name} -->\n{table.strip()}\n\n{_source(name, result)}\n<!-- end -->"
@@ -68,6 +69,9 @@ TABLES = {
     "fidelity": _fidelity, "ppo": _agents, "frontier": _agents, "policies": _policies,
     "transfer": transfer.to_markdown,
 }  # fmt: skip
+
+PAGELESS = {"targets": targets.table, "surrogates": pretrain.table}
+"""Tables of more than one result."""
 
 if __name__ == "__main__":
     main()

@@ -120,7 +120,8 @@ def sample(
     with _one_sentence():
         _check_rows_file(out)
         bundled = DATA / model.name
-        is_bundled = str(model) == model.name and bundled.is_dir() and not model.exists()
+        is_whole = (bundled / "generator.json").is_file()
+        is_bundled = str(model) == model.name and is_whole and not model.exists()
         rows = generators.load(bundled if is_bundled else model).sample(n, seed=seed)
         typer.echo(f"{len(rows):,} rows in {records.write(rows, out)}")
 

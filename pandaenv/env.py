@@ -148,7 +148,7 @@ class PandaSiteAllocationEnv(gym.Env):
 
     | name | default | meaning |
     |---|---|---|
-    | `workload` | `"tabddpm"` | the bundled surrogate's jobs; or whatever `workload.make` takes |
+    | `workload` | `"tabddpm"` | a bundled surrogate's jobs; or whatever `workload.make` takes |
     | `sites` | 40 | the n largest sites, `"tier1"`, `"all"`, names, a CSV file or a `Catalogue` |
     | `rate` | 5500 | jobs a day; None replays the records as they are |
     | `load` | 0.6 | offered work over the grid's capacity, which is scaled to it |
@@ -166,8 +166,8 @@ class PandaSiteAllocationEnv(gym.Env):
     | `backfill` | False | whether jobs may overtake the first of a queue that waits for cores |
     | `render_mode` | None | or `"ansi"` (text), `"rgb_array"`, `"human"`: `pandaenv.rendering` |
 
-    `workload` may be `"reference"`, a table of records, a file or saved generator by its path, a
-    generator, or a workload of `pandaenv.workload`.
+    `workload` may be `"tabar"` (another bundled surrogate), `"reference"`, a table of records, a
+    file or saved generator by its path, a generator, or a workload of `pandaenv.workload`.
 
     `PandaSiteAllocationTier1-v0` is the small sister: the Tier-0 and Tier-1 sites, 2,000 jobs a
     day, 2,000 jobs an episode.

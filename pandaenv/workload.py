@@ -33,7 +33,9 @@ __all__ = [
     "stamp",
 ]  # fmt: skip
 
-BUNDLED = Path(__file__).parent / "data" / "tabddpm" / "pool.parquet"
+BUNDLED = {
+    name: Path(__file__).parent / "data" / name / "pool.parquet" for name in ("tabddpm", "tabar")
+}
 INGESTED, INGESTED_WITH = "records.parquet", "cascade.json"  # in a folder written by ingest
 N_POOL = 330_000
 """Rows drawn from a live generator: eight weeks at the default rate."""
@@ -86,7 +88,8 @@ class Synthetic:
 
     Args:
         source: a table of surrogate records; a Parquet or CSV file of one; the folder of a saved
-            generator; an object with `sample(n, seed=)`; or "tabddpm", the bundled pool.
+            generator; an object with `sample(n, seed=)`; or "tabddpm" or "tabar", the bundled
+            pools.
         n: rows to draw where `source` is a generator.
         seed: of that draw.
     """
@@ -143,7 +146,7 @@ class Reference:
 
 
 def make(which) -> Trace | Synthetic | Reference:
-    """Return the workload of a name ("tabddpm", "reference"), a file, a generator or a table.
+    """Return the workload of a name (one of NAMES), a file, a generator or a table.
 
     A table is taken as recorded jobs, and so is what `pandaenv ingest` wrote; any other file as
     surrogate records. Objects that have `stream` are returned as they are.
@@ -152,13 +155,13 @@ def make(which) -> Trace | Synthetic | Reference:
         return which
     if isinstance(which, pd.DataFrame):
         return Trace(which)
-    if isinstance(which, str) and which in _NAMED:
-        return _NAMED[which]()
+    if which == "reference":
+        return Reference()
     made = Synthetic(which)
     return Trace(made.records) if _is_ingested(made.source) else made
 
 
-_NAMED = {"reference": Reference, "tabddpm": Synthetic}
+NAMES = ("reference", *BUNDLED)
 
 
 # From records to a stream
@@ -249,14 +252,14 @@ def _status(records: pd.DataFrame) -> np.ndarray:
 
 def _find(source: str | Path) -> Path:
     """Return the path a name or path means; it must exist."""
-    path = BUNDLED if source == "tabddpm" else Path(source)
+    path = BUNDLED.get(source) or Path(source)
     if (path / INGESTED).is_file():
         return path / INGESTED
     if path.exists():
         return path
-    if path == BUNDLED:
+    if source in BUNDLED:
         raise ValueError(f"the bundled pool must lie at {path}, nothing there: reinstall pandaenv")
-    raise ValueError(f"unknown workload {str(source)!r}; known: {', '.join(_NAMED)}, or a file")
+    raise ValueError(f"unknown workload {str(source)!r}; known: {', '.join(NAMES)}, or a file")
 
 
 def _is_ingested(source) -> bool:

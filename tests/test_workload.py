@@ -1,5 +1,7 @@
 """Workloads: rate, load, profile, replicas, windows, and what they refuse."""
 
+import hashlib
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -434,7 +436,15 @@ def test_a_short_replay_is_cut_at_three_quarters(records):
     assert min(stream.jobs.time[w.first] for w in stream.windows("test", **lengths)) >= border
 
 
-# The bundled pool
+# The bundled pools
+
+
+@pytest.mark.parametrize("name", sorted(workload.BUNDLED))
+def test_a_bundled_pool_is_the_one_on_its_card_and_opens_by_name(name):
+    pool = workload.BUNDLED[name]
+    card = json.loads((pool.parent / "card.json").read_text())
+    assert hashlib.sha256(pool.read_bytes()).hexdigest() == card["pool"]["sha256"]
+    assert len(workload.make(name).records) == card["pool"]["rows"] == 330_000
 
 
 def test_the_bundled_pool_spans_eight_weeks_at_the_default_rate():
