@@ -153,8 +153,8 @@ def table() -> str:
              for path in sorted(DATA.glob("*/card.json"))}  # fmt: skip
     lines = [[name, f"{card['model']['n_steps']:,}", *_numbers(card["scores"]["synthetic"])]
              for name, card in cards.items()]  # fmt: skip
-    floors = {name: card["scores"]["floor"] for name, card in cards.items()}
-    lines += [[f"real rows, {name}", "", *_numbers(floor)] for name, floor in floors.items()]
+    floors = dict.fromkeys(tuple(_numbers(card["scores"]["floor"])) for card in cards.values())
+    lines += [["real rows", "", *floor] for floor in floors]
     return markdown(["pool", "steps", *SHOWN], lines)
 
 
