@@ -94,6 +94,11 @@ TARGETS: dict[str, tuple[Target, ...]] = {
                most=0.05),
         Target("bytes an environment beside what is shared", ("env", "bytes_an_env"), most=2e6),
     ),
+    "agents": tuple(
+        Target(f"{name} end to end on the native VecEnv, placements a second",
+               ("ppo", "end_to_end", f"{key}, native VecEnv(64)", "per_second"), least=8_000)
+        for name, key in (("PPO", "ppo"), ("MaskablePPO", "maskable"), ("site scorer", "scoring"))
+    ),
 }  # fmt: skip
 
 
