@@ -240,6 +240,17 @@ def test_wrong_arguments_are_refused_in_words(make, message):
         make(np.ones((3, 2)), np.zeros((3, 2), np.int64))
 
 
+def test_an_index_asked_again_and_again_answers_every_table_alone():
+    rng = np.random.default_rng(6)
+    table = lambda n, top: (rng.random((n, 2)), rng.integers(0, top, (n, 2)))  # noqa: E731
+    rows = table(400, 3)
+    index = NeighbourIndex(*rows)
+    for n, top in ((300, 3), (1, 3), (5, 9), (300, 4)):  # many queries, few, categories never seen
+        query = table(n, top)
+        expected = brute_force(rows, query, 2, np.ones(2), 2)
+        assert np.array_equal(index.query(*query, k=2)[0], expected)
+
+
 @pytest.mark.slow
 def test_a_quarter_million_rows_equal_a_sampled_brute_force():
     rng = np.random.default_rng(5)

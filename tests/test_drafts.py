@@ -1,0 +1,28 @@
+"""Files that appear whole or not at all."""
+
+import pytest
+
+from pandaenv import drafts
+
+
+def test_bytes_and_text_arrive_and_parents_are_made(tmp_path):
+    path = drafts.write(tmp_path / "a" / "b.txt", "mü")
+    assert path.read_text(encoding="utf-8") == "mü"
+    assert drafts.write(path, b"\x00").read_bytes() == b"\x00"
+    assert [p.name for p in path.parent.iterdir()] == ["b.txt"]
+
+
+def test_what_fails_half_way_leaves_the_old_file_and_no_draft(tmp_path):
+    path = drafts.write(tmp_path / "b.txt", "old")
+    with pytest.raises(RuntimeError), drafts.whole(path) as draft:
+        draft.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["b.txt"]
+
+
+def test_a_folder_is_not_overwritten(tmp_path):
+    (tmp_path / "b").mkdir()
+    with pytest.raises(OSError):
+        drafts.write(tmp_path / "b", "text")
+    assert (tmp_path / "b").is_dir()
