@@ -140,7 +140,7 @@ def _vector(reward: str, rule: str, seed: int, is_full: bool = False) -> Callabl
     policy.reset(range(seed, seed + N_BATCH))
     for _ in range(500):
         envs.step(policy.act_all(envs))
-    touched = envs.unwrapped.episodes.view.touched
+    touched = envs.unwrapped.episodes.worlds.touched
 
     def step():
         if is_full:

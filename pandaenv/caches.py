@@ -14,82 +14,76 @@ the placement until the transfer has ended.
 What a job will read is settled when it is placed, and it holds it until it is done. So no copy that
 comes or goes later changes when a placed job starts or ends, and projections need no caches.
 
-A world has one pool of copies, two linked lists through it: the copies of some data sets that share
-a bucket, and at each site those nobody uses, from the one unused for longest.
+A world has a row of copies for each data set its jobs read, with a place in it for each site, so
+that one look along it tells where the data are; and at each site a list of the copies nobody uses,
+from the one unused for longest.
 """
 
 import numpy as np
 
 from .kernels import part
-from .worlds import NONE, chain
+from .worlds import NONE
 
 
 @part
-def find(worlds, w, dataset, s):
-    """The copy of a data set at site s, or NONE; worlds beyond the pools have none."""
-    if w >= len(worlds.copy):
-        return NONE
-    copies, buckets = worlds.copy[w], worlds.bucket[w]
-    i = buckets[dataset & (len(buckets) - 1)]
-    while i != NONE and (copies[i].dataset != dataset or copies[i].site != s):
-        i = copies[i].chained
-    return i
+def has_copies(worlds, w):
+    """Whether world w keeps caches."""
+    return w < len(worlds.copy)
 
 
 @part
-def closest(grid, worlds, w, index, s):
-    """Site from which a job of the stream, put on site s, would read its input.
+def least_bytes(traits):
+    """Bytes of a copy that serves a job: whole bytes, and none of no bytes."""
+    return max(traits.nbytes, 1.0)
+
+
+@part
+def closest(grid, worlds, w, row, s):
+    """Site from which a job, put on site s, would read its input.
 
     s itself if the data are there, else that of the fastest link, the first of these.
     """
-    traits = grid.stream[index]
-    held = grid.replicas[traits.dataset]
+    traits = grid.stream[worlds.job[w, row].index]
+    held, link = grid.replicas[traits.dataset], grid.link[s]  # which is symmetric
     if held[s]:
         return s
-    best = NONE
-    for source in range(len(held)):
-        if held[source] and (best == NONE or grid.link[source, s] > grid.link[best, s]):
-            best = source
-    if w >= len(worlds.copy):
+    best, rate = NONE, -1.0
+    if not has_copies(worlds, w):
+        for source in range(len(held)):
+            if held[source] and link[source] > rate:
+                best, rate = source, link[source]
         return best
-    copies, buckets = worlds.copy[w], worlds.bucket[w]
-    i = buckets[traits.dataset & (len(buckets) - 1)]
-    while i != NONE:
-        if copies[i].dataset == traits.dataset and copies[i].nbytes >= traits.nbytes:
-            source = copies[i].site
-            if source == s:
-                return s
-            rate, best_rate = grid.link[source, s], grid.link[best, s]
-            if rate > best_rate or (rate == best_rate and source < best):
-                best = source
-        i = copies[i].chained
+    stored, needed = worlds.stored[w, worlds.job[w, row].slot], least_bytes(traits)
+    if stored[s] >= needed:
+        return s
+    for source in range(len(held)):
+        # no branch where both ways are likely
+        its_rate = link[source] if held[source] | (stored[source] >= needed) else -1.0
+        if its_rate > rate:
+            best, rate = source, its_rate
     return best
 
 
 @part
-def holders(grid, worlds, w, index, out):
-    """Mark in out, (S,), the sites where a job of the stream finds its input."""
-    traits = grid.stream[index]
+def holders(grid, worlds, w, row, out):
+    """Mark in out, (S,), the sites where a job finds its input."""
+    traits = grid.stream[worlds.job[w, row].index]
     held = grid.replicas[traits.dataset]
-    for s in range(len(held)):
-        out[s] = held[s]
-    if w >= len(worlds.copy):
+    if not has_copies(worlds, w):
+        for s in range(len(held)):
+            out[s] = held[s]
         return
-    copies, buckets = worlds.copy[w], worlds.bucket[w]
-    i = buckets[traits.dataset & (len(buckets) - 1)]
-    while i != NONE:
-        if copies[i].dataset == traits.dataset and copies[i].nbytes >= traits.nbytes:
-            out[copies[i].site] = True
-        i = copies[i].chained
+    stored, needed = worlds.stored[w, worlds.job[w, row].slot], least_bytes(traits)
+    for s in range(len(held)):
+        out[s] = held[s] | (stored[s] >= needed)
 
 
 @part
 def hold(grid, worlds, w, row, source):
     """Let a job use the copy at the site it reads from, if it is none of the originals."""
     job = worlds.job[w, row]
-    dataset = grid.stream[job.index].dataset
-    if not grid.replicas[dataset, source]:
-        use(worlds, w, row, find(worlds, w, dataset, source))
+    if not grid.replicas[grid.stream[job.index].dataset, source]:
+        use(worlds, w, row, job.slot * len(grid.sites) + source)
 
 
 @part
@@ -118,27 +112,26 @@ def release(worlds, w, row):
 def keep(grid, worlds, w, row):
     """The input of the job has come: done with its source, the job uses the copy here if kept."""
     release(worlds, w, row)
-    if w >= len(worlds.copy):
+    if not has_copies(worlds, w):
         return
     job = worlds.job[w, row]
     s = job.site
     site, traits, capacity = worlds.site[w, s], grid.stream[job.index], grid.sites[s].cache
     if traits.nbytes > capacity:
         return
-    size, had, in_use = np.int64(np.ceil(traits.nbytes)), 0, site.cached - site.unused
-    i = find(worlds, w, traits.dataset, s)
-    if i != NONE:
-        had = worlds.copy[w, i].nbytes
-        if worlds.copy[w, i].users > 0:
-            in_use -= had
+    i, stored = job.slot * len(grid.sites) + s, worlds.stored[w, job.slot]
+    size, had = np.int64(np.ceil(traits.nbytes)), np.int64(stored[s])
+    in_use = site.cached - site.unused
+    if had > 0 and worlds.copy[w, i].users > 0:
+        in_use -= had
     if size > had and size > capacity - in_use:
         return
-    if i == NONE:
-        i = new(worlds, w, traits.dataset, s)
+    if had == 0:
+        begin(worlds, w, i)
     use(worlds, w, row, i)
     if size > had:
         make_room(worlds, w, s, capacity - (size - had))
-        worlds.copy[w, i].nbytes = size
+        stored[s] = size
         site.cached += size - had
 
 
@@ -151,62 +144,41 @@ def make_room(worlds, w, s, limit):
 
 
 @part
-def drop(worlds, w, i):
-    """Take an unused copy out of the world."""
-    world, copies, buckets = worlds.world[w], worlds.copy[w], worlds.bucket[w]
-    copy = copies[i]
-    unlink(worlds, w, i)
-    worlds.site[w, copy.site].cached -= copy.nbytes
-    k = copy.dataset & (len(buckets) - 1)
-    if buckets[k] == i:
-        buckets[k] = copy.chained
-    else:
-        before = buckets[k]
-        while copies[before].chained != i:
-            before = copies[before].chained
-        copies[before].chained = copy.chained
-    copy.site = NONE
-    copy.chained = world.spare
-    world.spare = i
+def begin(worlds, w, i):
+    """A copy of no bytes yet, unused."""
+    worlds.copy[w, i].users = 0
+    link_last(worlds, w, i)
 
 
 @part
-def new(worlds, w, dataset, s):
-    """A copy of no bytes yet, unused."""
-    world, copies = worlds.world[w], worlds.copy[w]
-    i = world.spare
-    if i == NONE:
-        i = world.n_copies
-        world.n_copies += 1
-    else:
-        world.spare = copies[i].chained
-    copy = copies[i]
-    copy.nbytes = copy.users = 0
-    copy.dataset, copy.site = dataset, s
-    chain(worlds, w, i)
-    link_last(worlds, w, i)
-    return i
+def drop(worlds, w, i):
+    """Take an unused copy out of the world."""
+    n_sites = worlds.site.shape[1]
+    slot, s = i // n_sites, i % n_sites
+    unlink(worlds, w, i)
+    worlds.site[w, s].cached -= np.int64(worlds.stored[w, slot, s])
+    worlds.stored[w, slot, s] = 0.0
 
 
 @part
 def link_last(worlds, w, i):
     """Put a copy at the end of those nobody uses at its site."""
-    copy = worlds.copy[w, i]
-    site = worlds.site[w, copy.site]
+    n_sites = worlds.site.shape[1]
+    copy, site = worlds.copy[w, i], worlds.site[w, i % n_sites]
     copy.older, copy.newer = site.newest, NONE
     if site.newest == NONE:
         site.oldest = i
     else:
         worlds.copy[w, site.newest].newer = i
     site.newest = i
-    site.unused += copy.nbytes
+    site.unused += np.int64(worlds.stored[w, i // n_sites, i % n_sites])
 
 
 @part
 def unlink(worlds, w, i):
     """Take a copy out of those nobody uses."""
-    copy = worlds.copy[w, i]
-    site = worlds.site[w, copy.site]
+    n_sites = worlds.site.shape[1]
+    copy, site = worlds.copy[w, i], worlds.site[w, i % n_sites]
     if copy.older == NONE:
         site.oldest = copy.newer
     else:
@@ -215,4 +187,4 @@ def unlink(worlds, w, i):
         site.newest = copy.older
     else:
         worlds.copy[w, copy.newer].older = copy.older
-    site.unused -= copy.nbytes
+    site.unused -= np.int64(worlds.stored[w, i // n_sites, i % n_sites])

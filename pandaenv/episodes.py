@@ -14,12 +14,13 @@ from numba.experimental import structref
 
 from . import reward as rewards
 from .kernels import kernel, part, prefetch
-from .observation import look, look_again, touch_due, view_of
+from .observation import look, look_again, view_of
+from .queues import book_all
 from .scenarios import Scenario
 from .schedule import STALE, plans_of
 from .setting import Setting
-from .simulator import advance, arrive, next_arrival, suffer
-from .worlds import NONE, Worlds, chain_all, worlds_of
+from .simulator import advance, arrive, suffer
+from .worlds import NONE, Worlds, worlds_of
 
 
 class Rules(NamedTuple):
@@ -82,6 +83,7 @@ class Episodes:
         world = self.worlds.world[w]
         world["seed"] = failures.integers(2**64, dtype=np.uint64)
         suffer(self.worlds, w, self.scenario.draw(self.n_sites, float(world["now"]), troubles))
+        book_all(self.setting.grid, self.worlds, w)
         self.n_left[w] = world["n_rows"] - world["next"]
         self.cost[w], self.reward[w], self.plans.site["count"][w] = 0.0, 0.0, STALE
         open_eyes(self.bound, w)
@@ -112,37 +114,37 @@ class Episodes:
     def _restore(self, w: int, snapshot: Worlds) -> None:
         """Copy a snapshot into world w, after making room if its jobs are too many."""
         n_jobs, n_events = snapshot.job.shape[1], int(snapshot.world[0]["n_events"])
-        n_carried = snapshot.copy.shape[1]
-        if not self._has_room(n_jobs, n_carried):
-            self._make_room(n_jobs + n_jobs // 16, n_carried + n_carried // 16)
+        n_datasets, n_copies = snapshot.dataset.shape[1], snapshot.copy.shape[1]
+        if not self._has_room(n_jobs, n_datasets):
+            self._make_room(n_jobs + n_jobs // 16, n_datasets + n_datasets // 16)
         worlds = self.worlds
         worlds.world[w], worlds.site[w] = snapshot.world[0], snapshot.site[0]
         worlds.channel[w] = snapshot.channel[0]
         worlds.job[w, :n_jobs] = snapshot.job[0]
         worlds.heap[w, :n_events] = snapshot.heap[0, :n_events]
-        worlds.copy[w, :n_carried] = snapshot.copy[0]
-        chain_all(worlds, w)
+        worlds.stored[w, :n_datasets] = snapshot.stored[0]
+        worlds.copy[w, :n_copies] = snapshot.copy[0]
+        worlds.dataset[w, :n_datasets] = snapshot.dataset[0]
 
-    def _has_room(self, n_jobs: int, n_carried: int) -> bool:
+    def _has_room(self, n_jobs: int, n_datasets: int) -> bool:
         if self.worlds is None:
             return False
-        most_jobs, most_copies = self.worlds.job.shape[1], self.worlds.copy.shape[1]
-        return n_jobs <= most_jobs and n_carried + n_jobs <= most_copies
+        most_jobs, most_datasets = self.worlds.job.shape[1], self.worlds.dataset.shape[1]
+        return n_jobs <= most_jobs and n_datasets <= most_datasets
 
-    def _make_room(self, n_jobs: int, n_carried: int) -> None:
+    def _make_room(self, n_jobs: int, n_datasets: int) -> None:
         """n worlds and one scratch world a thread, for n_jobs jobs each; what runs is kept."""
         old, n = self.worlds, self.n + self.n_threads
-        n_switches, n_copies = 2 * self.scenario.n_outages, n_jobs + n_carried
+        n_switches = 2 * self.scenario.n_outages
         if old is not None:
-            n_jobs, n_copies = max(n_jobs, old.job.shape[1]), max(n_copies, old.copy.shape[1])
-        self.worlds = worlds_of(n, self.n_sites, n_jobs, n_switches, self.n, n_copies)
+            n_jobs = max(n_jobs, old.job.shape[1])
+            n_datasets = max(n_datasets, old.dataset.shape[1])
+        self.worlds = worlds_of(n, self.n_sites, n_jobs, n_switches, self.n, n_datasets)
         self._bound = None
         if old is not None:
             for name, array in zip(Worlds._fields, self.worlds, strict=True):
                 before = getattr(old, name)
                 array[tuple(slice(size) for size in before.shape)] = before
-            for w in range(self.n):
-                chain_all(self.worlds, w)
 
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_bound": None}
@@ -236,7 +238,6 @@ def fetch_ahead(grid, worlds, plans, sites, w, stop):
     if w + 3 < stop:
         prefetch(worlds.world, w + 3)
         prefetch(worlds.site, w + 3, sites[w + 3])
-        prefetch(worlds.site, w + 3, sites[w + 3] + 1)  # a row may lie across two lines
         prefetch(worlds.channel, w + 3, sites[w + 3])
         prefetch(plans.site, w + 3, sites[w + 3])
         for i in range(0, 21, 4):  # three levels
@@ -267,20 +268,18 @@ def ask_for_neighbours(grid, worlds, w):
     """What those jobs refer to: traits, copies of input, neighbours at their sites."""
     world, heap = worlds.world[w], worlds.heap[w]
     if world.next + 1 < world.n_rows:
-        index = worlds.job[w, world.next + 1].index
-        dataset = grid.stream[index].dataset
-        prefetch(grid.replicas, dataset)
-        prefetch(worlds.bucket, w, dataset & (worlds.bucket.shape[1] - 1))
+        slot = worlds.job[w, world.next + 1].slot
+        for s in range(0, worlds.stored.shape[2], 8):
+            prefetch(worlds.stored, w, slot, s)
     for i in range(min(3, world.n_events)):
         if heap[i].what >= 0:
             job = worlds.job[w, heap[i].what]
             prefetch(worlds.site, w, job.site)
-            prefetch(worlds.site, w, job.site + 1)
             prefetch(worlds.job, w, max(job.previous, 0))
             prefetch(worlds.job, w, max(job.following, 0))
 
 
-@kernel
+@part
 def turn_one(grid, worlds, plans, view, rules, w, scratch, s, cost):
     world = worlds.world[w]
     integral, lost = world.integral, world.own_lost
@@ -289,12 +288,9 @@ def turn_one(grid, worlds, plans, view, rules, w, scratch, s, cost):
         grid, worlds, plans, w, scratch, site, rules.measure, rules.unit, rules.wait_limit,
         rules.byte_limit, cost,
     )  # fmt: skip
-    view.touched[w, s] = True
     if world.next < world.n_rows:
-        touch_due(worlds, w, next_arrival(grid, worlds, w), view.touched[w])
         arrive(grid, worlds, w)
     elif rules.measure == rewards.ACCRUED:
-        view.touched[w] = True
         advance(grid, worlds, w, np.inf)
     look_again(grid, worlds, w, rules.unit, rules.cap_floor, rules.features, view)
     if rules.measure == rewards.ACCRUED:

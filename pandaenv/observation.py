@@ -14,7 +14,6 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 
 from .caches import holders
-from .events import ARITY
 from .jobs import JobArrays
 from .kernels import kernel, part
 from .policies import allow, is_short
@@ -54,9 +53,8 @@ class View(NamedTuple):
     mask: np.ndarray  # (n, S) int8
     seen: np.ndarray  # (n, S) SEEN
     is_open: np.ndarray  # (n, S) bool, up, and its queue within the broker's cap
-    busy_until: np.ndarray  # (n, S) float64 s, when its ingress is free; 0: it is
+    ingress: np.ndarray  # (n, 3, S) float64, of channels in use: ends added up, s; how many; first
     total: np.ndarray  # (n,) TOTAL
-    touched: np.ndarray  # (n, S) bool, sites an event has touched since the last look
 
 
 def view_of(n: int, n_sites: int) -> View:
@@ -66,9 +64,8 @@ def view_of(n: int, n_sites: int) -> View:
         np.ones((n, n_sites), np.int8),
         np.zeros((n, n_sites), SEEN),
         np.zeros((n, n_sites), np.bool_),
-        np.zeros((n, n_sites)),
+        np.zeros((n, 3, n_sites)),
         np.zeros(n, TOTAL),
-        np.zeros((n, n_sites), np.bool_),
     )
 
 
@@ -137,7 +134,7 @@ def _f(x):
 @kernel
 def look(grid, worlds, w, unit, cap_floor, features, view):
     """Fill view w from the world as it stands."""
-    view.touched[w] = True
+    worlds.touched[w] = True
     total = view.total[w]
     total.age = total.cores = 0
     total.free = total.moving = total.queued = total.running = total.up = 0
@@ -148,17 +145,17 @@ def look(grid, worlds, w, unit, cap_floor, features, view):
     for s in range(len(grid.sites)):
         seen = view.seen[w, s]
         seen.free = seen.moving = seen.queued = seen.running = seen.is_up = 0
-        view.flat[w, N_JOB + N_SITE * s + DELAY] = 0.0
         view.flat[w, N_JOB + N_SITE * s + 6] = grid.sites[s].power / top
     look_again(grid, worlds, w, unit, cap_floor, features, view)
 
 
 @part
 def look_again(grid, worlds, w, unit, cap_floor, features, view):
-    """Bring view w up to date; every site an event has touched must be marked."""
+    """Bring view w up to date."""
+    touched = worlds.touched[w]
     for s in range(len(grid.sites)):
-        if view.touched[w, s]:
-            view.touched[w, s] = False
+        if touched[s]:
+            touched[s] = False
             look_at(grid, worlds, w, s, unit, cap_floor, view)
     see_job(worlds, w, features, view.flat[w])
     see_time(grid, worlds, w, view)
@@ -182,9 +179,7 @@ def look_at(grid, worlds, w, s, unit, cap_floor, view):
     seen.free, seen.is_up = free, is_up
     seen.moving, seen.queued, seen.running = site.moving, site.queued, site.running
     view.is_open[w, s] = is_up and is_short(site, cap_floor)
-    view.busy_until[w, s] = worlds.channel[w, s, 0]
-    for i in range(1, N_CHANNELS):
-        view.busy_until[w, s] = max(view.busy_until[w, s], worlds.channel[w, s, i])
+    look_at_ingress(worlds, w, s, view.ingress[w])
     block = view.flat[w, N_JOB + N_SITE * s : N_JOB + N_SITE * (s + 1)]
     backlog = site.estimate * 1e-3 / (traits.cores * traits.power) / unit
     block[0] = free / traits.cores
@@ -192,6 +187,19 @@ def look_at(grid, worlds, w, s, unit, cap_floor, view):
     block[2] = backlog / (1.0 + backlog)
     block[3] = site.running / traits.cores
     block[FAILURES] = recent_failures(site)
+
+
+@part
+def look_at_ingress(worlds, w, s, ingress):
+    """Bring what is seen of the channels into site s up to date; it stays so until one is free."""
+    ends, n_busy, first = 0.0, 0.0, np.inf
+    for i in range(N_CHANNELS):
+        end = worlds.channel[w, s, i]
+        if end > worlds.world[w].now:
+            ends += end
+            n_busy += 1.0
+            first = min(first, end)
+    ingress[0, s], ingress[1, s], ingress[2, s] = ends, n_busy, first
 
 
 @part
@@ -223,14 +231,14 @@ def see_clock(time, period, out):
 def see_time(grid, worlds, w, view):
     """What goes on as time passes: channels become free, recent failures are forgotten."""
     world, total = worlds.world[w], view.total[w]
+    now, ingress, flat = world.now, view.ingress[w], view.flat[w]
     for s in range(len(grid.sites)):
-        if view.busy_until[w, s] > 0.0:
-            delay = 0.0
-            for i in range(N_CHANNELS):
-                delay += max(0.0, worlds.channel[w, s, i] - world.now) / N_CHANNELS
-            view.flat[w, N_JOB + N_SITE * s + DELAY] = delay / (3600.0 + delay)
-            if view.busy_until[w, s] <= world.now:
-                view.busy_until[w, s] = 0.0
+        if ingress[2, s] <= now:
+            look_at_ingress(worlds, w, s, ingress)
+    for s in range(len(grid.sites)):
+        delay = (ingress[0, s] - ingress[1, s] * now) * (1.0 / N_CHANNELS)
+        delay = delay if delay > 0.0 else 0.0
+        flat[N_JOB + N_SITE * s + DELAY] = delay / (3600.0 + delay)
     if world.age != total.age:
         total.age = world.age
         for s in range(len(grid.sites)):
@@ -246,7 +254,7 @@ def see_data(grid, worlds, w, out):
             out[N_JOB + N_SITE * s + DATA] = 0.0
         return
     first = N_JOB + DATA
-    holders(grid, worlds, w, worlds.job[w, world.next].index, out[first : -N_GRID : N_SITE])
+    holders(grid, worlds, w, world.next, out[first : -N_GRID : N_SITE])
 
 
 @part
@@ -278,28 +286,3 @@ def allow_seen(grid, worlds, w, cap_floor, view):
             n_allowed += mask[s]
     if n_allowed == 0:
         allow(grid, worlds, w, cap_floor, mask)
-
-
-# --- what has been touched ------------------------------------------------------------------------
-
-
-@part
-def touch_due(worlds, w, until, touched):
-    """Mark the sites, bool (S,), where something will happen up to and including `until`, s.
-
-    Sites do not act on each other, so whatever follows from an event due now stays at its site.
-    The heap is walked from the top; below an event that is not due none is.
-    """
-    heap, n = worlds.heap[w], worlds.world[w].n_events
-    i = 0
-    while True:
-        if i < n and heap[i].time <= until:
-            what = heap[i].what
-            touched[-1 - what if what < 0 else worlds.job[w, what].site] = True
-            i = ARITY * i + 1
-            continue
-        while i > 0 and i % ARITY == 0:  # the last below its parent
-            i = (i - 1) // ARITY
-        if i == 0:
-            return
-        i += 1

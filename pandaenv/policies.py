@@ -79,7 +79,7 @@ class Rule:
         """Start anew, for one world or, with a seed for each, for many."""
         seeds = [seed] if np.ndim(seed) == 0 else seed
         self._rngs = [np.random.default_rng(s) for s in seeds]
-        self._drawn = np.empty((len(self._rngs), N_DRAWN))
+        self._drawn = np.empty((N_DRAWN, len(self._rngs)))
         self._last = np.full(len(self._rngs), NONE)
         self._n_acts = 0
 
@@ -94,8 +94,8 @@ class Rule:
             raise ValueError(f"a policy must be reset with one seed a world ({n})")
         if self._n_acts % N_DRAWN == 0:
             for i, rng in enumerate(self._rngs):
-                self._drawn[i] = rng.random(N_DRAWN)
-        u = self._drawn[:, self._n_acts % N_DRAWN]
+                self._drawn[:, i] = rng.random(N_DRAWN)
+        u = self._drawn[self._n_acts % N_DRAWN]
         self._n_acts += 1
         setting = episodes.setting
         choose_all(
@@ -273,7 +273,7 @@ def least_loaded(grid, worlds, w, mask):
 def data_local(grid, worlds, w, mask, room):
     """Least loaded allowed site that holds the input, else the allowed one it reaches first."""
     local, n_local = room.held, 0
-    holders(grid, worlds, w, worlds.job[w, worlds.world[w].next].index, local)
+    holders(grid, worlds, w, worlds.world[w].next, local)
     for s in range(len(mask)):
         local[s] = local[s] and mask[s] > 0
         n_local += local[s]
@@ -291,12 +291,11 @@ def data_local(grid, worlds, w, mask, room):
 def transfer_time(grid, worlds, w, s):
     """Seconds until the input of the next job would be at site s; 0 where it is."""
     world = worlds.world[w]
-    index = worlds.job[w, world.next].index
-    job = grid.stream[index]
-    source = closest(grid, worlds, w, index, s)
+    job = grid.stream[worlds.job[w, world.next].index]
+    source = closest(grid, worlds, w, world.next, s)
     if source == s or job.nbytes == 0:
         return 0.0
-    rate = min(grid.link[source, s], grid.sites[s].channel)
+    rate = min(grid.link[s, source], grid.sites[s].channel)
     free_at = worlds.channel[w, s, 0]
     for k in range(1, worlds.channel.shape[2]):
         free_at = min(free_at, worlds.channel[w, s, k])
@@ -400,7 +399,7 @@ def wait(grid, worlds, w, s, cores, is_true, enough):
 def analysis(grid, worlds, w, mask, cap_floor, u, room):
     """Site of the next job by PanDA's analysis rule; u in [0, 1) decides its draw."""
     sites = worlds.site[w]
-    holders(grid, worlds, w, worlds.job[w, worlds.world[w].next].index, room.held)
+    holders(grid, worlds, w, worlds.world[w].next, room.held)
     state = sites.running, sites.queued, sites.moving, sites.finished, sites.failed
     return pick_analysis(room.held, mask, state, cap_floor, u, (room.sites, room.weights))
 
@@ -408,9 +407,10 @@ def analysis(grid, worlds, w, mask, cap_floor, u, room):
 @kernel
 def production(grid, worlds, w, mask, cap_floor, known, u, room):
     """Site of the next job by PanDA's production rule; u in [0, 1) decides its draw."""
-    sites, index = worlds.site[w], worlds.job[w, worlds.world[w].next].index
+    sites, row = worlds.site[w], worlds.world[w].next
+    index = worlds.job[w, row].index
     total, held = grid.stream[index].nbytes, room.held
-    holders(grid, worlds, w, index, held)
+    holders(grid, worlds, w, row, held)
     nearest(known.closeness, held, room.closeness)
     for s in range(len(mask)):
         room.available[s] = total if held[s] else 0.0

@@ -18,7 +18,8 @@ import numpy as np
 
 from .events import insert
 from .kernels import kernel, part
-from .schedule import foresee
+from .queues import goes_well
+from .schedule import STALE, foresee
 from .simulator import advance, arrive, place
 from .worlds import LOST, MOVING, NONE, REJECTED, RUNNING
 
@@ -66,6 +67,10 @@ def promise(grid, worlds, plans, w, scratch, s, measure, unit, wait_limit, byte_
     if job.state == REJECTED:
         cost[3] = 1.0
         return revalue(worlds, w, row, worth(measure, unit, True, job.submit, job.end, job.end))
+    cost[1] = job.source != NONE and grid.stream[job.index].nbytes > byte_limit
+    if measure == ACCRUED and goes_well(grid, worlds, w, row, wait_limit):
+        plans.site[w, job.site].count = STALE
+        return 0.0
     if foresee(grid, worlds, plans, w, scratch, row, measure == ACCRUED):
         t = scratch - (len(plans.site) - len(plans.placed)) // 2
         fate = plans.placed[t]
@@ -76,9 +81,7 @@ def promise(grid, worlds, plans, w, scratch, s, measure, unit, wait_limit, byte_
         copy = worlds.job[scratch, row]
         wait, is_lost = copy.first_start - copy.ready, copy.state == LOST
         reward = settle(worlds, w, scratch, worlds.site[w, job.site].last, measure, unit)
-    cost[0] = wait > wait_limit
-    cost[1] = job.source != NONE and grid.stream[job.index].nbytes > byte_limit
-    cost[2] = is_lost
+    cost[0], cost[2] = wait > wait_limit, is_lost
     return reward
 
 

@@ -20,8 +20,7 @@ import numpy as np
 
 from .kernels import kernel, part
 from .queues import attempt_of
-from .simulator import MAX_ATTEMPTS
-from .worlds import MOVING, NONE, QUEUED, RUNNING
+from .worlds import MAX_ATTEMPTS, MOVING, NONE, QUEUED, RUNNING
 
 ATTEMPT = np.dtype(
     [

@@ -15,7 +15,18 @@ from . import workload as workloads
 from .observation import describe, expect
 from .policies import broker_floor, warm_up
 from .sites import catalogue
-from .worlds import N_CHANNELS, Grid, Worlds, carry, clear, copies_of, grid_of, worlds_of
+from .worlds import (
+    N_CHANNELS,
+    Grid,
+    Worlds,
+    carried_rows,
+    carried_slots,
+    carry,
+    clear,
+    datasets_of,
+    grid_of,
+    worlds_of,
+)
 
 LONGEST_TRANSFER_S = 1e9
 """30 years; a catalogue on which one job's input would move longer is refused, since such times
@@ -51,14 +62,16 @@ class Setting:
     def _warmed(self, window: workloads.Window) -> Worlds:
         n_sites, n_jobs = len(self.grid.sites), window.stop - window.first
         n_warm = window.start - window.first
-        worlds = worlds_of(1, n_sites, n_jobs, 0, 1, n_warm)
+        n_datasets = len(datasets_of(self.grid, window.first, n_jobs))
+        worlds = worlds_of(1, n_sites, n_jobs, 0, 1, n_datasets)
         # the job's place in the stream seeds the warm-up, so it is the same for every episode
         clear(self.grid, worlds, 0, window.first, n_jobs, n_jobs, np.uint64(window.start))
         worlds.world["backfill"] = self.backfill
         warm_up(self.grid, worlds, 0, n_warm, self.cap_floor)
         n_new = window.stop - window.start
-        n_rows, n_copies = int(worlds.world[0]["in_system"]) + n_new, len(copies_of(worlds, 0))
-        snapshot = worlds_of(1, n_sites, n_rows, 0, 1, n_copies)
+        rows = carried_rows(worlds, 0, n_new)
+        n_datasets = len(carried_slots(worlds, 0, rows))
+        snapshot = worlds_of(1, n_sites, len(rows), 0, 1, n_datasets)
         carry(worlds, 0, snapshot, 0, n_new)
         return snapshot
 

@@ -33,12 +33,13 @@ from .caches import closest, hold, keep, release
 from .events import insert, pop, push
 from .jobs import JobArrays
 from .kernels import kernel, part
-from .queues import enqueue, start_waiting
+from .queues import begun, book, enqueue, start_waiting, unbook
 from .scenarios import Troubles, untroubled
 from .sites import Catalogue
 from .worlds import (
     FINISHED,
     LOST,
+    MAX_ATTEMPTS,
     MEMORY_S,
     MOVING,
     NONE,
@@ -47,12 +48,11 @@ from .worlds import (
     RUNNING,
     Worlds,
     clear,
+    datasets_of,
     grid_of,
     stages,
     worlds_of,
 )
-
-MAX_ATTEMPTS = 3
 
 
 class Simulator:
@@ -93,8 +93,9 @@ class Simulator:
         is_whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
         if not (is_whole and 0 <= seed < 2**64):
             raise ValueError(f"seed must be a whole number in [0, 2^64), got {seed!r}")
-        n_jobs = len(jobs)
-        self.worlds = worlds_of(1, catalogue.n_sites, n_jobs, troubles.outages.shape[1], 1, n_jobs)
+        n_jobs, n_switches = len(jobs), troubles.outages.shape[1]
+        n_datasets = len(datasets_of(self.grid, 0, n_jobs))
+        self.worlds = worlds_of(1, catalogue.n_sites, n_jobs, n_switches, 1, n_datasets)
         clear(self.grid, self.worlds, 0, 0, n_jobs, 0, np.uint64(seed))
         self.worlds.world["backfill"] = bool(backfill)
         suffer(self.worlds, 0, troubles)
@@ -202,6 +203,8 @@ def place(grid, worlds, w, s):
     world = worlds.world[w]
     row = world.next
     world.next += 1
+    if s != NONE:
+        worlds.touched[w, s] = True
     job = worlds.job[w, row]
     traits = grid.stream[job.index]
     job.submit = world.now
@@ -212,9 +215,10 @@ def place(grid, worlds, w, s):
         world.own_lost += row >= world.first_own
         return row
     enter(worlds, w, row)
+    book(grid, worlds, w, row, 0)
     source = s
     if traits.nbytes > 0:
-        source = closest(grid, worlds, w, job.index, s)
+        source = closest(grid, worlds, w, row, s)
         hold(grid, worlds, w, row, source)
     if source == s:
         enqueue(grid, worlds, w, row)
@@ -232,7 +236,7 @@ def place_all(grid, worlds, w, sites):
         place(grid, worlds, w, s)
 
 
-@kernel
+@part
 def advance(grid, worlds, w, until):
     """Handle every event up to and including `until`, in seconds; infinity drains the world."""
     world = worlds.world[w]
@@ -261,6 +265,7 @@ def proceed(grid, worlds, w, row):
     """What the job did has ended: its transfer or its attempt."""
     job = worlds.job[w, row]
     s = job.site
+    worlds.touched[w, s] = True
     if job.state == MOVING:
         worlds.site[w, s].moving -= 1
         keep(grid, worlds, w, row)
@@ -274,15 +279,14 @@ def proceed(grid, worlds, w, row):
 def fetch(grid, worlds, w, row, source):
     """Move the input from `source` through the channel that is free first."""
     job = worlds.job[w, row]
-    channels = worlds.channel[w, job.site]
-    k = 0
-    for i in range(1, len(channels)):
-        if channels[i] < channels[k]:
+    free_at, k = worlds.channel[w, job.site], 0
+    for i in range(1, len(free_at)):
+        if free_at[i] < free_at[k]:
             k = i
-    rate = min(grid.link[source, job.site], grid.sites[job.site].channel)
-    begin = max(worlds.world[w].now, channels[k])
+    rate = min(grid.link[job.site, source], grid.sites[job.site].channel)  # links are symmetric
+    begin = max(worlds.world[w].now, free_at[k])
     seconds = grid.stream[job.index].nbytes / rate
-    job.end = channels[k] = end_of_transfer(worlds.site[w, job.site], begin, seconds)
+    job.end = free_at[k] = end_of_transfer(worlds.site[w, job.site], begin, seconds)
     job.source = source
     job.state = MOVING
     worlds.site[w, job.site].moving += 1
@@ -309,6 +313,7 @@ def end_attempt(grid, worlds, w, row, outcome):
     site = worlds.site[w, job.site]
     site.free += job.cores
     site.running -= 1
+    site.booked -= begun(job)
     if outcome == FINISHED:
         site.finished += 1.0
     else:
@@ -325,6 +330,7 @@ def end_attempt(grid, worlds, w, row, outcome):
 def switch(grid, worlds, w, s):
     """An outage begins (what runs fails, in order of placement) or ends."""
     site = worlds.site[w, s]
+    worlds.touched[w, s] = True
     site.n_switches += 1
     schedule_switch(worlds, w, s)
     if site.n_switches % 2 == 0:
@@ -334,8 +340,12 @@ def switch(grid, worlds, w, s):
     row = site.first
     while row != NONE:
         following = worlds.job[w, row].following
-        if worlds.job[w, row].state == RUNNING:
+        job = worlds.job[w, row]
+        if job.state == RUNNING:
+            is_unforeseen = job.outcome != QUEUED  # else what follows has been booked
             end_attempt(grid, worlds, w, row, QUEUED)
+            if is_unforeseen and job.state == QUEUED:
+                book(grid, worlds, w, row, np.int64(job.attempts))
         row = following
 
 
@@ -382,6 +392,7 @@ def enter(worlds, w, row):
 def leave(worlds, w, row, state):
     """Strike the job off its site's list; it is done with its data."""
     release(worlds, w, row)
+    unbook(worlds, w, row)
     job, world = worlds.job[w, row], worlds.world[w]
     site = worlds.site[w, job.site]
     if job.previous == NONE:

@@ -160,7 +160,7 @@ class PandaSiteAllocationVectorEnv(gym.vector.VectorEnv):
             chosen, masks = self._everywhere, masks.copy()
         else:
             cost, masks = cost * chosen[:, None], masks * chosen[:, None]
-        parts = {key: cost[:, k].copy() for k, key in enumerate(COST_KEYS)}
+        parts = dict(zip(COST_KEYS, cost.T.copy(), strict=True))
         total = sum(parts.values())
         info = {
             "action_mask": masks,

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .jobs import JobArrays
-from .kernels import kernel, part
+from .kernels import kernel
 from .sites import Catalogue
 
 N_CHANNELS = 8
@@ -31,6 +31,7 @@ FUTURE, MOVING, QUEUED, RUNNING, FINISHED, FAILED, LOST, REJECTED = range(8)
 """States of a job. FAILED: its payload failed. LOST: its site failed it MAX_ATTEMPTS times."""
 STATES = ("future", "moving", "queued", "running", "finished", "failed", "lost", "rejected")
 NONE = -1
+MAX_ATTEMPTS = 3
 
 SITE = np.dtype(
     [
@@ -70,21 +71,13 @@ WORLD = np.dtype(
         ("surge_until", "f8"),
         ("surge_factor", "f8"),
         ("backfill", "i8"),  # whether jobs may overtake the head of a queue
-        ("n_copies", "i8"),  # entries of the pool of copies that were ever taken
-        ("spare", "i8"),  # one of them that is free again, NONE if none is; chained to the next
     ]
 )
 SITE_STATE = np.dtype(
     [
         ("finished", "f8"),  # recent ends of attempts, see MEMORY_S
         ("failed", "f8"),
-        ("slow_from", "f8"),  # s, see pandaenv.scenarios
-        ("slow_until", "f8"),
-        ("slow_factor", "f8"),
-        ("fails_after", "f8"),  # s
         ("estimate", "i8"),  # MFLOP queued, by the broker's estimate
-        ("switch_count", "i4"),  # tie-break of the site's scheduled switch
-        ("n_switches", "i4"),  # outage ends passed; odd while down
         ("free", "i4"),  # cores
         ("moving", "i4"),
         ("queued", "i4"),
@@ -93,48 +86,65 @@ SITE_STATE = np.dtype(
         ("tail", "i4"),
         ("first", "i4"),  # all jobs here in order of placement, by row
         ("last", "i4"),
+        ("n_switches", "i4"),  # outage ends passed; odd while down
+        ("switch_count", "i4"),  # tie-break of the site's scheduled switch
+        # what few steps ask for
+        ("slow_from", "f8"),  # s, see pandaenv.scenarios
+        ("slow_until", "f8"),
+        ("slow_factor", "f8"),
+        ("fails_after", "f8"),  # s
+        ("booked", "i8"),  # core-seconds to be done here, see pandaenv.queues
         ("cached", "i8"),  # bytes of all copies here
         ("unused", "i8"),  # bytes of those that no job uses
         ("oldest", "i4"),  # of these, unused for longest
         ("newest", "i4"),
-    ]
+    ],
+    align=True,
 )
+"""Two lines of memory, the first for what every step asks."""
 JOB_STATE = np.dtype(
     [
-        ("submit", "f8"),  # s, all stages
-        ("ready", "f8"),  # data there, joined the queue for the first time
-        ("first_start", "f8"),
-        ("start", "f8"),  # of the last attempt
-        ("end", "f8"),  # of what it does now (moving, running), at last of all
-        ("value", "f8"),  # projected measure, see pandaenv.reward
-        ("index", "i4"),  # row of the stream
-        ("count", "i4"),  # tie-break of its scheduled event
+        ("end", "f8"),  # s, of what it does now (moving, running), at last of all
         ("site", "i2"),
         ("source", "i2"),  # site the input came from
         ("state", "i1"),
         ("outcome", "i1"),  # state in which this attempt will end; QUEUED: it fails by its site
-        ("attempts", "i1"),  # starts so far
-        ("behind", "i4"),  # next in the queue
+        ("attempts", "i2"),  # starts so far
         ("previous", "i4"),  # neighbours in order of placement at the site
         ("following", "i4"),
         ("held", "i4"),  # copy it uses, NONE for an original
         ("cores", "i4"),  # as in the stream, from its placement on
-    ]
+        # what is asked when it comes or queues
+        ("submit", "f8"),  # s
+        ("value", "f8"),  # projected measure, see pandaenv.reward
+        ("index", "i4"),  # row of the stream
+        ("count", "i4"),  # tie-break of its scheduled event
+        ("behind", "i4"),  # next in the queue
+        ("slot", "i4"),  # its data set, by row of the copies
+        # what is asked for the log
+        ("ready", "f8"),  # s, data there, joined the queue for the first time
+        ("first_start", "f8"),
+        ("start", "f8"),  # of the last attempt
+        ("booked", "i8"),  # core-seconds, see pandaenv.queues
+    ],
+    align=True,
 )
+"""Three halves of a line of memory; the first is all that an end of a run reads of a job."""
 COPY = np.dtype(
     [
-        ("nbytes", "i8"),
-        ("dataset", "i4"),
-        ("site", "i4"),  # NONE: no copy, room for one
         ("users", "i4"),  # jobs that use it
-        ("chained", "i4"),  # next in its bucket
         ("older", "i4"),  # neighbours among the unused copies of the site
         ("newer", "i4"),
     ]
 )
-"""A copy of input at a site, see `pandaenv.caches`."""
+"""A copy of input at a site, see `pandaenv.caches`; number K x S + site in its world."""
 EVENT = np.dtype([("time", "f8"), ("count", "i4"), ("what", "i4")])
 """A row of jobs whose transfer or run ends, or -1 - site for the begin or end of an outage."""
+
+
+COPIES = np.dtype([("dataset", "i8"), ("site", "i8"), ("nbytes", "i8"), ("users", "i8")])
+LINE = 64
+"""Bytes that memory brings near at once."""
 
 
 class Grid(NamedTuple):
@@ -144,6 +154,7 @@ class Grid(NamedTuple):
     link: np.ndarray  # (S, S) float64 bytes/s, from row to column
     stream: np.ndarray  # (J,) JOB
     replicas: np.ndarray  # (D, S) bool
+    most_cores: int  # of a job
 
 
 class Worlds(NamedTuple):
@@ -155,8 +166,10 @@ class Worlds(NamedTuple):
     job: np.ndarray  # (n, N) JOB_STATE
     heap: np.ndarray  # (n, N + S) EVENT
     switch: np.ndarray  # (n, S, M) float64 s, begin and end of outages in turn, then infinity
-    copy: np.ndarray  # (m, C) COPY; the first m worlds keep caches
-    bucket: np.ndarray  # (m, B) int32 first copy of the data sets that share it; B a power of two
+    stored: np.ndarray  # (m, K, S) float64 bytes of each copy, 0: none; the first m keep caches
+    copy: np.ndarray  # (m, K S) COPY
+    dataset: np.ndarray  # (m, K) int32, the data sets of a world's jobs, increasing
+    touched: np.ndarray  # (n, S) bool, sites where something has happened since last looked at
 
 
 def grid_of(catalogue: Catalogue, jobs: JobArrays, estimate: np.ndarray | None = None) -> Grid:
@@ -185,47 +198,75 @@ def grid_of(catalogue: Catalogue, jobs: JobArrays, estimate: np.ndarray | None =
         )
     stream["estimate"] = np.rint(estimate * 1e3)
     link = np.ascontiguousarray(catalogue.link, dtype=np.float64)
-    return Grid(sites, link, stream, np.array(jobs.replicas))
+    most_cores = int(jobs.cores.max(initial=1))
+    return Grid(sites, link, stream, np.array(jobs.replicas), most_cores)
 
 
 def worlds_of(
-    n: int, n_sites: int, n_jobs: int, n_switches: int, n_caching: int = 0, n_copies: int = 0
+    n: int, n_sites: int, n_jobs: int, n_switches: int, n_caching: int = 0, n_datasets: int = 0
 ) -> Worlds:
     """Room for n worlds; `clear` makes one ready.
 
     Args:
         n_caching: the first of them keep caches, the others move all input each time.
-        n_copies: copies at all sites together; one a job, and those carried over, are enough.
+        n_datasets: of the jobs of one world and of the copies it begins with.
     """
-    n_buckets = 1 << max(0, n_copies // 2 - 1).bit_length()
+    n_events = -(-(n_jobs + n_sites) // 4) * 4
     return Worlds(
-        np.zeros(n, WORLD),
-        np.zeros((n, n_sites), SITE_STATE),
-        np.zeros((n, n_sites, N_CHANNELS)),
-        np.zeros((n, n_jobs), JOB_STATE),
-        np.zeros((n, n_jobs + n_sites), EVENT),
+        room((n,), WORLD),
+        room((n, n_sites), SITE_STATE),
+        room((n, n_sites, N_CHANNELS), np.float64),
+        room((n, n_jobs), JOB_STATE),
+        room((n, n_events), EVENT, -EVENT.itemsize),  # so that the four below one share a line
         np.full((n, n_sites, n_switches), np.inf),
-        np.zeros((n_caching, n_copies), COPY),
-        np.full((n_caching, n_buckets), NONE, np.int32),
+        room((n_caching, n_datasets, n_sites), np.float64),
+        room((n_caching, n_datasets * n_sites), COPY),
+        np.zeros((n_caching, n_datasets), np.int32),
+        np.zeros((n, n_sites), np.bool_),
     )
+
+
+def room(shape: tuple[int, ...], dtype, offset: int = 0) -> np.ndarray:
+    """Zeros that begin `offset` bytes from where a line of memory begins."""
+    n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    whole = np.zeros(n_bytes + LINE, np.uint8)
+    begin = (offset - whole.ctypes.data) % LINE
+    return whole[begin : begin + n_bytes].view(dtype).reshape(shape)
+
+
+def clear(
+    grid: Grid, worlds: Worlds, w: int, begin: int, n_rows: int, first_own: int, seed: np.uint64
+) -> None:
+    """Empty world w and give it the jobs begin, begin + 1, ... of the stream."""
+    _clear(grid, worlds, w, begin, n_rows, first_own, seed)
+    if w < len(worlds.copy):
+        datasets = datasets_of(grid, begin, n_rows)
+        worlds.dataset[w, : len(datasets)] = datasets
+        slot = np.searchsorted(datasets, grid.stream["dataset"][begin : begin + n_rows])
+        worlds.job[w, :n_rows]["slot"] = slot
+
+
+def datasets_of(grid: Grid, begin: int, n_rows: int) -> np.ndarray:
+    """Data sets that jobs begin, begin + 1, ... of the stream read, increasing."""
+    return np.unique(grid.stream["dataset"][begin : begin + n_rows])
 
 
 def carry(source: Worlds, w: int, target: Worlds, v: int, n_new: int) -> int:
     """Copy world w as it stands into world v, its jobs in the system first, then n_new to come.
 
-    Jobs that have ended are left behind, so rows are renumbered (in order), and copies anew.
-    Scheduled outages and copies must fit the target.
+    Jobs that have ended are left behind, so rows are renumbered (in order), and data sets that no
+    job and no copy names any more, so these too. Scheduled outages and data sets must fit the
+    target.
 
     Returns:
         The number of jobs carried over; v's agent owns the rows after them.
     """
-    world, job = source.world[w], source.job[w]
-    alive = np.flatnonzero((job["state"] >= MOVING) & (job["state"] <= RUNNING))
-    coming = np.arange(world["next"], world["next"] + n_new)
-    renumber = np.full(len(job) + 1, NONE)  # the last entry keeps NONE
-    renumber[alive] = np.arange(len(alive))
-    n_rows = len(alive) + n_new
-    target.job[v, :n_rows] = job[np.concatenate([alive, coming])]
+    world = source.world[w]
+    rows = carried_rows(source, w, n_new)
+    n_carried, n_rows = len(rows) - n_new, len(rows)
+    renumber = np.full(source.job.shape[1] + 1, NONE)  # the last entry keeps NONE
+    renumber[rows] = np.arange(n_rows)
+    target.job[v, :n_rows] = source.job[w, rows]
     target.job[v, n_rows:] = np.zeros((), JOB_STATE)
     for name in ("behind", "previous", "following"):
         target.job[v, :n_rows][name] = renumber[target.job[v, :n_rows][name]]
@@ -240,38 +281,62 @@ def carry(source: Worlds, w: int, target: Worlds, v: int, n_new: int) -> int:
     target.switch[v, :, : source.switch.shape[2]] = source.switch[w]
     target.world[v] = world
     target.world[v]["n_rows"] = n_rows
-    target.world[v]["next"] = target.world[v]["first_own"] = len(alive)
+    target.world[v]["next"] = target.world[v]["first_own"] = n_carried
     for name in ("integral", "own_in_system", "own_lost"):
         target.world[v][name] = 0
-    carry_copies(source, w, target, v)
-    return len(alive)
+    carry_copies(source, w, target, v, rows)
+    return n_carried
+
+
+def carried_rows(source: Worlds, w: int, n_new: int) -> np.ndarray:
+    """Rows of the jobs in the system of world w, then of the n_new to come."""
+    state, coming = source.job[w]["state"], int(source.world[w]["next"])
+    alive = np.flatnonzero((state >= MOVING) & (state <= RUNNING))
+    return np.concatenate([alive, np.arange(coming, coming + n_new)])
+
+
+def carried_slots(source: Worlds, w: int, rows: np.ndarray) -> np.ndarray:
+    """Data sets that jobs in these rows of world w read or that have a copy, by row of copies."""
+    is_named = (source.stored[w] > 0).any(axis=1)
+    is_named[source.job[w, rows]["slot"]] = True
+    return np.flatnonzero(is_named)
+
+
+def carry_copies(source: Worlds, w: int, target: Worlds, v: int, rows: np.ndarray) -> None:
+    """Take the copies along to world v, whose jobs, of these rows, and sites are there as in w."""
+    job, site = target.job[v, : len(rows)], target.site[v]
+    if w >= len(source.copy) or v >= len(target.copy):
+        job["held"] = site["oldest"] = site["newest"] = NONE
+        site["cached"] = site["unused"] = 0
+        return
+    slots, n_sites = carried_slots(source, w, rows), len(site)
+    renumber = np.full(source.stored.shape[1] + 1, NONE)  # the last entry keeps NONE
+    renumber[slots] = np.arange(len(slots))
+    job["slot"] = renumber[job["slot"]]
+
+    def number(i):
+        return np.where(i == NONE, NONE, renumber[i // n_sites] * n_sites + i % n_sites)
+
+    target.stored[v] = 0.0
+    target.stored[v, : len(slots)] = source.stored[w, slots]
+    target.dataset[v, : len(slots)] = source.dataset[w, slots]
+    copy = target.copy[v, : len(slots) * n_sites]
+    copy.reshape(len(slots), n_sites)[:] = source.copy[w].reshape(-1, n_sites)[slots]
+    for array, names in ((job, ["held"]), (site, ["oldest", "newest"]), (copy, ["older", "newer"])):
+        for name in names:
+            array[name] = number(array[name])
 
 
 def copies_of(worlds: Worlds, w: int) -> np.ndarray:
-    """The copies of world w, by their place in its pool, int64."""
-    if w >= len(worlds.copy):
-        return np.zeros(0, np.int64)
-    return np.flatnonzero(worlds.copy[w, : worlds.world[w]["n_copies"]]["site"] != NONE)
-
-
-def carry_copies(source: Worlds, w: int, target: Worlds, v: int) -> None:
-    """Take the copies along to world v, whose jobs and sites are there and name them as in w."""
-    kept = copies_of(source, w)[: None if v < len(target.copy) else 0]
-    renumber = np.full(source.copy.shape[1] + 1, NONE)  # the last entry keeps NONE
-    renumber[kept] = np.arange(len(kept))
-    target.world[v]["n_copies"], target.world[v]["spare"] = len(kept), NONE
-    target.job[v]["held"] = renumber[target.job[v]["held"]]
-    for name in ("oldest", "newest"):
-        target.site[v][name] = renumber[target.site[v][name]]
-    if len(kept) == 0:
-        target.site[v]["cached"] = target.site[v]["unused"] = 0
-    else:
-        copy = source.copy[w, kept]
-        for name in ("older", "newer"):
-            copy[name] = renumber[copy[name]]
-        target.copy[v, : len(kept)] = copy
-    if v < len(target.copy):
-        chain_all(target, v)
+    """The copies of world w: records of dataset, site, nbytes and users."""
+    found = np.zeros(0, COPIES)
+    if w < len(worlds.copy):
+        slot, site = np.nonzero(worlds.stored[w])
+        found = np.zeros(len(slot), COPIES)
+        found["dataset"], found["site"] = worlds.dataset[w, slot], site
+        found["nbytes"] = worlds.stored[w, slot, site]
+        found["users"] = worlds.copy[w, slot * worlds.site.shape[1] + site]["users"]
+    return found
 
 
 def stages(job: np.ndarray, names: tuple[str, ...]) -> pd.DataFrame:
@@ -290,8 +355,7 @@ def stages(job: np.ndarray, names: tuple[str, ...]) -> pd.DataFrame:
 
 
 @kernel
-def clear(grid, worlds, w, begin, n_rows, first_own, seed):
-    """Empty world w and give it the jobs begin, begin + 1, ... of the stream."""
+def _clear(grid, worlds, w, begin, n_rows, first_own, seed):
     world = worlds.world[w]
     world.now = grid.stream[begin].time
     world.integral = 0.0
@@ -302,9 +366,7 @@ def clear(grid, worlds, w, begin, n_rows, first_own, seed):
     world.first_own = first_own
     world.age = np.int64(world.now // MEMORY_S)
     world.surge_from, world.surge_until, world.surge_factor = np.inf, np.inf, 1.0
-    world.backfill, world.n_copies, world.spare = 0, 0, NONE
-    if w < len(worlds.copy):
-        worlds.bucket[w] = NONE
+    world.backfill = 0
     worlds.channel[w] = world.now
     for s in range(len(grid.sites)):
         site = worlds.site[w, s]
@@ -314,33 +376,20 @@ def clear(grid, worlds, w, begin, n_rows, first_own, seed):
         site.estimate = site.switch_count = site.n_switches = 0
         site.moving = site.queued = site.running = 0
         site.head = site.tail = site.first = site.last = NONE
-        site.cached = site.unused = 0
+        site.booked = site.cached = site.unused = 0
         site.oldest = site.newest = NONE
         site.free = grid.sites[s].cores
+    if w < len(worlds.copy):
+        for slot in range(worlds.stored.shape[1]):
+            for s in range(len(grid.sites)):
+                if worlds.stored[w, slot, s] > 0.0:  # what was never used stays untouched
+                    worlds.stored[w, slot, s] = 0.0
     for row in range(n_rows):
         job = worlds.job[w, row]
         job.index = begin + row
         job.state = FUTURE
         job.site = job.source = NONE
         job.behind = job.previous = job.following = job.held = NONE
-        job.count = job.attempts = job.outcome = 0
+        job.count = job.attempts = job.outcome = job.slot = job.booked = 0
         job.value = 0.0
         job.submit = job.ready = job.first_start = job.start = job.end = np.nan
-
-
-@kernel
-def chain_all(worlds, w):
-    """List the copies of world w by data set."""
-    worlds.bucket[w] = NONE
-    for i in range(worlds.world[w].n_copies):
-        if worlds.copy[w, i].site != NONE:
-            chain(worlds, w, i)
-
-
-@part
-def chain(worlds, w, i):
-    """List a copy with those whose data sets share its bucket."""
-    copy, buckets = worlds.copy[w, i], worlds.bucket[w]
-    k = copy.dataset & (len(buckets) - 1)
-    copy.chained = buckets[k]
-    buckets[k] = i

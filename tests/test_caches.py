@@ -23,7 +23,7 @@ def place(time, dataset, *, site=1, nbytes=400.0, work=10.0, outages=None):
 
 def kept(simulator) -> dict[int, int]:
     """Bytes by data set of the copies at site 1."""
-    copy = simulator.worlds.copy[0, copies_of(simulator.worlds, 0)]
+    copy = copies_of(simulator.worlds, 0)
     assert (copy["site"] == 1).all()
     return dict(sorted(zip(copy["dataset"].tolist(), copy["nbytes"].tolist(), strict=True)))
 

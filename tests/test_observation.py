@@ -12,7 +12,6 @@ from pandaenv.observation import (
     look,
     look_again,
     space,
-    touch_due,
     view_of,
 )
 from pandaenv.policies import allow
@@ -63,11 +62,9 @@ def test_looking_again_shows_what_a_first_look_would(seed):
     for time in [*stream.time[1:].tolist(), None]:
         s = int(rng.integers(5))
         place(grid, worlds, 0, s)
-        seen.touched[0, s] = True
         if time is not None:
-            touch_due(worlds, 0, time, seen.touched[0])
             arrive(grid, worlds, 0)
-        n_untouched += 5 - seen.touched.sum()
+        n_untouched += 5 - worlds.touched[0].sum()
         look_again(grid, worlds, 0, 100.0, 1.0, features, seen)
         assert seen.flat.tobytes() == looked(simulator, features).flat.tobytes()
         allow(grid, worlds, 0, 1.0, mask)

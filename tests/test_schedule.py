@@ -66,11 +66,31 @@ def test_plans_are_projections_where_all_happens_at_once(seed):
     assert share > 0.4
 
 
-@pytest.mark.parametrize("measure", [SLOWDOWN, WAIT, ACCRUED])
-def test_plans_serve_every_measure(measure):
+@pytest.mark.parametrize(("measure", "least"), [(SLOWDOWN, 0.99), (WAIT, 0.99), (ACCRUED, 0.4)])
+def test_plans_serve_every_measure(measure, least):
     rng = np.random.default_rng(measure)
     catalogue, stream = real_grid(rng, 400, 40.0)
-    assert assert_alike(catalogue, stream, rng.integers(0, 4, 400), measure)[0] > 0.99
+    assert assert_alike(catalogue, stream, rng.integers(0, 4, 400), measure)[0] > least
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_surely_goes_well_does(seed):
+    """With `accrued` no plan is asked where the limits cannot break; costs are those of a plan."""
+    rng = np.random.default_rng(seed)
+    catalogue, stream, outages = random_grid(rng, 4, 500, every_s=30.0 * (1 + seed % 4))
+    actions, backfill = rng.integers(0, 4, 500), seed % 3 == 2
+    troubles = random_troubles(rng, outages)
+    rigs = [Rig(catalogue, stream, seed=seed, troubles=troubles, backfill=backfill) for _ in "ab"]
+    limit = [1000.0, 5000.0][seed % 2]
+    costs, n_sure = [], 0
+    for action in actions:
+        for rig, measure in zip(rigs, (ACCRUED, FLOW_TIME), strict=True):
+            rig.play([action], measure, wait_limit=limit, byte_limit=1e7)
+        assert (rigs[0].costs == rigs[1].costs).all()
+        costs.append(rigs[0].costs[0])
+        n_sure += rigs[0].plans.site[0, action]["count"] == STALE
+    waited, _, lost, _ = np.sum(costs, axis=0)
+    assert waited > 20 and lost > 5 and (n_sure > 20 or backfill)
 
 
 def test_what_runs_when_an_episode_begins_ends_as_settled_under_the_seed_before():

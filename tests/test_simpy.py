@@ -75,7 +75,7 @@ def assert_same(catalogue, stream, troubles, actions, seed, **options):
     assert log["attempts"].tolist() == [job.attempts for job in world.placed]
     assert simulator.worlds.job[0]["source"].tolist() == [job.source for job in world.placed]
     copies = [copy for site in world.sites for copy in site.cache.copies.values()]
-    kept = simulator.worlds.copy[0, copies_of(simulator.worlds, 0)]
+    kept = copies_of(simulator.worlds, 0)
     assert sorted(kept["nbytes"].tolist()) == sorted(n for n, _ in copies)
     for name in STAGES:
         expected = [getattr(job, name) for job in world.placed]

@@ -28,7 +28,7 @@ def census(simulator: Simulator) -> list[tuple]:
 
 def copies(simulator: Simulator) -> dict:
     """(bytes, users) of each copy by site and data set, and what sites count of them."""
-    copy = simulator.worlds.copy[0, copies_of(simulator.worlds, 0)]
+    copy = copies_of(simulator.worlds, 0)
     for s, site in enumerate(simulator.worlds.site[0]):
         here = copy[copy["site"] == s]
         assert here["nbytes"].sum() == site["cached"] <= simulator.grid.sites[s]["cache"]

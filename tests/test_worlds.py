@@ -28,7 +28,7 @@ def test_a_world_carried_over_goes_on_as_it_would_have(seed):
     assert len(log) == n_carried + 200
     assert log.equals(expected.loc[log.index])
     copies = [
-        sorted(worlds.copy[w, copies_of(worlds, w)][["site", "dataset", "nbytes"]].tolist())
+        sorted(copies_of(worlds, w)[["site", "dataset", "nbytes"]].tolist())
         for worlds, w in ((simulator.worlds, 0), (target, 1))
     ]
     assert copies[0] == copies[1] != []
