@@ -184,20 +184,22 @@ def _make_seconds(seed: int) -> float:
 
 
 def _new_process() -> dict:
-    """Seconds of import, gym.make and reset in a new process.
+    """Seconds of import, gym.make and reset in a first process, and in the next one.
 
-    Kernels and, as wherever Python may write them, byte codes are compiled before: a first process
-    is not counted.
+    The first finds neither kernels nor, as wherever Python may write them, byte codes compiled.
     """
     code = f"import gymnasium, pandaenv; gymnasium.make({ID!r}).reset(seed=0)"
     with tempfile.TemporaryDirectory() as folder:
-        kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
-        for _ in range(2):
+        kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder,
+                "NUMBA_CACHE_DIR": folder}  # fmt: skip
+        spent = {}
+        for name in ("first_process", "new_process"):
             begin, before = time.perf_counter(), os.times()
             subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | kept)
             seconds, after = time.perf_counter() - begin, os.times()
-    user, system = (after[i] - before[i] for i in (2, 3))  # of children
-    return {"new_process_seconds": seconds, "new_process_cpu_seconds": user + system}
+            user, system = (after[i] - before[i] for i in (2, 3))  # of children
+            spent |= {f"{name}_seconds": seconds, f"{name}_cpu_seconds": user + system}
+    return spent
 
 
 def _bytes_an_env(seed: int) -> dict:

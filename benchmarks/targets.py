@@ -51,6 +51,9 @@ def _tabddpm(shape: str) -> tuple[Target, ...]:
 
 
 STEPS = ("env", "steps")
+NULL_RATE = 860_000
+"""Steps per CPU-second of the environment that does nothing, where the rates of "env" were set: a
+rate over this can be asked of any machine."""
 LARGE = ("metrics", "rows", "1048576")
 WHOLE = ("metrics", "paper size, as many synthetic")
 TARGETS: dict[str, tuple[Target, ...]] = {
@@ -86,8 +89,18 @@ TARGETS: dict[str, tuple[Target, ...]] = {
           for rule in ("random", "panda_analysis")),
         Target("native VecEnv of Stable-Baselines3, placements per CPU-second",
                (*STEPS, "native VecEnv(64), flow_time, random", "per_cpu_second"), least=200_000),
+        *(Target(f"256 in a batch, {reward}, {rule}, parts of one that does nothing",
+                 (*STEPS, f"vector(256), {reward}, {rule}", "ratio_to_null"),
+                 least=round(rate / NULL_RATE, 2))
+          for reward, rate in (("accrued", 600_000), ("flow_time", 250_000))
+          for rule in ("random", "panda_analysis")),
+        Target("native VecEnv of Stable-Baselines3, parts of one that does nothing",
+               (*STEPS, "native VecEnv(64), flow_time, random", "ratio_to_null"),
+               least=round(200_000 / NULL_RATE, 2)),
         Target("replay of 150 days, s", ("replay", "replay", -1, "seconds"), most=30),
         Target("reset from a kept snapshot, s", ("env", "reset", "seconds"), most=0.005),
+        Target("gym.make and reset where nothing is compiled yet, s",
+               ("env", "make_and_reset", "first_process_seconds"), most=45),
         Target("gym.make and reset in a new process, s",
                ("env", "make_and_reset", "new_process_seconds"), most=3),
         Target("the same once more, s", ("env", "make_and_reset", "same_process_seconds"),

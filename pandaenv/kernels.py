@@ -9,11 +9,28 @@ zero gives what NumPy gives. What is a `part` of other kernels is copied into th
 arrays of a world would cost more than most of what is done there.
 """
 
+from contextlib import suppress
+from pathlib import Path
+
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+
+def forget_older(folder: Path) -> None:
+    """Remove indices of compiled kernels that are older than any source file of the folder.
+
+    Numba asks whether the file of a kernel has changed, not those of the kernels it calls.
+    """
+    newest = max(path.stat().st_mtime_ns for path in folder.glob("*.py"))
+    for index in (folder / "__pycache__").glob("*.nbi"):
+        with suppress(OSError):  # another process was first, or the folder is not ours
+            if index.stat().st_mtime_ns < newest:
+                index.unlink()
+
+
+forget_older(Path(__file__).parent)
 kernel = njit(cache=True, error_model="numpy", _nrt=False)
 part = njit(cache=True, error_model="numpy", _nrt=False, forceinline=True)
 

@@ -22,7 +22,6 @@ from numbers import Integral, Real
 import numpy as np
 import pandas as pd
 from numba import njit
-from scipy.special import ndtr
 
 from pandaenv import bursts, schema, sites
 from pandaenv.brokerage import CAP_FLOOR, analysis_site, is_healthy
@@ -547,6 +546,8 @@ def _weighted_rank(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 def _read_modes(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Quantiles of WORK_MODES at levels u, and the mode each level falls in."""
+    from scipy.special import ndtr  # half a second that only who draws the reference needs
+
     share, mean, below, above = WORK_MODES.T
     x = np.linspace(0, 7, 1401)
     z = x[:, None] - mean

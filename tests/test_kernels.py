@@ -1,8 +1,10 @@
+import os
+
 import numpy as np
 import pytest
 from numba.core.errors import NumbaError
 
-from pandaenv.kernels import kernel, part, prefetch
+from pandaenv.kernels import forget_older, kernel, part, prefetch
 
 
 @part
@@ -42,3 +44,13 @@ def test_a_division_by_zero_gives_what_numpy_gives():
 def test_a_kernel_cannot_make_arrays():
     with pytest.raises(NumbaError, match="Failed in nopython mode"):
         made(3)
+
+
+def test_kernels_compiled_before_a_file_beside_theirs_changed_are_compiled_anew(tmp_path):
+    kept = tmp_path / "__pycache__"
+    kept.mkdir()
+    for when, path in enumerate((kept / "old.nbi", tmp_path / "a.py", kept / "new.nbi")):
+        path.touch()
+        os.utime(path, ns=(when, when))
+    forget_older(tmp_path)
+    assert [path.name for path in kept.iterdir()] == ["new.nbi"]
