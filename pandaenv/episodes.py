@@ -19,7 +19,7 @@ from .queues import book_all
 from .scenarios import Scenario
 from .schedule import STALE, plans_of
 from .setting import Setting
-from .simulator import advance, arrive, suffer
+from .simulator import advance, arrive, forget, next_arrival, suffer, unfold
 from .worlds import NONE, Worlds, worlds_of
 
 
@@ -289,7 +289,8 @@ def turn_one(grid, worlds, plans, view, rules, w, scratch, s, cost):
         rules.byte_limit, cost,
     )  # fmt: skip
     if world.next < world.n_rows:
-        arrive(grid, worlds, w)
+        unfold(grid, worlds, w, next_arrival(grid, worlds, w))
+        forget(worlds, w)
     elif rules.measure == rewards.ACCRUED:
         advance(grid, worlds, w, np.inf)
     look_again(grid, worlds, w, rules.unit, rules.cap_floor, rules.features, view)

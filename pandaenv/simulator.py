@@ -236,9 +236,15 @@ def place_all(grid, worlds, w, sites):
         place(grid, worlds, w, s)
 
 
-@part
+@kernel
 def advance(grid, worlds, w, until):
     """Handle every event up to and including `until`, in seconds; infinity drains the world."""
+    unfold(grid, worlds, w, until)
+
+
+@part
+def unfold(grid, worlds, w, until):
+    """The same, copied into its caller: faster by a sixth of a step, and longer to compile."""
     world = worlds.world[w]
     heap = worlds.heap[w]
     while world.n_events > 0 and heap[0].time <= until:
