@@ -137,7 +137,7 @@ COPY = np.dtype(
         ("newer", "i4"),
     ]
 )
-"""A copy of input at a site, see `pandaenv.caches`; number K x S + site in its world."""
+"""A copy of input at a site, see `pandaenv.caches`; its number in a world is slot x S + site."""
 EVENT = np.dtype([("time", "f8"), ("count", "i4"), ("what", "i4")])
 """A row of jobs whose transfer or run ends, or -1 - site for the begin or end of an outage."""
 
