@@ -15,6 +15,7 @@ from pathlib import Path
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
+from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 
 
@@ -31,8 +32,46 @@ def forget_older(folder: Path) -> None:
 
 
 forget_older(Path(__file__).parent)
-kernel = njit(cache=True, error_model="numpy", _nrt=False)
-part = njit(cache=True, error_model="numpy", _nrt=False, forceinline=True)
+OPTIONS = {"error_model": "numpy", "_nrt": False}
+kernel = njit(cache=True, **OPTIONS)
+
+
+class Part(CPUDispatcher):
+    """A function that is copied into kernels.
+
+    It is compiled once for whole numbers of all sizes, which it takes as 64 bits, and without what
+    a call from Python needs: that was half of the time of the first `gym.make`. Called from Python
+    it is compiled once more, by itself.
+    """
+
+    def __init__(self, function):
+        options = {"nopython": True, "forceinline": True, "no_cpython_wrapper": True,
+                   "no_cfunc_wrapper": True} | OPTIONS  # fmt: skip
+        super().__init__(function, targetoptions=options)
+        self.enable_caching()
+        self._alone = njit(**OPTIONS)(function)
+
+    def get_call_template(self, args, kws):
+        """What kernels ask for."""
+        return super().get_call_template(
+            [_wide(kind) for kind in args], {name: _wide(kind) for name, kind in kws.items()}
+        )
+
+    def add_overload(self, cres):
+        """Let kernels find what was compiled; Python must not, there is no way in."""
+        self.overloads[tuple(cres.signature.args)] = cres
+
+    def _compile_for_args(self, *args, **kws):
+        """What Python asks for."""
+        return self._alone._compile_for_args(*args, **kws)
+
+
+def _wide(kind: types.Type) -> types.Type:
+    kind = types.unliteral(kind)
+    return types.int64 if isinstance(kind, types.Integer) and kind.signed else kind
+
+
+part = Part
 
 
 @intrinsic

@@ -36,6 +36,28 @@ def test_asking_for_memory_changes_nothing():
     assert (rows.tobytes(), table.tobytes()) == before
 
 
+def test_a_part_is_compiled_once_for_whole_numbers_of_all_sizes():
+    row = np.array([(3.0, 2.0)], [("x", "f8"), ("y", "f4")])
+
+    @part
+    def first(rows, i, is_given):
+        return rows[i].x if is_given else -1.0
+
+    @kernel
+    def both(rows, small, large):
+        return first(rows, small, True) + first(rows, large, False) + first(rows, 0, small == large)
+
+    assert both(row, np.int8(0), np.int64(0)) == 3.0 - 1.0 + 3.0
+    assert len(first.overloads) == 1
+
+
+def test_python_can_call_a_part_whether_or_not_a_kernel_has():
+    rows = np.array([(1.0, 2.0), (6.0, 4.0)], [("x", "f8"), ("y", "f4")])
+    for _ in range(2):
+        assert scaled(rows, 1) == scaled(rows, np.int16(1)) == 1.5
+        total(rows, np.zeros((2, 2)))
+
+
 def test_a_division_by_zero_gives_what_numpy_gives():
     rows = np.array([(1.0, 0.0)], [("x", "f8"), ("y", "f4")])
     assert total(rows, np.zeros((1, 2))) == np.inf
