@@ -119,7 +119,7 @@ class Episodes:
             self._make_room(n_jobs + n_jobs // 16, n_datasets + n_datasets // 16)
         worlds = self.worlds
         worlds.world[w], worlds.site[w] = snapshot.world[0], snapshot.site[0]
-        worlds.channel[w] = snapshot.channel[0]
+        worlds.channel[w], worlds.slow[w] = snapshot.channel[0], snapshot.slow[0]
         worlds.job[w, :n_jobs] = snapshot.job[0]
         worlds.heap[w, :n_events] = snapshot.heap[0, :n_events]
         worlds.stored[w, :n_datasets] = snapshot.stored[0]
@@ -239,6 +239,7 @@ def fetch_ahead(grid, worlds, plans, sites, w, stop):
         prefetch(worlds.world, w + 3)
         prefetch(worlds.site, w + 3, sites[w + 3])
         prefetch(worlds.channel, w + 3, sites[w + 3])
+        prefetch(worlds.slow, w + 3, sites[w + 3])
         prefetch(plans.site, w + 3, sites[w + 3])
         for i in range(0, 21, 4):  # three levels
             prefetch(worlds.heap, w + 3, i)

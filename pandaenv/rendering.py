@@ -265,17 +265,17 @@ def flights(grid: Grid, worlds: Worlds, w: int, place: np.ndarray) -> tuple[np.n
     source, site = job["source"], job["site"]
     rate = np.minimum(grid.link[source, site], grid.sites["channel"][site])
     length = grid.stream["nbytes"][job["index"]] / rate
-    done = 1 - _at_full_speed(worlds.world[w]["now"], job["end"], worlds.site[w][site]) / length
+    done = 1 - _at_full_speed(worlds.world[w]["now"], job["end"], worlds.slow[w][site]) / length
     left = done >= 0
     lines = np.stack([place[source], place[site]], axis=1)[left]
     share = np.minimum(done[left], 1.0)[:, None]
     return lines, lines[:, 0] * (1 - share) + lines[:, 1] * share
 
 
-def _at_full_speed(begin: float, end: np.ndarray, state: np.ndarray) -> np.ndarray:
+def _at_full_speed(begin: float, end: np.ndarray, slow: np.ndarray) -> np.ndarray:
     """Seconds at full speed that a transfer from `begin` to `end` is worth at each site's links."""
-    slow = np.minimum(end, state["slow_until"]) - np.maximum(begin, state["slow_from"])
-    return end - begin - (1 - state["slow_factor"]) * np.maximum(slow, 0.0)
+    within = np.minimum(end, slow["end"]) - np.maximum(begin, slow["begin"])
+    return end - begin - (1 - slow["factor"]) * np.maximum(within, 0.0)
 
 
 def history(worlds: Worlds, w: int, n: int = 145) -> tuple[np.ndarray, np.ndarray]:

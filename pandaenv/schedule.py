@@ -11,7 +11,8 @@ of the time it will queue. A second plan runs ahead, up to when the input moved 
 and a third, made anew each time, to the end. An outage cuts off what would run on, which then
 queues again in the order of placement. Where the order hangs on a tie, where a plan grows beyond
 its room, and where queues are backfilled, there is none; the caller then runs the simulator
-(`pandaenv.reward.project`), and the next placement there begins a new one.
+(`pandaenv.reward.project`), and the next placement there begins a new one. Nor is there one where a
+site has cores for all its jobs at once: no job waits for another there, and each is foreseen alone.
 """
 
 from typing import NamedTuple
@@ -99,8 +100,6 @@ def foresee(grid, worlds, plans, w, scratch, row, is_brief):
     Afterwards plans.placed of the thread holds its fate, and plans.changed the last attempts of the
     jobs whose fate may have changed, in falling order of their rows; the latter not if is_brief.
     """
-    if worlds.world[w].backfill:
-        return False
     n = (len(plans.site) - len(plans.placed)) // 2
     t, job, s, now = scratch - n, worlds.job[w, row], worlds.job[w, row].site, worlds.world[w].now
     placed, hand = plans.placed[t], plans.hand[t]
@@ -110,6 +109,11 @@ def foresee(grid, worlds, plans, w, scratch, row, is_brief):
     plan = plans.site[w, s]
     coming, busy = of(plans, w, s)
     if len(coming) == 0:
+        return False
+    if foresee_alone(grid, worlds, plans, w, n + scratch, row, hand, changed, placed):
+        plan.count = STALE
+        return True
+    if worlds.world[w].backfill:
         return False
     is_new, ahead = plan.count == STALE, n + w
     if is_new:
@@ -151,6 +155,32 @@ def foresee(grid, worlds, plans, w, scratch, row, is_brief):
 
 
 @part
+def foresee_alone(grid, worlds, plans, w, i, row, hand, changed, placed):
+    """The fate of the job just placed by a plan for it alone, the i-th.
+
+    That can be done where there are cores for all jobs of its site at once, so that none ever waits
+    for another.
+    """
+    s = worlds.job[w, row].site
+    if worlds.site[w, s].demand > grid.sites[s].cores:
+        return False
+    plan = plans.site[i, s]
+    coming, busy = of(plans, i, s)
+    clear(grid, worlds, w, s, plan)
+    fill(grid, worlds, w, coming[0], row, 0, placed.ready, False)
+    plan.count = 1
+    return run(grid, worlds, w, s, plan, coming, busy, hand, np.inf, False, changed, placed)
+
+
+@part
+def clear(grid, worlds, w, s, plan):
+    """Plan nothing yet."""
+    plan.last, plan.free = -np.inf, grid.sites[s].cores
+    plan.k = worlds.site[w, s].n_switches // 2 * 2
+    plan.count = plan.n_busy = 0
+
+
+@part
 def of(plans, i, s):
     """Of plan i of site s: what is still to queue, what holds cores."""
     first, stop = plans.place[s], plans.place[s + 1]
@@ -177,8 +207,7 @@ def begin(grid, worlds, w, s, plan, coming, busy, hand, changed, placed):
     What waits queues now, in its order.
     """
     site, now = worlds.site[w, s], worlds.world[w].now
-    plan.last, plan.free, plan.k = -np.inf, grid.sites[s].cores, site.n_switches // 2 * 2
-    plan.count = plan.n_busy = 0
+    clear(grid, worlds, w, s, plan)
     row = site.first
     while row != NONE:
         job = worlds.job[w, row]

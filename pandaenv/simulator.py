@@ -46,6 +46,7 @@ from .worlds import (
     QUEUED,
     REJECTED,
     RUNNING,
+    SLOW,
     Worlds,
     clear,
     datasets_of,
@@ -146,8 +147,9 @@ class Simulator:
 def suffer(worlds: Worlds, w: int, troubles: Troubles) -> None:
     """Let the troubles come over world w; outages must lie in the future."""
     site, world = worlds.site[w], worlds.world[w]
+    for i, name in enumerate(SLOW.names):
+        worlds.slow[w][name] = troubles.slow[:, i]
     for i, name in enumerate(("from", "until", "factor")):
-        site[f"slow_{name}"] = troubles.slow[:, i]
         world[f"surge_{name}"] = troubles.surge[i]
     for name in ("surge_from", "surge_until"):
         world[name] = max(world[name], world["now"])
@@ -292,7 +294,7 @@ def fetch(grid, worlds, w, row, source):
     rate = min(grid.link[job.site, source], grid.sites[job.site].channel)  # links are symmetric
     begin = max(worlds.world[w].now, free_at[k])
     seconds = grid.stream[job.index].nbytes / rate
-    job.end = free_at[k] = end_of_transfer(worlds.site[w, job.site], begin, seconds)
+    job.end = free_at[k] = end_of_transfer(worlds.slow[w, job.site], begin, seconds)
     job.source = source
     job.state = MOVING
     worlds.site[w, job.site].moving += 1
@@ -300,16 +302,16 @@ def fetch(grid, worlds, w, row, source):
 
 
 @part
-def end_of_transfer(site, begin, seconds):
+def end_of_transfer(slow, begin, seconds):
     """When a transfer ends that would take so long if the links of its site were not degraded."""
-    if begin >= site.slow_until or begin + seconds <= site.slow_from:
+    if begin >= slow.end or begin + seconds <= slow.begin:
         return begin + seconds
-    left = seconds - max(0.0, site.slow_from - begin)
-    begin = max(begin, site.slow_from)
-    end = begin + left / site.slow_factor
-    if end <= site.slow_until:
+    left = seconds - max(0.0, slow.begin - begin)
+    begin = max(begin, slow.begin)
+    end = begin + left / slow.factor
+    if end <= slow.end:
         return end
-    return site.slow_until + (left - (site.slow_until - begin) * site.slow_factor)
+    return slow.end + (left - (slow.end - begin) * slow.factor)
 
 
 @part
@@ -389,6 +391,7 @@ def enter(worlds, w, row):
     else:
         worlds.job[w, site.last].following = row
     site.last = row
+    site.demand += job.cores
     world.in_system += 1
     if row >= world.first_own:
         world.own_in_system += 1
@@ -411,6 +414,7 @@ def leave(worlds, w, row, state):
         worlds.job[w, job.following].previous = job.previous
     job.state = state
     job.end = world.now
+    site.demand -= job.cores
     world.in_system -= 1
     if row >= world.first_own:
         world.own_in_system -= 1

@@ -88,20 +88,21 @@ SITE_STATE = np.dtype(
         ("last", "i4"),
         ("n_switches", "i4"),  # outage ends passed; odd while down
         ("switch_count", "i4"),  # tie-break of the site's scheduled switch
-        # what few steps ask for
-        ("slow_from", "f8"),  # s, see pandaenv.scenarios
-        ("slow_until", "f8"),
-        ("slow_factor", "f8"),
-        ("fails_after", "f8"),  # s
+        # what fewer steps ask for
+        ("fails_after", "f8"),  # s, see pandaenv.scenarios
         ("booked", "i8"),  # core-seconds to be done here, see pandaenv.queues
         ("cached", "i8"),  # bytes of all copies here
         ("unused", "i8"),  # bytes of those that no job uses
         ("oldest", "i4"),  # of these, unused for longest
         ("newest", "i4"),
+        ("demand", "i4"),  # cores of all jobs here, whatever they do
+        ("spare", "i4", (5,)),
     ],
     align=True,
 )
 """Two lines of memory, the first for what every step asks."""
+SLOW = np.dtype([("begin", "f8"), ("end", "f8"), ("factor", "f8")])
+"""When the links of a site are degraded, s, and the speed left; see `pandaenv.scenarios`."""
 JOB_STATE = np.dtype(
     [
         ("end", "f8"),  # s, of what it does now (moving, running), at last of all
@@ -165,6 +166,7 @@ class Worlds(NamedTuple):
     channel: np.ndarray  # (n, S, N_CHANNELS) float64 s, when each is free again
     job: np.ndarray  # (n, N) JOB_STATE
     heap: np.ndarray  # (n, N + S) EVENT
+    slow: np.ndarray  # (n, S) SLOW
     switch: np.ndarray  # (n, S, M) float64 s, begin and end of outages in turn, then infinity
     stored: np.ndarray  # (m, K, S) float64 bytes of each copy, 0: none; the first m keep caches
     copy: np.ndarray  # (m, K S) COPY
@@ -218,6 +220,7 @@ def worlds_of(
         room((n, n_sites, N_CHANNELS), np.float64),
         room((n, n_jobs), JOB_STATE),
         room((n, n_events), EVENT, -EVENT.itemsize),  # so that the four below one share a line
+        room((n, n_sites), SLOW),
         np.full((n, n_sites, n_switches), np.inf),
         room((n_caching, n_datasets, n_sites), np.float64),
         room((n_caching, n_datasets * n_sites), COPY),
@@ -270,7 +273,8 @@ def carry(source: Worlds, w: int, target: Worlds, v: int, n_new: int) -> int:
     target.job[v, n_rows:] = np.zeros((), JOB_STATE)
     for name in ("behind", "previous", "following"):
         target.job[v, :n_rows][name] = renumber[target.job[v, :n_rows][name]]
-    target.site[v], target.channel[v] = source.site[w], source.channel[w]
+    for name in ("site", "channel", "slow"):
+        getattr(target, name)[v] = getattr(source, name)[w]
     for name in ("head", "tail", "first", "last"):
         target.site[v][name] = renumber[source.site[w][name]]
     n_events = int(world["n_events"])
@@ -371,9 +375,10 @@ def _clear(grid, worlds, w, begin, n_rows, first_own, seed):
     for s in range(len(grid.sites)):
         site = worlds.site[w, s]
         site.finished = site.failed = 0.0
-        site.slow_from = site.slow_until = site.fails_after = np.inf
-        site.slow_factor = 1.0
-        site.estimate = site.switch_count = site.n_switches = 0
+        slow = worlds.slow[w, s]
+        slow.begin, slow.end, slow.factor = np.inf, np.inf, 1.0
+        site.fails_after = np.inf
+        site.estimate = site.switch_count = site.n_switches = site.demand = 0
         site.moving = site.queued = site.running = 0
         site.head = site.tail = site.first = site.last = NONE
         site.booked = site.cached = site.unused = 0

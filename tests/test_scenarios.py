@@ -40,9 +40,9 @@ def n_left(env) -> int:
 def troubles_of(env) -> list[bytes]:
     """What the world of an environment has in store, to the last bit."""
     worlds = env.unwrapped.worlds
-    sites = [worlds.site[0][f"slow_{end}"].tobytes() for end in ("from", "until", "factor")]
     surge = worlds.world[0][["surge_from", "surge_until", "surge_factor", "seed"]].item()
-    return [*sites, worlds.site[0]["fails_after"].tobytes(), *surge, worlds.switch[0].tobytes()]
+    sites = (worlds.slow[0], worlds.site[0]["fails_after"], worlds.switch[0])
+    return [*surge, *(array.tobytes() for array in sites)]
 
 
 # By hand
@@ -114,9 +114,9 @@ def _slowed_down(make, seed: int) -> tuple[np.ndarray, np.ndarray]:
         env = make(scenario=name)
         _, job = play(env, lambda env: int(actions[-n_left(env)]), seed)
         seconds.append(job["ready"] - job["submit"])
-    slow = env.unwrapped.worlds.site[0]["slow_factor"] < 1
+    slow = env.unwrapped.worlds.slow[0]["factor"] < 1
     assert slow.sum() == 7  # half of 13, rounded up
-    begin = env.unwrapped.worlds.site[0]["slow_from"][slow][0]
+    begin = env.unwrapped.worlds.slow[0]["begin"][slow][0]
     moved = (seconds[0] > 60) & (seconds[1] > 60)  # not those whose input was there
     hit = slow[job["site"]] & (job["submit"] > begin) & moved
     return tuple(seconds[1][rows] / seconds[0][rows] for rows in (hit, ~slow[job["site"]] & moved))
