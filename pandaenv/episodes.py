@@ -13,7 +13,8 @@ from numba import get_num_threads, njit, prange, set_num_threads, types
 from numba.experimental import structref
 
 from . import reward as rewards
-from .kernels import kernel, part, prefetch
+from .ahead import AHEAD, fetch
+from .kernels import kernel, part
 from .observation import look, look_again, view_of
 from .queues import book_all
 from .scenarios import Scenario
@@ -221,8 +222,10 @@ def step_all(bound, sites, skip, reward, cost, n, n_parts):
 def turn_some(
     grid, worlds, plans, view, rules, sites, skip, reward, cost, first, stop, scratch
 ):
-    for w in range(first, stop):
-        fetch_ahead(grid, worlds, plans, sites, w, stop)
+    for w in range(first - AHEAD, stop):
+        fetch(grid, worlds, plans, view, sites, w, first, stop)
+        if w < first:
+            continue
         if skip[w]:
             reward[w] = 0.0
             cost[w] = 0.0
@@ -230,54 +233,6 @@ def turn_some(
             reward[w] = turn_one(
                 grid, worlds, plans, view, rules, w, scratch, sites[w], cost[w]
             )
-
-
-@part
-def fetch_ahead(grid, worlds, plans, sites, w, stop):
-    """Ask for what the worlds after w will need, in the order in which one tells of the next."""
-    if w + 3 < stop:
-        prefetch(worlds.world, w + 3)
-        prefetch(worlds.site, w + 3, sites[w + 3])
-        prefetch(worlds.channel, w + 3, sites[w + 3])
-        prefetch(worlds.slow, w + 3, sites[w + 3])
-        prefetch(plans.site, w + 3, sites[w + 3])
-        for i in range(0, 21, 4):  # three levels
-            prefetch(worlds.heap, w + 3, i)
-    if w + 2 < stop:
-        ask_for_jobs(worlds, plans, w + 2, sites[w + 2])
-    if w + 1 < stop:
-        ask_for_neighbours(grid, worlds, w + 1)
-
-
-@part
-def ask_for_jobs(worlds, plans, w, s):
-    """The job that waits and the one after it, those whose events are due, the plan of the site."""
-    world, heap, place = worlds.world[w], worlds.heap[w], plans.place[s]
-    prefetch(worlds.job, w, world.next)
-    prefetch(worlds.job, w, min(world.next + 1, world.n_rows - 1))
-    prefetch(worlds.heap, w, world.n_events)
-    for i in range(min(3, world.n_events)):
-        if heap[i].what >= 0:
-            prefetch(worlds.job, w, heap[i].what)
-            prefetch(worlds.job, w, heap[i].what + 1)
-    prefetch(plans.busy, w, place[1])
-    prefetch(plans.coming, w, place[0] + max(plans.site[w, s].count - 1, 0))
-
-
-@part
-def ask_for_neighbours(grid, worlds, w):
-    """What those jobs refer to: traits, copies of input, neighbours at their sites."""
-    world, heap = worlds.world[w], worlds.heap[w]
-    if world.next + 1 < world.n_rows:
-        slot = worlds.job[w, world.next + 1].slot
-        for s in range(0, worlds.stored.shape[2], 8):
-            prefetch(worlds.stored, w, slot, s)
-    for i in range(min(3, world.n_events)):
-        if heap[i].what >= 0:
-            job = worlds.job[w, heap[i].what]
-            prefetch(worlds.site, w, job.site)
-            prefetch(worlds.job, w, max(job.previous, 0))
-            prefetch(worlds.job, w, max(job.following, 0))
 
 
 @part

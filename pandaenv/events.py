@@ -61,4 +61,5 @@ def precedes(heap, i, j):
 
 @part
 def earlier(time, count, other_time, other_count):
-    return time < other_time or (time == other_time and count < other_count)
+    # no branch where both ways are likely
+    return (time < other_time) | ((time == other_time) & (count < other_count))

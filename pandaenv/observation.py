@@ -193,12 +193,13 @@ def look_at(grid, worlds, w, s, unit, cap_floor, view):
 def look_at_ingress(worlds, w, s, ingress):
     """Bring what is seen of the channels into site s up to date; it stays so until one is free."""
     ends, n_busy, first = 0.0, 0.0, np.inf
+    now = worlds.world[w].now
     for i in range(N_CHANNELS):
         end = worlds.channel[w, s, i]
-        if end > worlds.world[w].now:
-            ends += end
-            n_busy += 1.0
-            first = min(first, end)
+        is_busy = end > now  # no branch where both ways are likely
+        ends += end if is_busy else 0.0
+        n_busy += is_busy
+        first = end if is_busy & (end < first) else first
     ingress[0, s], ingress[1, s], ingress[2, s] = ends, n_busy, first
 
 

@@ -29,6 +29,7 @@ all policies meet the same world, and a job that fails somewhere fails at every 
 import numpy as np
 import pandas as pd
 
+from .ahead import fetch_next
 from .caches import closest, hold, keep, release
 from .events import insert, pop, push
 from .jobs import JobArrays
@@ -252,6 +253,7 @@ def unfold(grid, worlds, w, until):
     while world.n_events > 0 and heap[0].time <= until:
         time, what = heap[0].time, heap[0].what
         pop(heap, world)
+        fetch_next(worlds, w)
         pass_time(world, time)
         if what < 0:
             switch(grid, worlds, w, -1 - what)
@@ -289,8 +291,7 @@ def fetch(grid, worlds, w, row, source):
     job = worlds.job[w, row]
     free_at, k = worlds.channel[w, job.site], 0
     for i in range(1, len(free_at)):
-        if free_at[i] < free_at[k]:
-            k = i
+        k = i if free_at[i] < free_at[k] else k
     rate = min(grid.link[job.site, source], grid.sites[job.site].channel)  # links are symmetric
     begin = max(worlds.world[w].now, free_at[k])
     seconds = grid.stream[job.index].nbytes / rate

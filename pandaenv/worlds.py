@@ -214,6 +214,8 @@ def worlds_of(
         n_datasets: of the jobs of one world and of the copies it begins with.
     """
     n_events = -(-(n_jobs + n_sites) // 4) * 4
+    switch = room((n, n_sites, n_switches), np.float64)
+    switch[:] = np.inf
     return Worlds(
         room((n,), WORLD),
         room((n, n_sites), SITE_STATE),
@@ -221,7 +223,7 @@ def worlds_of(
         room((n, n_jobs), JOB_STATE),
         room((n, n_events), EVENT, -EVENT.itemsize),  # so that the four below one share a line
         room((n, n_sites), SLOW),
-        np.full((n, n_sites, n_switches), np.inf),
+        switch,
         room((n_caching, n_datasets, n_sites), np.float64),
         room((n_caching, n_datasets * n_sites), COPY),
         np.zeros((n_caching, n_datasets), np.int32),
