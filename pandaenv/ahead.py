@@ -8,11 +8,13 @@ lie is told by other things, so a world is asked for in turns, each while anothe
 its places, then the jobs these name, then what these name, then what an event will touch.
 """
 
-from .events import ARITY
+from .events import ARITY, precedes
 from .kernels import part, prefetch
 
 AHEAD = 4
 """Worlds ahead of the one that is stepped at which the first turn comes."""
+N_TOP = 1 + ARITY + ARITY**2 + ARITY**3
+"""Events on the first four levels of a heap."""
 
 
 @part
@@ -98,30 +100,49 @@ def fetch_next(worlds, w):
     Jobs come in bursts, so most events are one of many between two of them.
     """
     world, heap = worlds.world[w], worlds.heap[w]
-    if world.n_events <= ARITY:
+    if world.n_events <= N_TOP:
         return
     for i in range(1, 1 + ARITY):
         fetch_job(worlds, w, heap[i].what)
     what = heap[0].what
     if what >= 0:
+        prefetch(worlds.site, w, worlds.job[w, what].site)
         fetch_beside(worlds, w, what)
-        head = worlds.site[w, worlds.job[w, what].site].head
-        fetch_job(worlds, w, head)
+    i = 0
+    for _ in range(3):
+        i = first_below(heap, i)
+    prefetch(worlds.heap, w, ARITY * i + 1)
+    for k in range(ARITY * (ARITY * i + 1) + 1, ARITY * (ARITY * i + 1 + ARITY) + 1, ARITY):
+        prefetch(worlds.heap, w, k)
+
+
+@part
+def first_below(heap, i):
+    """Which of the ARITY events below event i comes first."""
+    first = ARITY * i + 1
+    for k in range(ARITY * i + 2, ARITY * i + 1 + ARITY):
+        first = k if precedes(heap, k, first) else first
+    return first
 
 
 @part
 def fetch_job(worlds, w, row):
-    """Both lines of memory a job lies in; of nothing if there is none."""
-    if row >= 0:
-        prefetch(worlds.job, w, row)
-        prefetch(worlds.job, w, row + 1)
+    """A job, if there is one."""
+    prefetch(worlds.job, w, max(row, 0))
 
 
 @part
 def fetch_beside(worlds, w, row):
     """Jobs before and after one at its site, and the copy of input it reads."""
     job = worlds.job[w, row]
-    prefetch(worlds.job, w, max(job.previous, 0))
-    prefetch(worlds.job, w, max(job.following, 0))
+    fetch_job(worlds, w, job.previous)
+    fetch_job(worlds, w, job.following)
     if w < len(worlds.copy):
         prefetch(worlds.copy, w, max(job.held, 0))
+
+
+@part
+def fetch_copy(worlds, w, row, s):
+    """The copy of its input that a job may read at site s."""
+    if w < len(worlds.copy):
+        prefetch(worlds.copy, w, worlds.job[w, row].slot * worlds.site.shape[1] + s)

@@ -32,6 +32,8 @@ def forget_older(folder: Path) -> None:
 
 
 forget_older(Path(__file__).parent)
+LINE = 64
+"""Bytes that memory brings near at once."""
 OPTIONS = {"error_model": "numpy", "_nrt": False}
 kernel = njit(cache=True, **OPTIONS)
 
@@ -74,9 +76,18 @@ def _wide(kind: types.Type) -> types.Type:
 part = Part
 
 
+def _lines(size: int) -> list[int]:
+    """Bytes of an element of this size, so that one of them is in each line of memory it is in."""
+    if LINE % size == 0:  # it does not cross lines
+        return [0]
+    return [0, *range(LINE, size - LINE, LINE), size - 1]
+
+
 @intrinsic
 def prefetch(typing_context, array, *places):
-    """Ask for the memory of an element to be brought near, by its first indices; changes nothing.
+    """Ask for the memory of an element to be brought near, by its indices; changes nothing.
+
+    Of a row, if the last indices are left out, only its first element.
 
     A step of one world among many waits for memory more than for anything else, unless it is asked
     for a few worlds before.
@@ -97,7 +108,10 @@ def prefetch(typing_context, array, *places):
         asked = ir.FunctionType(ir.VoidType(), [byte, whole, whole, whole])
         name = builder.module.declare_intrinsic("llvm.prefetch", [byte], asked)
         for_reading, keep_near, is_data = (ir.Constant(whole, value) for value in (0, 3, 1))
-        builder.call(name, [builder.bitcast(place, byte), for_reading, keep_near, is_data])
+        start = builder.bitcast(place, byte)
+        for offset in _lines(context.get_abi_sizeof(context.get_data_type(kind.dtype))):
+            at = builder.gep(start, [ir.Constant(ir.IntType(64), offset)])
+            builder.call(name, [at, for_reading, keep_near, is_data])
         return context.get_dummy_value()
 
     return types.void(array, types.BaseTuple.from_types(places)), generate

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .ahead import fetch_job
 from .kernels import kernel, part
 from .queues import attempt_of
 from .worlds import MAX_ATTEMPTS, MOVING, NONE, QUEUED, RUNNING
@@ -211,6 +212,7 @@ def begin(grid, worlds, w, s, plan, coming, busy, hand, changed, placed):
     row = site.first
     while row != NONE:
         job = worlds.job[w, row]
+        fetch_job(worlds, w, job.following)
         if job.state == RUNNING:
             fill(grid, worlds, w, hand[0], row, job.attempts - 1, -np.inf, False)
             hand[0].start, hand[0].breaks = job.start, job.outcome == QUEUED

@@ -29,7 +29,7 @@ all policies meet the same world, and a job that fails somewhere fails at every 
 import numpy as np
 import pandas as pd
 
-from .ahead import fetch_next
+from .ahead import fetch_copy, fetch_job, fetch_next
 from .caches import closest, hold, keep, release
 from .events import insert, pop, push
 from .jobs import JobArrays
@@ -217,11 +217,11 @@ def place(grid, worlds, w, s):
         job.end = world.now
         world.own_lost += row >= world.first_own
         return row
+    source = closest(grid, worlds, w, row, s) if traits.nbytes > 0 else np.int64(s)
+    fetch_copy(worlds, w, row, source)
     enter(worlds, w, row)
     book(grid, worlds, w, row, 0)
-    source = s
     if traits.nbytes > 0:
-        source = closest(grid, worlds, w, row, s)
         hold(grid, worlds, w, row, source)
     if source == s:
         enqueue(grid, worlds, w, row)
@@ -276,6 +276,7 @@ def proceed(grid, worlds, w, row):
     job = worlds.job[w, row]
     s = job.site
     worlds.touched[w, s] = True
+    fetch_job(worlds, w, worlds.site[w, s].head)  # which may start
     if job.state == MOVING:
         worlds.site[w, s].moving -= 1
         keep(grid, worlds, w, row)

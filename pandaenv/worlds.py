@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .jobs import JobArrays
-from .kernels import kernel
+from .kernels import LINE, kernel
 from .sites import Catalogue
 
 N_CHANNELS = 8
@@ -144,8 +144,6 @@ EVENT = np.dtype([("time", "f8"), ("count", "i4"), ("what", "i4")])
 
 
 COPIES = np.dtype([("dataset", "i8"), ("site", "i8"), ("nbytes", "i8"), ("users", "i8")])
-LINE = 64
-"""Bytes that memory brings near at once."""
 
 
 class Grid(NamedTuple):
