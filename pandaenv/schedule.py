@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .ahead import fetch_job
-from .kernels import kernel, part
+from .kernels import kernel, part, prefetch
 from .queues import attempt_of
 from .worlds import MAX_ATTEMPTS, MOVING, NONE, QUEUED, RUNNING
 
@@ -303,9 +303,19 @@ def run(grid, worlds, w, s, plan, coming, busy, hand, until, is_brief, changed, 
             break
         plan.count -= 1
         hand[0] = coming[plan.count]
+        fetch_attempts(grid, worlds, w, coming, plan.count)
         if not settle(grid, worlds, w, s, plan, coming, busy, hand, changed, placed):
             return False
     return True
+
+
+@part
+def fetch_attempts(grid, worlds, w, coming, n):
+    """Ask for what the attempts to be settled after the one at hand will need, n of them left."""
+    if n > 1:
+        fetch_job(worlds, w, coming[n - 2].row)
+    if n > 0 and coming[n - 1].breaks:  # its job will try again
+        prefetch(grid.stream, worlds.job[w, coming[n - 1].row].index)
 
 
 @part
@@ -401,8 +411,8 @@ def pop_busy(busy, n):
     i = 0
     while 2 * i + 1 < n:
         child = 2 * i + 1
-        if child + 1 < n and busy[child + 1].end < busy[child].end:
-            child += 1
+        # no branch where both ways are likely; there is an entry after the last
+        child += (child + 1 < n) & (busy[child + 1].end < busy[child].end)
         if busy[child].end >= end:
             break
         busy[i] = busy[child]
