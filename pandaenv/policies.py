@@ -97,11 +97,8 @@ class Rule:
                 self._drawn[:, i] = rng.random(N_DRAWN)
         u = self._drawn[self._n_acts % N_DRAWN]
         self._n_acts += 1
-        setting = episodes.setting
-        choose_all(
-            setting.grid, episodes.worlds, self._which, episodes.view.mask, setting.cap_floor,
-            known_of(setting.stream), u, self._last,
-        )  # fmt: skip
+        known = known_of(episodes.setting.stream)
+        choose_all(episodes.bound, self._which, known, u, self._last)
         return self._last.copy()
 
 
@@ -188,21 +185,22 @@ def is_short(site, cap_floor):
 
 
 @njit(cache=True)
-def choose_all(grid, worlds, which, masks, cap_floor, known, u, chosen):
+def choose_all(bound, which, known, u, chosen):
     """Replace the site last chosen for each world, int64 (n,), by that of its waiting job.
 
     Args:
+        bound: worlds and masks, a `pandaenv.episodes.Bound`.
         which: number of a rule.
-        masks: allowed sites, int8 (n, S).
         u: a uniform random number for each world, float64 (n,).
     """
-    choose_each(
-        grid, worlds, which, masks, cap_floor, known, u, chosen, room_of(len(grid.sites))
-    )
+    grid, masks, cap_floor = bound.grid, bound.sight.mask, bound.rules.cap_floor
+    room = room_of(len(grid.sites))
+    choose_each(grid, bound.worlds, which, masks, cap_floor, known, u, chosen, room)
 
 
 @kernel
 def choose_each(grid, worlds, which, masks, cap_floor, known, u, chosen, room):
+    """The same, given the allowed sites, int8 (n, S), and room for S sites."""
     for w in range(len(chosen)):
         world = worlds.world[w]
         if world.next == world.n_rows:

@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from . import reward as rewards
 from .env import PandaSiteAllocationEnv, blocks, chosen_window, frame, job_log
-from .vector import COST_KEYS, many
+from .vector import COST_KEYS, EACH_COST, are_sites, are_whole, many
 
 
 class PandaVecEnv(VecEnv):
@@ -58,8 +58,7 @@ class PandaVecEnv(VecEnv):
     def step_async(self, actions: np.ndarray) -> None:
         sites = np.asarray(actions)
         n_sites = self.episodes.n_sites
-        is_whole = sites.shape == (self.num_envs,) and np.issubdtype(sites.dtype, np.integer)
-        if not is_whole or sites.min() < 0 or sites.max() >= n_sites:
+        if not are_whole(sites, self.num_envs) or not are_sites(sites, n_sites):
             raise InvalidAction(
                 f"actions must be {self.num_envs} whole numbers in [0, {n_sites}), got {actions!r}"
             )
@@ -67,13 +66,13 @@ class PandaVecEnv(VecEnv):
 
     def step_wait(self):
         self.episodes.step(self._actions, self._no_skip)
-        cost = self.episodes.cost.sum(axis=1)
+        cost = self.episodes.cost @ EACH_COST
         if self.single.is_binary:
             np.minimum(cost, 1.0, out=cost)
         infos = [{"cost": c, "TimeLimit.truncated": False} for c in cost.tolist()]
         dones = self.episodes.n_left == 0
         rewards_now = self.episodes.reward.astype(np.float32)
-        for i in np.flatnonzero(dones):
+        for i in np.flatnonzero(dones) if dones.any() else ():
             infos[i]["terminal_observation"] = self._observe(i)
             infos[i]["TimeLimit.truncated"] = not self._is_accrued
             self.episodes.begin(i, self._rngs[i])

@@ -18,6 +18,7 @@ from .env import PandaSiteAllocationEnv, blocks, chosen_window, frame
 from .episodes import Episodes
 
 COST_KEYS = tuple(f"cost_{name}" for name in rewards.COSTS)
+EACH_COST = np.ones(len(COST_KEYS))
 
 
 class PandaSiteAllocationVectorEnv(gym.vector.VectorEnv):
@@ -161,7 +162,7 @@ class PandaSiteAllocationVectorEnv(gym.vector.VectorEnv):
         else:
             cost, masks = cost * chosen[:, None], masks * chosen[:, None]
         parts = dict(zip(COST_KEYS, cost.T.copy(), strict=True))
-        total = sum(parts.values())
+        total = cost @ EACH_COST
         info = {
             "action_mask": masks,
             "cost": np.minimum(total, 1.0) if self.single.is_binary else total,
@@ -173,11 +174,11 @@ class PandaSiteAllocationVectorEnv(gym.vector.VectorEnv):
     def _checked(self, actions) -> np.ndarray:
         n, n_sites = self.num_envs, self.episodes.n_sites
         sites = np.asarray(actions)
-        if sites.shape != (n,) or not np.issubdtype(sites.dtype, np.integer):
+        if not are_whole(sites, n):
             raise InvalidAction(f"actions must be {n} whole numbers, got {actions!r}")
         if not self._is_begun:
             raise ResetNeeded("step() needs jobs to place: call reset() first")
-        if sites.min() < 0 or sites.max() >= n_sites:
+        if not are_sites(sites, n_sites):
             wrong = (sites < 0) | (sites >= n_sites)
             raise InvalidAction(
                 f"an action must be a whole number in [0, {n_sites}), got {sites[wrong][0]} for "
@@ -191,6 +192,16 @@ def many(single: PandaSiteAllocationEnv, n: int, n_threads: int) -> Episodes:
     one = single.episodes
     limits = one.rules.wait_limit, one.rules.byte_limit
     return Episodes(one.setting, one.scenario, one.rules.measure, limits, n, n_threads)
+
+
+def are_whole(actions: np.ndarray, n: int) -> bool:
+    """Whether these are n whole numbers, one an environment."""
+    return actions.shape == (n,) and actions.dtype.kind in "iu"
+
+
+def are_sites(actions: np.ndarray, n_sites: int) -> bool:
+    """Whether all whole numbers are in [0, n_sites)."""
+    return bool((actions.astype(np.uint64) < n_sites).all())  # below zero becomes enormous
 
 
 def _spread(seed, n: int) -> list[int | None]:

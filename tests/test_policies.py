@@ -8,12 +8,13 @@ from pandaenv.policies import (
     Known,
     allow,
     broker_floor,
-    choose_all,
+    choose_each,
     earliest,
     finish,
     least_loaded,
     make,
     names,
+    room_of,
     warm_up,
 )
 from pandaenv.scenarios import Scenario
@@ -175,7 +176,8 @@ def chosen(name: str, simulator: Simulator, mask=None, seed=0) -> int:
     known = Known(simulator.catalogue.closeness, simulator.jobs.nfiles, simulator.jobs.site)
     u = np.random.default_rng(seed).random(1)
     rule = names().index(name)
-    choose_all(simulator.grid, simulator.worlds, rule, masks, 1.0, known, u, out)
+    room = room_of(simulator.catalogue.n_sites)
+    choose_each(simulator.grid, simulator.worlds, rule, masks, 1.0, known, u, out, room)
     return int(out[0])
 
 
