@@ -74,7 +74,7 @@ def rescore(train, holdout, options: argparse.Namespace, arguments: list[str]) -
         ("train table", digest(train), card["data"]["sha256"]),
     ):
         if found != noted:
-            raise ValueError(f"{path}: the {what} must be the card's, {noted}, got {found}")
+            raise SystemExit(f"{path}: the {what} must be the card's, {noted}, got {found}")
     found = scores(train, pd.read_parquet(pool), holdout, options.judged, card["pool"]["seed"])
     made = provenance("benchmarks.pretrain", arguments, options.seed)
     write_json(path, card | {"scores": found, "scored": made})

@@ -8,6 +8,7 @@ lie is told by other things, so a world is asked for in turns, each while anothe
 its places, then the jobs these name, then what these name, then what an event will touch.
 """
 
+from .caches import has_copies
 from .events import ARITY, precedes
 from .kernels import part, prefetch
 
@@ -137,12 +138,12 @@ def fetch_beside(worlds, w, row):
     job = worlds.job[w, row]
     fetch_job(worlds, w, job.previous)
     fetch_job(worlds, w, job.following)
-    if w < len(worlds.copy):
+    if has_copies(worlds, w):
         prefetch(worlds.copy, w, max(job.held, 0))
 
 
 @part
 def fetch_copy(worlds, w, row, s):
     """The copy of its input that a job may read at site s."""
-    if w < len(worlds.copy):
+    if has_copies(worlds, w):
         prefetch(worlds.copy, w, worlds.job[w, row].slot * worlds.site.shape[1] + s)

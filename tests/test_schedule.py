@@ -103,6 +103,27 @@ def test_what_surely_goes_well_does(seed):
     assert waited > 20 and lost > 5 and (n_sure > 2 or backfill)
 
 
+@pytest.mark.parametrize(
+    ("begin", "every", "work", "power"),
+    [
+        (0.0, 10.0, 2e15, 1e-5),
+        (0.0, 10.0, 2e4, 1.0),
+        (1e19, 4096.0, 1e4, 1.0),
+        (2e9, 3e7, 1e8, 1.0),
+    ],
+)
+def test_nothing_is_said_to_go_well_where_core_seconds_are_beyond_whole_numbers(
+    begin, every, work, power
+):
+    stream = jobs(begin + every * np.arange(4), [work] * 4, [[True]])
+    costs = []
+    for measure in (ACCRUED, FLOW_TIME):
+        rig = Rig(sites([2], [power]), stream)
+        rig.play(np.zeros(4, int), measure, wait_limit=1000.0)
+        costs.append(rig.costs[:, 0].tolist())
+    assert costs[0] == costs[1] == [0, 0, 1, 1]
+
+
 def test_what_runs_when_an_episode_begins_ends_as_settled_under_the_seed_before():
     rng = np.random.default_rng(5)
     catalogue, stream = real_grid(rng, 600, 40.0)
