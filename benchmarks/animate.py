@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--load", type=float, default=0.6, help="offered work over capacity")
     parser.add_argument("--scenario", default="normal", help="what goes wrong")
     parser.add_argument("--policy", default="panda_analysis", help="who places the jobs")
-    parser.add_argument("--window", type=int, default=3, help="window of the stream")
+    parser.add_argument("--window", type=int, default=0, help="window of the stream")
     parser.add_argument("--hours", type=float, default=24.0, help="simulated time shown")
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--fps", type=float, default=8.0, help="frames a second")
