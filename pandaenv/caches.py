@@ -44,24 +44,21 @@ def closest(grid, worlds, w, row, s):
     s itself if the data are there, else that of the fastest link, the first of these.
     """
     traits = grid.stream[worlds.job[w, row].index]
-    held, link = grid.replicas[traits.dataset], grid.link[s]  # which is symmetric
+    held = grid.replicas[traits.dataset]
     if held[s]:
         return s
-    best, rate = NONE, -1.0
     if not has_copies(worlds, w):
-        for source in range(len(held)):
-            if held[source] and link[source] > rate:
-                best, rate = source, link[source]
-        return best
+        for source in grid.nearest[s]:
+            if held[source]:
+                return source
+        return NONE
     stored, needed = worlds.stored[w, worlds.job[w, row].slot], least_bytes(traits)
     if stored[s] >= needed:
         return s
-    for source in range(len(held)):
-        # no branch where both ways are likely
-        its_rate = link[source] if held[source] | (stored[source] >= needed) else -1.0
-        if its_rate > rate:
-            best, rate = source, its_rate
-    return best
+    for source in grid.nearest[s]:
+        if held[source] | (stored[source] >= needed):
+            return source
+    return NONE
 
 
 @part

@@ -8,6 +8,7 @@ Between two steps little changes: `look` writes everything, `look_again` only wh
 since, the sites marked as touched and what depends on the time or the waiting job.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +44,9 @@ TOTAL = np.dtype(
     [(name, "i8") for name in ("age", "cores", "free", "moving", "queued", "running", "up")]
 )
 """Sums of that over the sites, their cores, and the age of the world."""
-LOG_MOST_WAITING = float(np.log1p(3000.0))
+MOST_WAITING = 3000
+WAITING = np.array([math.log1p(n) / math.log1p(MOST_WAITING) for n in range(MOST_WAITING + 1)])
+"""What is shown of so many jobs that wait; more of them look like the last."""
 
 
 class View(NamedTuple):
@@ -183,7 +186,7 @@ def look_at(grid, worlds, w, s, unit, cap_floor, view):
     block = view.flat[w, N_JOB + N_SITE * s : N_JOB + N_SITE * (s + 1)]
     backlog = site.estimate * 1e-3 / (traits.cores * traits.power) / unit
     block[0] = free / traits.cores
-    block[1] = min(np.log1p(site.queued + site.moving) / LOG_MOST_WAITING, 1.0)
+    block[1] = WAITING[min(site.queued + site.moving, MOST_WAITING)]
     block[2] = backlog / (1.0 + backlog)
     block[3] = site.running / traits.cores
     block[FAILURES] = recent_failures(site)

@@ -150,7 +150,8 @@ class Grid(NamedTuple):
     """What no world changes; shared by all of them."""
 
     sites: np.ndarray  # (S,) SITE
-    link: np.ndarray  # (S, S) float64 bytes/s, from row to column
+    link: np.ndarray  # (S, S) float64 bytes/s, from row to column; symmetric
+    nearest: np.ndarray  # (S, S) int64, sites by the link to that of the row, the fastest first
     stream: np.ndarray  # (J,) JOB
     replicas: np.ndarray  # (D, S) bool
     most_cores: int  # of a job
@@ -199,7 +200,8 @@ def grid_of(catalogue: Catalogue, jobs: JobArrays, estimate: np.ndarray | None =
     stream["estimate"] = np.rint(estimate * 1e3)
     link = np.ascontiguousarray(catalogue.link, dtype=np.float64)
     most_cores = int(jobs.cores.max(initial=1))
-    return Grid(sites, link, stream, np.array(jobs.replicas), most_cores)
+    nearest = np.argsort(-link, axis=1, kind="stable")
+    return Grid(sites, link, nearest, stream, np.array(jobs.replicas), most_cores)
 
 
 def worlds_of(
