@@ -46,7 +46,7 @@ class Part(CPUDispatcher):
     it is compiled once more, by itself.
     """
 
-    def __init__(self, function):
+    def __init__(self, function, locals=None, targetoptions=None):  # as numba unpickles it
         options = {"nopython": True, "forceinline": True, "no_cpython_wrapper": True,
                    "no_cfunc_wrapper": True} | OPTIONS  # fmt: skip
         super().__init__(function, targetoptions=options)

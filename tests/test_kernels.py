@@ -1,9 +1,13 @@
 import os
+import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from numba.core.errors import NumbaError
 
+from pandaenv.chance import mix
 from pandaenv.kernels import forget_older, kernel, part, prefetch
 
 
@@ -56,6 +60,14 @@ def test_python_can_call_a_part_whether_or_not_a_kernel_has():
     for _ in range(2):
         assert scaled(rows, 1) == scaled(rows, np.int16(1)) == 1.5
         total(rows, np.zeros((2, 2)))
+
+
+def test_a_part_can_be_sent_to_another_process():
+    code = "import pickle, sys; print(pickle.load(sys.stdin.buffer)(3))"
+    sent = subprocess.run(
+        [sys.executable, "-c", code], input=pickle.dumps(mix), capture_output=True, check=True
+    )
+    assert int(sent.stdout) == mix(3)
 
 
 def test_a_division_by_zero_gives_what_numpy_gives():
