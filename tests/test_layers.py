@@ -16,9 +16,9 @@ ORDER = (
     "drafts", "schema", "nomenclature", "wlcg", "links", "sites", "drawing", "cascade", "dumps",
     "records", "kernels", "brokerage", "jobs", "worlds", "caches", "chance", "events", "ahead",
     "queues", "scenarios", "simulator", "calibration", "bursts", "reference", "stream", "folding",
-    "tasks", "workload", "exports", "schedule", "reward", "policies", "replay", "observation", "setting",
-    "episodes", "rendering", "env", "vector", "sb3", "scoring", "agents", "wrappers", "behaviours",
-    "trajectories", "dsrl", "layouts", "offline", "cli",
+    "tasks", "workload", "exports", "schedule", "reward", "policies", "replay", "observation",
+    "setting", "episodes", "rendering", "env", "vector", "sb3", "scoring", "agents", "wrappers",
+    "behaviours", "trajectories", "dsrl", "layouts", "offline", "cli",
 )  # fmt: skip
 
 
