@@ -25,8 +25,8 @@ def fetch(grid, worlds, plans, view, sites, w, first, stop):
     Args:
         sites: where the waiting job of each world goes, int64 (n,).
     """
-    if first <= w + 4 < stop:
-        fetch_places(worlds, plans, view, w + 4, sites[w + 4])
+    if first <= w + AHEAD < stop:
+        fetch_places(worlds, plans, view, w + AHEAD, sites[w + AHEAD])
     if first <= w + 3 < stop:
         fetch_jobs(worlds, plans, w + 3, sites[w + 3])
     if first <= w + 2 < stop:
@@ -55,7 +55,6 @@ def fetch_jobs(worlds, plans, w, s):
     world, place = worlds.world[w], plans.place[s]
     prefetch(worlds.job, w, world.next)
     prefetch(worlds.job, w, min(world.next + 1, world.n_rows - 1))
-    prefetch(worlds.site, w, s)
     prefetch(worlds.heap, w, world.n_events)
     prefetch(worlds.heap, w, max(world.n_events - 1, 0) // ARITY)
     prefetch(plans.busy, w, place[1])

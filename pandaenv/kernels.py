@@ -42,8 +42,9 @@ class Part(CPUDispatcher):
     """A function that is copied into kernels.
 
     It is compiled once for whole numbers of all sizes, which it takes as 64 bits, and without what
-    a call from Python needs: that was half of the time of the first `gym.make`. Called from Python
-    it is compiled once more, by itself.
+    a call from Python needs: both took a third of the time of the first `gym.make`. Called from
+    Python it is compiled once more, by itself and in every process: ask through a kernel where
+    that matters.
     """
 
     def __init__(self, function, locals=None, targetoptions=None):  # as numba unpickles it
@@ -63,9 +64,9 @@ class Part(CPUDispatcher):
         """Let kernels find what was compiled; Python must not, there is no way in."""
         self.overloads[tuple(cres.signature.args)] = cres
 
-    def _compile_for_args(self, *args, **kws):
+    def __call__(self, *args, **kws):
         """What Python asks for."""
-        return self._alone._compile_for_args(*args, **kws)
+        return self._alone(*args, **kws)
 
 
 def _wide(kind: types.Type) -> types.Type:

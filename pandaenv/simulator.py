@@ -121,7 +121,7 @@ class Simulator:
         sites, n_sites = np.asarray(sites), self.catalogue.n_sites
         if sites.ndim != 1 or not np.issubdtype(sites.dtype, np.integer):
             raise ValueError(f"sites must be whole numbers, one a job, got {sites!r}")
-        arrival = next_arrival(self.grid, self.worlds, 0) if self.n_left else np.inf
+        arrival = arrival_of_next(self.grid, self.worlds, 0) if self.n_left else np.inf
         if len(sites) and self.now > arrival:
             raise ValueError(
                 f"a drained world takes no more jobs: the next arrives at {arrival:g} s, "
@@ -198,6 +198,12 @@ def next_arrival(grid, worlds, w):
     if time <= world.surge_from + world.surge_factor * length:
         return world.surge_from + (time - world.surge_from) / world.surge_factor
     return time - (world.surge_factor - 1.0) * length
+
+
+@kernel
+def arrival_of_next(grid, worlds, w):
+    """The same, for Python."""
+    return next_arrival(grid, worlds, w)
 
 
 @part

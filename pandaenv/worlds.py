@@ -95,8 +95,8 @@ SITE_STATE = np.dtype(
         ("unused", "i8"),  # bytes of those that no job uses
         ("oldest", "i4"),  # of these, unused for longest
         ("newest", "i4"),
-        ("demand", "i4"),  # cores of all jobs here, whatever they do
-        ("spare", "i4", (5,)),
+        ("demand", "i8"),  # cores of all jobs here, whatever they do
+        ("spare", "i8", (2,)),
     ],
     align=True,
 )

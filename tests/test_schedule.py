@@ -124,6 +124,12 @@ def test_nothing_is_said_to_go_well_where_core_seconds_are_beyond_whole_numbers(
     assert costs[0] == costs[1] == [0, 0, 1, 1]
 
 
+def test_more_cores_may_be_wanted_at_a_site_than_32_bits_can_count():
+    n, cores = 2200, 1_000_000
+    stream = jobs(np.arange(n, dtype=float), [1e8] * n, [[True]], cores=cores)
+    assert_alike(sites([cores], [1.0]), stream, np.zeros(n, int))
+
+
 def test_what_runs_when_an_episode_begins_ends_as_settled_under_the_seed_before():
     rng = np.random.default_rng(5)
     catalogue, stream = real_grid(rng, 600, 40.0)
