@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 import generators
+import pandaenv
 from generators.base import Generator
 from metrics import evaluate
 from metrics.report import markdown, plain
@@ -30,7 +31,7 @@ from pandaenv import records, reference, schema
 
 from .provenance import provenance, write_json
 
-DATA = Path(reference.__file__).parent / "data"
+DATA = Path(pandaenv.__file__).parent / "data"
 BUNDLED = DATA / "tabddpm"
 SECOND = 1 / 86_400  # days
 

@@ -24,8 +24,8 @@ def forget_older(folder: Path) -> None:
 
     Numba asks whether the file of a kernel has changed, not those of the kernels it calls.
     """
-    newest = max(path.stat().st_mtime_ns for path in folder.glob("*.py"))
-    for index in (folder / "__pycache__").glob("*.nbi"):
+    newest = max(path.stat().st_mtime_ns for path in folder.rglob("*.py"))
+    for index in folder.rglob("__pycache__/*.nbi"):
         with suppress(OSError):  # another process was first, or the folder is not ours
             if index.stat().st_mtime_ns < newest:
                 index.unlink()

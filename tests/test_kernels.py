@@ -80,9 +80,10 @@ def test_a_kernel_cannot_make_arrays():
         made(3)
 
 
-def test_kernels_compiled_before_a_file_beside_theirs_changed_are_compiled_anew(tmp_path):
-    kept = tmp_path / "__pycache__"
-    kept.mkdir()
+@pytest.mark.parametrize("inside", ["", "deeper"])
+def test_kernels_compiled_before_a_file_of_the_package_changed_are_compiled_anew(tmp_path, inside):
+    kept = tmp_path / inside / "__pycache__"
+    kept.mkdir(parents=True)
     for when, path in enumerate((kept / "old.nbi", tmp_path / "a.py", kept / "new.nbi")):
         path.touch()
         os.utime(path, ns=(when, when))

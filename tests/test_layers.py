@@ -20,6 +20,10 @@ ORDER = (
     "setting", "episodes", "rendering", "env", "vector", "sb3", "scoring", "agents", "wrappers",
     "behaviours", "trajectories", "dsrl", "layouts", "offline", "cli",
 )  # fmt: skip
+IN_REFERENCE = (
+    "arrivals", "formats", "sizes", "users", "datasets", "work", "outcomes", "background", "tables",
+    "__init__",
+)  # fmt: skip
 
 
 def imports(path: Path) -> list[tuple[str, bool]]:
@@ -48,6 +52,10 @@ def modules(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
+def named(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
 def ours(path: Path) -> set[str]:
     return {name for name, _ in imports(path) if name.split(".")[0] in PACKAGES}
 
@@ -56,28 +64,39 @@ def test_every_package_has_modules_to_check():
     assert all(modules(package) for package in PACKAGES)
 
 
-@pytest.mark.parametrize("path", modules("metrics"), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", modules("metrics"), ids=named)
 def test_metrics_imports_nothing_of_ours(path):
     assert {name for name in ours(path) if not name.startswith("metrics")} == set()
 
 
-@pytest.mark.parametrize("path", modules("generators"), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", modules("generators"), ids=named)
 def test_generators_import_only_the_neighbour_search(path):
     strangers = {name for name in ours(path) if not name.startswith("generators")}
     assert {name for name in strangers if not name.startswith("metrics.neighbours")} <= {"metrics"}
     assert not strangers or path.stem == "smote"
 
 
-@pytest.mark.parametrize("path", modules("pandaenv"), ids=lambda p: p.stem)
+def to_the_right(path: Path, package: Path, order: tuple[str, ...]) -> set[str]:
+    """What a file of a package imports of the package that stands right of it in the order."""
+    dots = ".".join(package.relative_to(ROOT).parts) + "."
+    place = path.relative_to(package).with_suffix("").parts[0]
+    assert place in order, f"{place} has no place in the order of {package.name}'s modules"
+    own = {name.removeprefix(dots).split(".")[0] for name in ours(path) if name.startswith(dots)}
+    return {name for name in own & set(order) if order.index(name) > order.index(place)}
+
+
+@pytest.mark.parametrize("path", modules("pandaenv"), ids=named)
 def test_pandaenv_imports_nothing_to_its_right(path):
-    if path.stem == "__init__":
-        return
-    assert path.stem in ORDER, f"{path.stem} has no place in the order of pandaenv's modules"
-    own = {name.split(".")[1] for name in ours(path) if name.startswith("pandaenv.")} & set(ORDER)
-    assert {name for name in own if ORDER.index(name) > ORDER.index(path.stem)} == set()
+    if path != ROOT / "pandaenv" / "__init__.py":
+        assert to_the_right(path, ROOT / "pandaenv", ORDER) == set()
 
 
-@pytest.mark.parametrize("path", modules("pandaenv"), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", modules("pandaenv/reference"), ids=named)
+def test_the_reference_imports_nothing_to_its_right(path):
+    assert to_the_right(path, ROOT / "pandaenv" / "reference", IN_REFERENCE) == set()
+
+
+@pytest.mark.parametrize("path", modules("pandaenv"), ids=named)
 def test_pandaenv_reaches_generators_only_lazily_and_in_two_places(path):
     found = [(n, load) for n, load in imports(path) if n.split(".")[0] in ("generators", "metrics")]
     if path.stem not in ("workload", "cli"):
@@ -85,13 +104,13 @@ def test_pandaenv_reaches_generators_only_lazily_and_in_two_places(path):
     assert not any(at_load for _, at_load in found)
 
 
-@pytest.mark.parametrize("path", modules("pandaenv"), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", modules("pandaenv"), ids=named)
 def test_no_core_package_knows_the_benchmarks(path):
     assert not any(name.startswith("benchmarks") for name in ours(path))
 
 
 @pytest.mark.parametrize("path", modules("pandaenv") + modules("generators") + modules("metrics"),
-                         ids=lambda p: f"{p.parent.name}.{p.stem}")  # fmt: skip
+                         ids=named)  # fmt: skip
 def test_no_file_is_a_bag(path):
     assert path.stem not in ("utils", "util", "common", "helpers", "core", "misc")
 

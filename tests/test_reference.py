@@ -10,6 +10,7 @@ import pytest
 
 from metrics.detection import c2st
 from pandaenv import reference, schema, sites
+from pandaenv.reference import background, work
 
 DAYS = 28
 
@@ -158,10 +159,10 @@ def test_work_has_three_modes_and_grows_with_bytes():
 
 
 def test_levels_are_read_off_the_three_modes_in_order():
-    log_work, mode = reference._read_modes(np.linspace(0.0005, 0.9995, 1_000))
+    log_work, mode = work._read_modes(np.linspace(0.0005, 0.9995, 1_000))
     assert (np.diff(log_work) > 0).all() and (np.diff(mode) >= 0).all()
     share = np.bincount(mode) / 1_000
-    np.testing.assert_allclose(share, reference.WORK_MODES[:, 0], atol=0.002)
+    np.testing.assert_allclose(share, work.WORK_MODES[:, 0], atol=0.002)
 
 
 def test_the_background_grid_loses_no_job():
@@ -172,7 +173,7 @@ def test_the_background_grid_loses_no_job():
     for _ in range(50):
         finished[:], failed[:] = 0.0, 0.0  # so that these count what ends in this step
         service, rate = np.full(4, 3_600.0), np.full(4, 0.1)
-        reference._advance(running, queued, finished, failed, slots, service, rate, 600.0)
+        background._advance(running, queued, finished, failed, slots, service, rate, 600.0)
         ended += finished.sum() + failed.sum()
         assert (running <= slots + 1e-9).all() and (queued >= 0).all() and (running >= 0).all()
     assert queued.sum() + running.sum() + ended == pytest.approx(there)
