@@ -19,24 +19,24 @@ N_TOP = 1 + ARITY + ARITY**2 + ARITY**3
 
 
 @part
-def fetch(grid, worlds, plans, view, sites, w, first, stop):
+def bring(grid, worlds, plans, view, sites, w, first, stop):
     """Before a step of world w: a turn for each of the AHEAD worlds after it, from first to stop.
 
     Args:
         sites: where the waiting job of each world goes, int64 (n,).
     """
     if first <= w + AHEAD < stop:
-        fetch_places(worlds, plans, view, w + AHEAD, sites[w + AHEAD])
+        bring_places(worlds, plans, view, w + AHEAD, sites[w + AHEAD])
     if first <= w + 3 < stop:
-        fetch_jobs(worlds, plans, w + 3, sites[w + 3])
+        bring_jobs(worlds, plans, w + 3, sites[w + 3])
     if first <= w + 2 < stop:
-        fetch_input(grid, worlds, w + 2)
+        bring_input(grid, worlds, w + 2)
     if first <= w + 1 < stop:
-        fetch_first(grid, worlds, view, w + 1)
+        bring_first(grid, worlds, view, w + 1)
 
 
 @part
-def fetch_places(worlds, plans, view, w, s):
+def bring_places(worlds, plans, view, w, s):
     """The world, the site with its plan, what is to happen next."""
     prefetch(worlds.world, w)
     prefetch(worlds.site, w, s)
@@ -50,7 +50,7 @@ def fetch_places(worlds, plans, view, w, s):
 
 
 @part
-def fetch_jobs(worlds, plans, w, s):
+def bring_jobs(worlds, plans, w, s):
     """The job that waits and the one after it, the plan's attempts, where an event will go."""
     world, place = worlds.world[w], plans.place[s]
     prefetch(worlds.job, w, world.next)
@@ -62,7 +62,7 @@ def fetch_jobs(worlds, plans, w, s):
 
 
 @part
-def fetch_input(grid, worlds, w):
+def bring_input(grid, worlds, w):
     """Where the input of the job after the one that waits may be, and the first event's job."""
     world, heap = worlds.world[w], worlds.heap[w]
     if world.next + 1 < world.n_rows:
@@ -70,11 +70,11 @@ def fetch_input(grid, worlds, w):
         for s in range(0, worlds.stored.shape[2], 8):
             prefetch(worlds.stored, w, slot, s)
     if world.n_events > 0 and heap[0].time <= due_until(grid, worlds, w):
-        fetch_job(worlds, w, heap[0].what)
+        bring_job(worlds, w, heap[0].what)
 
 
 @part
-def fetch_first(grid, worlds, view, w):
+def bring_first(grid, worlds, view, w):
     """What the first event will touch, if it comes before that job."""
     heap = worlds.heap[w]
     if worlds.world[w].n_events > 0 and heap[0].time <= due_until(grid, worlds, w):
@@ -82,7 +82,7 @@ def fetch_first(grid, worlds, view, w):
         if what >= 0:
             prefetch(worlds.site, w, worlds.job[w, what].site)
             prefetch(view.seen, w, worlds.job[w, what].site)
-            fetch_beside(worlds, w, what)
+            bring_beside(worlds, w, what)
 
 
 @part
@@ -94,7 +94,7 @@ def due_until(grid, worlds, w):
 
 
 @part
-def fetch_next(worlds, w):
+def bring_next(worlds, w):
     """While one event is handled: what the next will touch, and jobs of those that may follow.
 
     Jobs come in bursts, so most events are one of many between two of them.
@@ -103,11 +103,11 @@ def fetch_next(worlds, w):
     if world.n_events <= N_TOP:
         return
     for i in range(1, 1 + ARITY):
-        fetch_job(worlds, w, heap[i].what)
+        bring_job(worlds, w, heap[i].what)
     what = heap[0].what
     if what >= 0:
         prefetch(worlds.site, w, worlds.job[w, what].site)
-        fetch_beside(worlds, w, what)
+        bring_beside(worlds, w, what)
     i = 0
     for _ in range(3):
         i = first_below(heap, i)
@@ -126,23 +126,23 @@ def first_below(heap, i):
 
 
 @part
-def fetch_job(worlds, w, row):
+def bring_job(worlds, w, row):
     """A job, if there is one."""
     prefetch(worlds.job, w, max(row, 0))
 
 
 @part
-def fetch_beside(worlds, w, row):
+def bring_beside(worlds, w, row):
     """Jobs before and after one at its site, and the copy of input it reads."""
     job = worlds.job[w, row]
-    fetch_job(worlds, w, job.previous)
-    fetch_job(worlds, w, job.following)
+    bring_job(worlds, w, job.previous)
+    bring_job(worlds, w, job.following)
     if has_copies(worlds, w):
         prefetch(worlds.copy, w, max(job.held, 0))
 
 
 @part
-def fetch_copy(worlds, w, row, s):
+def bring_copy(worlds, w, row, s):
     """The copy of its input that a job may read at site s."""
     if has_copies(worlds, w):
         prefetch(worlds.copy, w, worlds.job[w, row].slot * worlds.site.shape[1] + s)

@@ -13,7 +13,7 @@ from numba import get_num_threads, njit, prange, set_num_threads, types
 from numba.experimental import structref
 
 from . import reward as rewards
-from .ahead import AHEAD, fetch
+from .ahead import AHEAD, bring
 from .kernels import kernel, part
 from .observation import look, look_again, view_of
 from .queues import book_all
@@ -223,7 +223,7 @@ def turn_some(
     grid, worlds, plans, view, rules, sites, skip, reward, cost, first, stop, scratch
 ):
     for w in range(first - AHEAD, stop):
-        fetch(grid, worlds, plans, view, sites, w, first, stop)
+        bring(grid, worlds, plans, view, sites, w, first, stop)
         if w < first:
             continue
         if skip[w]:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .ahead import fetch_job
+from .ahead import bring_job
 from .kernels import kernel, part, prefetch
 from .queues import attempt_of
 from .worlds import MAX_ATTEMPTS, MOVING, NONE, QUEUED, RUNNING
@@ -212,7 +212,7 @@ def begin(grid, worlds, w, s, plan, coming, busy, hand, changed, placed):
     row = site.first
     while row != NONE:
         job = worlds.job[w, row]
-        fetch_job(worlds, w, job.following)
+        bring_job(worlds, w, job.following)
         if job.state == RUNNING:
             fill(grid, worlds, w, hand[0], row, job.attempts - 1, -np.inf, False)
             hand[0].start, hand[0].breaks = job.start, job.outcome == QUEUED
@@ -303,17 +303,17 @@ def run(grid, worlds, w, s, plan, coming, busy, hand, until, is_brief, changed, 
             break
         plan.count -= 1
         hand[0] = coming[plan.count]
-        fetch_attempts(grid, worlds, w, coming, plan.count)
+        bring_attempts(grid, worlds, w, coming, plan.count)
         if not settle(grid, worlds, w, s, plan, coming, busy, hand, changed, placed):
             return False
     return True
 
 
 @part
-def fetch_attempts(grid, worlds, w, coming, n):
+def bring_attempts(grid, worlds, w, coming, n):
     """Ask for what the attempts to be settled after the one at hand will need, n of them left."""
     if n > 1:
-        fetch_job(worlds, w, coming[n - 2].row)
+        bring_job(worlds, w, coming[n - 2].row)
     if n > 0 and coming[n - 1].breaks:  # its job will try again
         prefetch(grid.stream, worlds.job[w, coming[n - 1].row].index)
 

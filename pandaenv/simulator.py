@@ -29,7 +29,7 @@ all policies meet the same world, and a job that fails somewhere fails at every 
 import numpy as np
 import pandas as pd
 
-from .ahead import fetch_copy, fetch_job, fetch_next
+from .ahead import bring_copy, bring_job, bring_next
 from .caches import closest, hold, keep, release
 from .events import insert, pop, push
 from .jobs import JobArrays
@@ -224,7 +224,7 @@ def place(grid, worlds, w, s):
         world.own_lost += row >= world.first_own
         return row
     source = closest(grid, worlds, w, row, s) if traits.nbytes > 0 else np.int64(s)
-    fetch_copy(worlds, w, row, source)
+    bring_copy(worlds, w, row, source)
     enter(worlds, w, row)
     book(grid, worlds, w, row, 0)
     if traits.nbytes > 0:
@@ -259,7 +259,7 @@ def unfold(grid, worlds, w, until):
     while world.n_events > 0 and heap[0].time <= until:
         time, what = heap[0].time, heap[0].what
         pop(heap, world)
-        fetch_next(worlds, w)
+        bring_next(worlds, w)
         pass_time(world, time)
         if what < 0:
             switch(grid, worlds, w, -1 - what)
@@ -282,7 +282,7 @@ def proceed(grid, worlds, w, row):
     job = worlds.job[w, row]
     s = job.site
     worlds.touched[w, s] = True
-    fetch_job(worlds, w, worlds.site[w, s].head)  # which may start
+    bring_job(worlds, w, worlds.site[w, s].head)  # which may start
     if job.state == MOVING:
         worlds.site[w, s].moving -= 1
         keep(grid, worlds, w, row)
