@@ -110,6 +110,7 @@ def test_what_surely_goes_well_does(seed):
         (0.0, 10.0, 2e4, 1.0),
         (1e19, 4096.0, 1e4, 1.0),
         (2e9, 3e7, 1e8, 1.0),
+        (3e9, 10.0, 2e4, 1.0),
     ],
 )
 def test_nothing_is_said_to_go_well_where_core_seconds_are_beyond_whole_numbers(
