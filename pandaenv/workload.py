@@ -155,7 +155,7 @@ def make(which) -> Trace | Synthetic | Reference:
         return which
     if isinstance(which, pd.DataFrame):
         return Trace(which)
-    if which == "reference":
+    if isinstance(which, str) and which == "reference":
         return Reference()
     made = Synthetic(which)
     return Trace(made.records) if _is_ingested(made.source) else made

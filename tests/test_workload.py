@@ -406,8 +406,10 @@ def test_a_seed_must_be_a_whole_number(records, seed):
 def test_unknown_workloads_are_refused(tmp_path):
     with pytest.raises(ValueError, match="unknown workload 'nope'; known: reference, tabddpm"):
         workload.make("nope")
-    with pytest.raises(ValueError, match="needs a table, a file or a generator, got int"):
-        workload.make(3)
+    for which in (3, np.zeros((4, 9)), None):
+        kind = type(which).__name__
+        with pytest.raises(ValueError, match=f"needs a table, a file or a generator, got {kind}"):
+            workload.make(which)
     broken = tmp_path / "pool.parquet"
     broken.write_bytes(b"no table")
     with pytest.raises(ValueError, match="must be a table of job records"):
