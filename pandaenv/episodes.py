@@ -9,6 +9,7 @@ import copy
 from typing import NamedTuple
 
 import numpy as np
+from gymnasium.error import ResetNeeded
 from numba import get_num_threads, njit, prange, set_num_threads, types
 from numba.experimental import structref
 
@@ -106,6 +107,8 @@ class Episodes:
     @property
     def bound(self):
         """All arrays in one, so that a kernel call takes a microsecond, not five."""
+        if self.worlds is None:
+            raise ResetNeeded("there is no job to place: call reset() of the environment first")
         if self._bound is None:
             self._bound = bind(
                 self.setting.grid, self.worlds, self.plans, self.view, self.rules

@@ -71,6 +71,7 @@ class Rule:
 
     def __init__(self, name: str):
         self.name, self._which = name, RULES.index(name)
+        self._rngs: list[np.random.Generator] = []
 
     def __repr__(self) -> str:
         return f"Rule({self.name!r})"

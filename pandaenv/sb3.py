@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from . import reward as rewards
 from .env import PandaSiteAllocationEnv, blocks, chosen_window, frame, job_log
-from .vector import COST_KEYS, EACH_COST, are_sites, are_whole, many
+from .vector import COST_KEYS, EACH_COST, are_sites, are_whole, check_counts, many
 
 
 class PandaVecEnv(VecEnv):
@@ -33,8 +33,7 @@ class PandaVecEnv(VecEnv):
     """
 
     def __init__(self, num_envs: int = 1, *, n_threads: int = 1, **options):
-        if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
-            raise ValueError(f"num_envs must be a whole number of at least 1, got {num_envs!r}")
+        check_counts(num_envs=num_envs, n_threads=n_threads)
         self.single = PandaSiteAllocationEnv(**options)
         self.episodes = many(self.single, num_envs, n_threads)
         self.metadata = self.single.metadata

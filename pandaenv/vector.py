@@ -57,9 +57,7 @@ class PandaSiteAllocationVectorEnv(gym.vector.VectorEnv):
         max_episode_steps: int | None = None,
         **options,
     ):
-        for name, value in (("num_envs", num_envs), ("n_threads", n_threads)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        check_counts(num_envs=num_envs, n_threads=n_threads)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = type(self).metadata | {"autoreset_mode": self.autoreset_mode}
         self.single = PandaSiteAllocationEnv(**options)
@@ -192,6 +190,13 @@ def many(single: PandaSiteAllocationEnv, n: int, n_threads: int) -> Episodes:
     one = single.episodes
     limits = one.rules.wait_limit, one.rules.byte_limit
     return Episodes(one.setting, one.scenario, one.rules.measure, limits, n, n_threads)
+
+
+def check_counts(**counts) -> None:
+    """Refuse what is not a whole number of at least 1."""
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
 
 
 def are_whole(actions: np.ndarray, n: int) -> bool:

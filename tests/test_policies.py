@@ -2,6 +2,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from grids import jobs, random_grid, records, sites
+from gymnasium.error import ResetNeeded
 
 import pandaenv  # noqa: F401  registers the environments
 from pandaenv.policies import (
@@ -155,6 +156,15 @@ def test_a_policy_needs_a_seed_for_each_world(options):
     policy.reset(0)
     with pytest.raises(ValueError, match="one seed a world"):
         policy.act_all(envs)
+    with pytest.raises(ValueError, match=r"one seed a world \(2, got 0\)"):
+        make("random").act_all(envs)
+
+
+def test_a_policy_needs_an_environment_that_was_reset(options):
+    policy = make("random")
+    policy.reset(0)
+    with pytest.raises(ResetNeeded, match="no job to place: call reset"):
+        policy.act(gym.make(ID, **options))
 
 
 def test_random_numbers_are_those_of_the_generator_one_by_one(options):

@@ -2,7 +2,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from grids import records
-from gymnasium.error import InvalidAction
+from gymnasium.error import InvalidAction, ResetNeeded
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 
@@ -155,3 +155,15 @@ def test_wrong_actions_are_errors(small, actions):
     envs.reset()
     with pytest.raises(InvalidAction, match=r"4 whole numbers in \[0, 13\)"):
         envs.step(actions)
+
+
+@pytest.mark.parametrize("name", ["num_envs", "n_threads"])
+@pytest.mark.parametrize("value", [0, 1.5, "a", True])
+def test_counts_are_whole_numbers_of_at_least_one(small, name, value):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1, got"):
+        PandaVecEnv(**{name: value}, **small)
+
+
+def test_a_step_before_any_reset_is_an_error(small):
+    with pytest.raises(ResetNeeded, match="no job to place: call reset"):
+        PandaVecEnv(2, **small).step(np.zeros(2, int))
