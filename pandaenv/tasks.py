@@ -202,24 +202,42 @@ def _cut(cell, group_of, size, is_new, n_sites):
 
 
 def given(table: pd.DataFrame, site: np.ndarray) -> Tasks | None:
-    """The tasks a record table tells, None where it has no column for them.
+    """The tasks a record table tells, without core counts; None where it has no column for them.
 
     Without a column of data sets each task reads its own; without one of tasks each data set is
     one.
 
     Raises:
-        ValueError: a column with missing values, or core counts that are not whole or below 1.
+        ValueError: a column with missing values.
     """
-    found = {name: table[column] for name, column in COLUMNS.items() if column in table.columns}
-    for name, values in found.items():
-        if values.isna().any():
-            row = int(values.isna().to_numpy().argmax())
-            raise ValueError(f"{COLUMNS[name]} must be there for every record, not so in row {row}")
-    if not {"task", "dataset"} & set(found):
+    found = {name: _whole(table, name) for name in ("task", "dataset") if _has(table, name)}
+    if not found:
         return None
     task = pd.factorize(found.get("task", found.get("dataset")))[0].astype(np.int64)
     dataset = pd.factorize(found.get("dataset", found.get("task")))[0].astype(np.int64)
-    return Tasks(task, dataset, site, _core_counts(found["cores"]) if "cores" in found else None)
+    return Tasks(task, dataset, site)
+
+
+def given_cores(table: pd.DataFrame) -> np.ndarray | None:
+    """The core counts a record table tells, (N,) int64; None where it has no column of them.
+
+    Raises:
+        ValueError: counts that are missing, not whole or below 1.
+    """
+    return _core_counts(_whole(table, "cores")) if _has(table, "cores") else None
+
+
+def _has(table: pd.DataFrame, name: str) -> bool:
+    return COLUMNS[name] in table.columns
+
+
+def _whole(table: pd.DataFrame, name: str) -> pd.Series:
+    """A column that must be there for every record."""
+    values = table[COLUMNS[name]]
+    if values.isna().any():
+        row = int(values.isna().to_numpy().argmax())
+        raise ValueError(f"{COLUMNS[name]} must be there for every record, not so in row {row}")
+    return values
 
 
 def _core_counts(values: pd.Series) -> np.ndarray:

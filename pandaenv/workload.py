@@ -14,6 +14,7 @@ Units: seconds since Monday 00:00 UTC, bytes, cores, GFLOP; rate in jobs a day.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -64,8 +65,8 @@ class Trace:
     def arrivals(self, catalogue: Catalogue, rng: np.random.Generator) -> tuple[np.ndarray, Tasks]:
         """Second at which each record arrives, (N,), and its task."""
         site = _sites(self.records, catalogue)
-        told = tasks.given(self._told, site)
-        return _seconds(self.records), told or tasks.gather(self.records, site, rng, DAY_S)
+        found = tasks.given(self._told, site) or tasks.gather(self.records, site, rng, DAY_S)
+        return _seconds(self.records), replace(found, cores=tasks.given_cores(self._told))
 
     def stream(
         self, catalogue: Catalogue, *, rate: float | None, load: float, seed: int = 0

@@ -168,16 +168,29 @@ def test_recorded_tasks_data_sets_and_cores_are_taken_as_told(rows):
     assert len(Trace(named).stream(CATALOGUE, rate=None, load=0.6).jobs.replicas) == 2
 
 
+def test_core_counts_are_taken_as_told_without_tasks_too(rows):
+    few = rows[:3_000].assign(corecount=np.arange(3_000) % 16 + 1)
+    jobs = Trace(few).stream(CATALOGUE, rate=None, load=0.6).jobs
+    order = np.argsort(few["creationtime"].to_numpy(), kind="stable")
+    assert np.array_equal(jobs.cores, few["corecount"].to_numpy()[order])
+    untold = Trace(rows[:3_000]).stream(CATALOGUE, rate=None, load=0.6).jobs
+    assert np.array_equal(jobs.task, untold.task)
+
+
 @pytest.mark.parametrize(
     "column, value, message",
     [
         ("jeditaskid", None, "jeditaskid must be there for every record, not so in row 3"),
         ("corecount", 0, "corecount must be a whole number of at least 1, got 0"),
         ("corecount", 1.5, "corecount must be a whole number of at least 1, got 1.5"),
+        ("corecount", np.inf, "corecount must be a whole number of at least 1, got inf"),
     ],
 )
-def test_told_tasks_must_be_whole(rows, column, value, message):
+@pytest.mark.parametrize("has_tasks", [True, False])
+def test_told_tasks_and_cores_must_be_whole(rows, column, value, message, has_tasks):
     table = rows[:10].assign(jeditaskid=1.0, corecount=1.0)
     table.loc[3, column] = value
+    if not has_tasks and column != "jeditaskid":
+        table = table.drop(columns="jeditaskid")
     with pytest.raises(ValueError, match=message):
         Trace(table).stream(CATALOGUE, rate=None, load=0.6)
