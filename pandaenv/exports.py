@@ -34,6 +34,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import unicodedata
 from dataclasses import fields
 from pathlib import Path
 
@@ -51,6 +52,8 @@ MONDAY_UNIX = 345_600
 N_FIELDS = 18
 SWF_STATUS = {"finished": 1, "failed": 0, "closed": 5, "cancelled": 5}
 NOT_IN_SWF = ("work", "nbytes", "nfiles", "dataset", "status", "task")
+UNWRITABLE = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode's categories of control characters, halves of characters and ends of lines."""
 CGSIM_COLUMNS = (
     "pandaid", "creationtime", "jobstatus", "computingsite", "corecount", "cpuconsumptiontime",
     "ninputdatafiles", "inputfilebytes", "noutputdatafiles", "outputfilebytes", "datatype",
@@ -59,9 +62,16 @@ CGSIM_COLUMNS = (
 
 
 def write(stream: Stream, path: str | Path, kind: str) -> tuple[Path, Path]:
-    """Write the stream as "swf" or "cgsim"; returns the file and the one beside it."""
+    """Write the stream as "swf" or "cgsim"; returns the file and the one beside it.
+
+    Raises:
+        ValueError: an unknown kind, a folder for a file, a name that would break a line; for SWF a
+            time below 0. Nothing is written then.
+    """
     path = Path(path)
     to_text, _ = _known(kind)
+    _check_names("site", stream.catalogue.names)
+    _check_names("data format", stream.formats)
     if path.is_dir():
         raise ValueError(f"the output must be a file; {path} is a folder")
     text, rest = to_text(stream)
@@ -240,6 +250,12 @@ def _replicas(holders: list[list[int]], n_sites: int) -> np.ndarray:
 
 
 _KINDS = {"swf": (_to_swf, _from_swf), "cgsim": (_to_cgsim, _from_cgsim)}
+
+
+def _check_names(what: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        if any(unicodedata.category(letter) in UNWRITABLE for letter in name):
+            raise ValueError(f"a {what} must have a name without control characters, got {name!r}")
 
 
 def _known(kind: str):

@@ -53,6 +53,29 @@ def test_a_single_odd_job_comes_back_bit_for_bit(stream, tmp_path, kind):
         assert_same(exports.read(exports.write(one, tmp_path / "one", kind)[0]), one)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("letter", ["\n", "\r", "\x85", "\u2028", "\0", "\ud800"])
+def test_names_that_would_break_a_line_are_refused_and_nothing_is_written(
+    stream, tmp_path, kind, letter
+):
+    name = f"a{letter}b"
+    odd_site = replace(stream.catalogue, names=(name, *stream.catalogue.names[1:]))
+    for what, odd in (
+        ("site", replace(stream, catalogue=odd_site)),
+        ("data format", replace(stream, formats=(name, *stream.formats[1:]))),
+    ):
+        with pytest.raises(ValueError, match=f"a {what} must have a name without control"):
+            exports.write(odd, tmp_path / "jobs", kind)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_of_any_language_and_with_spaces_come_back(stream, tmp_path, kind):
+    names = ("Zürich ; é", " Łódź\u00a0", '"日本"', *stream.catalogue.names[3:])
+    odd = replace(stream, catalogue=replace(stream.catalogue, names=names))
+    assert_same(exports.read(exports.write(odd, tmp_path / "jobs", kind)[0]), odd)
+
+
 def test_swf_is_read_by_the_letter_of_the_standard(stream, written):
     lines = written["swf"].read_text().splitlines()
     header = [line for line in lines if line.startswith(";")]
