@@ -40,6 +40,8 @@ BUNDLED = {
 INGESTED, INGESTED_WITH = "records.parquet", "cascade.json"  # in a folder written by ingest
 N_POOL = 330_000
 """Rows drawn from a live generator: eight weeks at the default rate."""
+REFERENCE_RATE = 2_200
+"""Jobs a day of the reference before folding: N_POOL rows in 150 days."""
 MIN_WORK = 1.0
 """GFLOP; records that used less (jobs closed before they ran used none) count as this much."""
 
@@ -125,22 +127,28 @@ class Synthetic:
 class Reference:
     """The embedded reference workload: what the bundled surrogate was trained on, drawn anew.
 
+    By default it has as many jobs over the same 150 days as the bundled pools, so that it is folded
+    as they are: at 5,500 jobs a day eight weeks in more than two layers, which take the slow drift
+    of the records out. With more jobs a day than the stream's rate there is one layer, and the
+    drift stays.
+
     Args:
-        days: length before folding, at the paper's 11,000 jobs a day; the default is eight weeks.
+        days: length before folding.
         seed: of the records; the seed of `stream` only thins and decorates them.
+        rate: jobs a day before folding.
     """
 
-    def __init__(self, days: int = 56, seed: int = 0):
-        self.days, self.seed = days, seed
+    def __init__(self, days: int = 150, seed: int = 0, rate: float = REFERENCE_RATE):
+        self.days, self.seed, self.rate = days, seed, rate
 
     @property
     def records(self) -> pd.DataFrame:
-        return _reference_records(self.days, self.seed)
+        return _reference_records(self.days, self.seed, self.rate)
 
     def arrivals(self, catalogue: Catalogue, rng: np.random.Generator) -> tuple[np.ndarray, Tasks]:
         """As `Trace.arrivals`, with the tasks, data sets, replicas and cores the records hide."""
         records = self.records
-        truth = reference.tasks(self.days, self.seed)
+        truth = reference.tasks(self.days, self.seed, self.rate)
         return _seconds(records), _truth(truth, _sites(records, catalogue), catalogue)
 
     stream = Trace.stream
@@ -287,8 +295,8 @@ def _read_pool(path: Path, written: tuple | None) -> pd.DataFrame:
 
 
 @lru_cache(maxsize=2)
-def _reference_records(days: int, seed: int) -> pd.DataFrame:
-    return schema.check(reference.records(days=days, seed=seed))
+def _reference_records(days: int, seed: int, rate: float) -> pd.DataFrame:
+    return schema.check(reference.records(days=days, seed=seed, rate=rate))
 
 
 def _generator(source):

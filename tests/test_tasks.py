@@ -135,8 +135,8 @@ def test_replicas_are_4_4_on_average_and_at_every_site_where_a_job_ran(rows):
 
 
 def test_the_reference_keeps_its_true_tasks_data_sets_cores_and_replicas():
-    workload = Reference(days=7, seed=4)
-    truth = reference.tasks(7, 4)
+    workload = Reference(days=7, seed=4, rate=11_000)
+    truth = reference.tasks(7, 4, 11_000)
     grid = sites.catalogue("all")
     jobs = workload.stream(grid, rate=None, load=0.6).jobs
     order = np.argsort(workload.records["creationtime"].to_numpy(), kind="stable")
@@ -150,7 +150,7 @@ def test_the_reference_keeps_its_true_tasks_data_sets_cores_and_replicas():
     is_site = [sites.resolve_queue(n) == n for n in truth.sites]
     true_count = held[:, is_site].sum(axis=1)
     assert abs(true_count[sets].mean() / 4.4 - 1) < 0.1
-    few = Reference(days=7, seed=4).stream(sites.catalogue("tier1"), rate=None, load=0.6).jobs
+    few = workload.stream(sites.catalogue("tier1"), rate=None, load=0.6).jobs
     assert few.replicas.sum(axis=1).mean() > 4  # those outside the catalogue lie elsewhere
 
 
