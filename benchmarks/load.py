@@ -2,8 +2,15 @@
 
 In: the bundled workload at several loads. Out: `results/load.json`: for each load the quantiles of
 waits over the whole stream beside those published for production jobs of 2018, and how steady the
-number of jobs in the system is; the load of each week and of each window; and, at the default load,
-how often PanDA's rule breaks the limits of wait and of bytes moved, for both ids.
+number of jobs in the system is; the load of each week and of each window; how often PanDA's rule
+breaks the limits of wait and of bytes moved, for both ids; and how steady the streams of the other
+named workloads are.
+
+The default load is the one whose waits are nearest from the median up, by the root mean square of
+log10 of their ratios (`rms_dex_upper`), on the default sites. Below the median nothing can be
+compared: a simulated job whose input is there and for which a core is free waits no time at all,
+while every published wait holds the minutes until a pilot asks for work. `rms_dex` takes all levels
+in, zeros as one second.
 
     python -m benchmarks.load [--loads .5,.6,.7,.8] [--out DIR]
 """
@@ -21,8 +28,9 @@ from pandaenv.policies import broker_floor, warm_up
 from pandaenv.simulator import Simulator
 from pandaenv.sites import catalogue
 from pandaenv.stream import DAY_S, N_WINDOWS, WEEK_S, Stream, capacity
-from pandaenv.workload import Reference, Synthetic
+from pandaenv.workload import NAMES, Synthetic, make
 
+from .paired import table
 from .provenance import provenance, write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -46,19 +54,23 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--loads", default=",".join(map(str, LOADS)))
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
-    loads = [float(word) for word in options.loads.split(",")]
+    loads = _numbers(parser, options.loads)
     result = {
         "levels": LEVELS, "published_waits_s": PUBLISHED, "warm_days": WARM_DAYS,
         "wait_limit_s": WAIT_LIMIT_S, "byte_limit": BYTE_LIMIT,
         "ids": {name: measure(*which, loads) for name, which in IDS.items()},
-        "reference_weekly_load": weekly(stream_of(Reference(), 40, 5_500, DEFAULT)),
+        "others": {name: other(make(name), loads) for name in NAMES if name != "tabddpm"},
     }  # fmt: skip
     result |= provenance("benchmarks.load", arguments, 0)
     write_json(options.out / "load.json", result)
-    for name, found in result["ids"].items():
-        for row in found["loads"]:
-            print(name, row)
-        print(found["weekly_load"], found["window_loads"])
+    print(to_markdown(result))
+
+
+def _numbers(parser: argparse.ArgumentParser, words: str) -> list[float]:
+    try:
+        return [float(word) for word in words.split(",")]
+    except ValueError:
+        parser.error(f"--loads must be numbers with commas between them, got {words!r}")
 
 
 def measure(sites, rate: float, episode_jobs: int, loads: list[float]) -> dict:
@@ -72,6 +84,19 @@ def measure(sites, rate: float, episode_jobs: int, loads: list[float]) -> dict:
             split: default.window_loads(split, episode_jobs=episode_jobs).tolist()
             for split in N_WINDOWS
         },
+    }
+
+
+def other(workload, loads: list[float]) -> dict:
+    """The weeks of another workload's stream on the default sites, and how steady it is."""
+    sites, rate, _ = IDS["PandaSiteAllocation-v0"]
+    streams = [stream_of(workload, sites, rate, load) for load in (*loads, DEFAULT)]
+    return {
+        "loads": [
+            {"load": load} | steadiness(in_system(played(stream)))
+            for load, stream in zip(loads, streams, strict=False)
+        ],
+        "weekly_load": weekly(streams[-1]),
     }
 
 
@@ -143,6 +168,44 @@ def weekly(stream: Stream) -> list[float]:
     week = (stream.jobs.time // WEEK_S).astype(np.int64)
     load = np.bincount(week, stream.jobs.work) / WEEK_S / capacity(stream.catalogue)
     return load.round(3).tolist()
+
+
+# The tables
+
+
+def to_markdown(result: dict) -> str:
+    """Waits by load beside the published ones for each id, and slopes by load and workload."""
+    waits = [_waits(name, found["loads"], result) for name, found in result["ids"].items()]
+    first, *_ = result["ids"].values()
+    return "\n\n".join([*waits, _slopes({"tabddpm": first, **result["others"]})])
+
+
+def _waits(name: str, rows: list[dict], result: dict) -> str:
+    heads = [f"wait under PanDA's rule, s; `{name}`", *(f"{q} %" for q in result["levels"]),
+             "dex from 50 % up", "dex of all"]  # fmt: skip
+    lines = [["published", *_seconds(result["published_waits_s"]), "", ""]]
+    for row in rows:
+        far = [f"{row[key]:.2f}" for key in ("rms_dex_upper", "rms_dex")]
+        lines.append([f"load {row['load']:g}", *_seconds(row["waits_s"]), *far])
+    return table(heads, lines)
+
+
+def _slopes(found: dict[str, dict]) -> str:
+    """Slopes of the number of jobs in the system, in means a week, and intervals of a steady one.
+    """
+    heads = ["growth a week (if steady)", *(f"load {row['load']:g}" for row in
+             next(iter(found.values()))["loads"])]  # fmt: skip
+    lines = [[name, *map(_slope, parts["loads"])] for name, parts in found.items()]
+    return table(heads, lines)
+
+
+def _slope(row: dict) -> str:
+    low, high = row["slope_if_steady"]
+    return f"{row['slope_a_week']:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def _seconds(waits) -> list[str]:
+    return [f"{wait:,.0f}" for wait in waits]
 
 
 if __name__ == "__main__":

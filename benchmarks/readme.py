@@ -11,7 +11,7 @@ import json
 import re
 from pathlib import Path
 
-from . import fidelity, policies, ppo, pretrain, targets, transfer
+from . import fidelity, load, policies, ppo, pretrain, targets, tasks, transfer
 from .provenance import write_text
 
 README = Path(__file__).parent.parent / "README.md"
@@ -65,9 +65,13 @@ def _agents(result: dict) -> str:
     return ppo.to_markdown(result["policies"])
 
 
+def _tasks(result: dict) -> str:
+    return tasks.to_markdown(result["rows"])
+
+
 TABLES = {
     "fidelity": _fidelity, "ppo": _agents, "frontier": _agents, "policies": _policies,
-    "transfer": transfer.to_markdown,
+    "transfer": transfer.to_markdown, "load": load.to_markdown, "tasks": _tasks,
 }  # fmt: skip
 
 PAGELESS = {"targets": targets.table, "surrogates": pretrain.table}

@@ -1,7 +1,7 @@
 """The task layer against true tasks: how far surrogate rows get their bursts and data sets back.
 
-In: the bundled pool, and two reference workloads whose tasks are known, at one rate on one
-catalogue. Out: `results/tasks.json`: figures of arrivals, tasks and data sets for the first
+In: the bundled pool, and two reference workloads whose tasks are known, as many jobs over as many
+days as the pool, at one rate on one catalogue. Out: `results/tasks.json`: figures of arrivals, tasks and data sets for the first
 reference ("truth"), the second (what another draw of the same gives, the floor), the pool with the
 layer, for several seeds, and the pool's rows as they are, independent of each other.
 
@@ -24,6 +24,7 @@ from pandaenv.sites import catalogue
 from pandaenv.stream import DAY_S
 from pandaenv.workload import Reference, Synthetic
 
+from .paired import table
 from .provenance import provenance, write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -41,6 +42,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     sites = int(options.sites) if options.sites.isdigit() else options.sites
+    if options.seeds < 1:
+        parser.error(f"--seeds must be at least 1, got {options.seeds}")
     rows = measure(options.rate, sites, range(options.seeds))
     result = {"rate": options.rate, "sites": sites, "rows": rows}
     result |= provenance("benchmarks.tasks", arguments, [*TRUTHS, *range(options.seeds)])
@@ -48,14 +51,14 @@ def main(arguments: list[str] | None = None) -> None:
     print(to_markdown(rows))
 
 
-def measure(rate: float, sites, seeds: range, days: int = 56) -> list[dict]:
+def measure(rate: float, sites, seeds: range) -> list[dict]:
     """One row of figures a stream: truth, floor, layer by seed, rows without the layer."""
     grid = catalogue(sites)
 
     def jobs(workload, seed=0):
         return workload.stream(grid, rate=rate, load=0.6, seed=seed).jobs
 
-    truth, floor = (jobs(Reference(days, seed)) for seed in TRUTHS)
+    truth, floor = (jobs(Reference(seed=seed)) for seed in TRUTHS)
     pool = Synthetic()
     known = {"truth": truth, "floor": floor}
     rows = [{"stream": name} | figures(found, truth) for name, found in known.items()]
@@ -111,13 +114,9 @@ def used_at(dataset: np.ndarray, site: np.ndarray) -> dict[str, float]:
 def to_markdown(rows: list[dict]) -> str:
     """A table with a line a figure and a column a stream."""
     names = [name for name in rows[0] if name != "stream"]
-    heads = ["", *(row["stream"] for row in rows)]
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    lines += [
-        f"| {name} | " + " | ".join(f"{r[name]:.3g}" if name in r else "" for r in rows) + " |"
-        for name in names
-    ]
-    return "\n".join(lines)
+    heads = ["figure", *(row["stream"] for row in rows)]
+    lines = [[name, *(f"{r[name]:.3g}" if name in r else "" for r in rows)] for name in names]
+    return table(heads, lines)
 
 
 if __name__ == "__main__":

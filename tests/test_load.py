@@ -1,9 +1,13 @@
 """How hard a load is: steadiness by hand and, slowly, over the whole bundled stream."""
 
+import inspect
+import json
+
 import numpy as np
 import pytest
 
 from benchmarks import load
+from pandaenv.env import PandaSiteAllocationEnv
 
 
 def test_a_steady_count_has_a_slope_within_chance_and_a_growing_one_has_not():
@@ -25,6 +29,34 @@ def test_jobs_in_the_system_are_counted_at_full_hours():
     job["submit"] = [0, warm + 10, warm + 7_300]
     job["end"] = [warm + 3_601, warm + 20, warm + 9_000]
     assert load.in_system(job).tolist() == [1, 1, 0]
+
+
+@pytest.fixture(scope="module")
+def published():
+    return json.loads((load.RESULTS / "load.json").read_text(encoding="utf-8"))
+
+
+def test_the_default_load_is_the_nearest_from_the_median_up(published):
+    name = "PandaSiteAllocation-v0"
+    rows = published["ids"][name]["loads"]
+    nearest = min(rows, key=lambda row: row["rms_dex_upper"])["load"]
+    assert nearest == load.DEFAULT == inspect.signature(PandaSiteAllocationEnv).parameters[
+        "load"].default  # fmt: skip
+
+
+def test_published_streams_are_steady(published):
+    parts = [*published["ids"].values(), *published["others"].values()]
+    for row in (row for part in parts for row in part["loads"]):
+        low, high = row["slope_if_steady"]
+        assert low <= row["slope_a_week"] <= high
+
+
+def test_the_table_says_each_wait_and_slope(published):
+    text = load.to_markdown(published)
+    rows = [row for part in published["ids"].values() for row in part["loads"]]
+    assert text.count("| load 0") == len(rows) + 1 and text.count("| published |") == 2
+    assert all(f"| {row['waits_s'][-1]:,.0f} | {row['rms_dex_upper']:.2f} |" in text for row in rows)
+    assert all(f"| {name} | " in text for name in ("tabddpm", *published["others"]))
 
 
 @pytest.mark.slow
