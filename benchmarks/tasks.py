@@ -1,9 +1,10 @@
 """The task layer against true tasks: how far surrogate rows get their bursts and data sets back.
 
 In: the bundled pool, and two reference workloads whose tasks are known, as many jobs over as many
-days as the pool, at one rate on one catalogue. Out: `results/tasks.json`: figures of arrivals, tasks and data sets for the first
-reference ("truth"), the second (what another draw of the same gives, the floor), the pool with the
-layer, for several seeds, and the pool's rows as they are, independent of each other.
+days as the pool, at one rate on one catalogue. Out: `results/tasks.json`: figures of arrivals,
+tasks and data sets for the first reference ("truth"), the second (what another draw of the same
+gives, the floor), the pool with the layer, for several seeds, and the pool's rows as they are,
+independent of each other.
 
     python -m benchmarks.tasks [--seeds 3] [--rate 5500] [--out DIR]
 
