@@ -125,6 +125,16 @@ def aligned(train: pd.DataFrame, other: pd.DataFrame, what: str) -> pd.DataFrame
     return other
 
 
+def like(train, table):
+    """A table that has all of train's columns, once each, without any others; else as it is."""
+    names, wanted = getattr(table, "columns", ()), list(getattr(train, "columns", ()))
+    if not wanted or sorted(map(str, names)) == sorted(map(str, wanted)):
+        return table
+    if not all(list(names).count(name) == 1 for name in wanted):
+        return table
+    return table.select(wanted) if isinstance(table, OnDisk) else table[wanted]
+
+
 def counts(table: pd.DataFrame, name) -> dict:
     """{category: number of rows} of one column, in the order first met."""
     found: dict = {}

@@ -62,6 +62,9 @@ def evaluate(
 ) -> Report:
     """Score a synthetic table against the train table it was learned from and unseen real rows.
 
+    Columns that the synthetic table has beyond those of train, such as the stages of a job log, are
+    not looked at.
+
     Args:
         target: numerical column that the regressor of diff-MLEF predicts; None leaves that out.
         labels: categorical columns that the classifiers of "MLE" predict; `jobstatus` and
@@ -84,7 +87,9 @@ def evaluate(
         >>> list(report.table1().index)
         ['synthetic', 'floor']
     """
-    synthetic = columns.check(streaming.opened(synthetic, in_memory, "synthetic"), "synthetic")
+    train = streaming.opened(train, in_memory, "train")
+    synthetic = columns.like(train, streaming.opened(synthetic, in_memory, "synthetic"))
+    columns.check(synthetic, "synthetic")
     judge = Judge(train, holdout, target=target, labels=labels, seed=seed, only=only,
                   n_seeds=n_seeds, n_max=len(synthetic), regressor=regressor,
                   classifier=classifier, in_memory=in_memory, resume=resume)  # fmt: skip
@@ -191,7 +196,7 @@ class Judge:
 
     def score(self, table: Table, say: Callable[[str], None] = lambda group: None) -> Score:
         """Score a table of at least n (for diff-MLEF n_mlef) rows; `say` hears of each group."""
-        table = streaming.opened(table, self.in_memory, "synthetic")
+        table = columns.like(self.train, streaming.opened(table, self.in_memory, "synthetic"))
         table = columns.aligned(self.train, table, "synthetic")
         need = max(self.n, self.n_mlef if set(groups.MANY) & set(self.only) else 0)
         if len(table) < need:

@@ -18,9 +18,10 @@ from . import reward as rewards
 from . import workload as workloads
 from .episodes import Episodes, turn
 from .observation import DAY_S, N_GRID, N_JOB, space
-from .schema import STATUSES
+from .schema import COLUMNS, STATUSES
 from .setting import REVEALED, setting
 from .sites import Catalogue
+from .stream import LABELS
 from .worlds import FINISHED, LOST, REJECTED, stages
 
 WAIT_LIMIT_S = 30 * 3_600.0
@@ -302,8 +303,9 @@ class PandaSiteAllocationEnv(gym.Env):
     def log(self) -> pd.DataFrame:
         """Every job of the episode so far as a record, and the times of its stages.
 
-        Record columns carry PanDA's names; `jobstatus` is the simulated end (None before it),
-        `computingsite` the chosen site. Stage columns as in `pandaenv.simulator.stages`.
+        The nine record columns carry PanDA's names; `jobstatus` is the simulated end (None before
+        it), `computingsite` the chosen site. Stage columns as in `pandaenv.simulator.stages`. Once
+        all jobs have ended `metrics.evaluate` takes it as it is.
         """
         if self.worlds is None:
             raise ResetNeeded("log() needs an episode: call reset() first")
@@ -391,10 +393,11 @@ def _records(stream: workloads.Stream, job: np.ndarray) -> pd.DataFrame:
         "inputfilebytes": jobs.nbytes[index].astype(np.int64),
         "workload": jobs.work[index],
         "computingsite": names[job["site"] + 1],
+        **{name: stream.labels[name].astype(object).to_numpy()[index] for name in LABELS},
         "datatype": np.array(stream.formats, dtype=object)[jobs.format[index]],
         "jobstatus": np.array(status, dtype=object),
     }
-    return pd.DataFrame(columns)
+    return pd.DataFrame({name: columns[name] for name in COLUMNS})
 
 
 # --- checks ---------------------------------------------------------------------------------------

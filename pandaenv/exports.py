@@ -2,8 +2,9 @@
 
 In: a `Stream`. Out: the file, and beside it `FILE.json` with what the format has no place for; from
 both the same stream is read back bit for bit. The second file holds sites (slots, power, disk,
-ingress, closeness), the sites of each data set's replicas, names of the data formats, duration and
-scale of the stream, and the hash of the first, so that the two cannot be mixed up.
+ingress, closeness), the sites of each data set's replicas, names of the data formats, project and
+production step of each job, duration and scale of the stream, and the hash of the first, so that
+the two cannot be mixed up.
 
 **SWF** (Standard Workload Format 2.2, Parallel Workloads Archive,
 https://www.cs.huji.ac.il/labs/parallel/workload/swf.html): 18 fields a job, -1 where unknown.
@@ -45,7 +46,7 @@ from . import drafts
 from .jobs import JobArrays
 from .schema import STATUSES
 from .sites import Catalogue
-from .stream import Stream, capacity
+from .stream import LABELS, Stream, capacity
 
 MONDAY_UNIX = 345_600
 """Monday 1970-01-05 00:00 UTC: streams know the weekday, not the year."""
@@ -102,6 +103,7 @@ def read(path: str | Path) -> Stream:
         rest["duration"],
         rest["scale"],
         tuple(rest["formats"]),
+        pd.DataFrame({name: pd.Categorical.from_codes(**rest["labels"][name]) for name in LABELS}),
     )
 
 
@@ -228,6 +230,10 @@ def _grid(stream: Stream) -> dict:
         "duration": stream.duration,
         "scale": stream.scale,
         "formats": list(stream.formats),
+        "labels": {
+            name: {"codes": column.codes.tolist(), "categories": column.categories.tolist()}
+            for name, column in ((name, stream.labels[name].cat) for name in LABELS)
+        },
         "sites": {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in sites.items()},
         "replicas": [part.tolist() for part in np.split(site, first)],
     }

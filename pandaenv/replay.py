@@ -5,10 +5,12 @@ grid would have left them (`computingsite` and `jobstatus` are the simulated one
 the time of every stage of every job, so that what scores records scores a simulation too.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
-from . import schema
+from . import scenarios, schema
 from .policies import broker_floor, warm_up
 from .scenarios import Scenario
 from .simulator import Simulator
@@ -26,7 +28,7 @@ def replay(
     *,
     load: float = 0.6,
     placed_by: str = "recorded",
-    scenario: Scenario | None = None,
+    scenario: str | Scenario | Mapping | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Play every record at its own time; 1.65 M records take some ten seconds.
@@ -37,13 +39,18 @@ def replay(
         load: offered work over capacity.
         placed_by: "recorded", each job at its recorded site (one unknown here is drawn by disk), or
             "panda_analysis", PanDA's rule for user analysis.
-        scenario: what goes wrong; None for nothing. In a surge records come earlier than they say.
+        scenario: what goes wrong, as for the environment: a name, a `Scenario` or a dict of its
+            fields; None for nothing. In a surge records come earlier than they say.
         seed: of what records do not tell, and of failures and outages.
 
     Returns:
         One row a record, in order of arrival: the nine record columns, then source (site the input
         came from, missing if it was there), state, attempts, and submit, ready, first_start, start,
-        end in seconds on the clock of `creationtime`. `schema.check` of it is a record table.
+        end in seconds on the clock of `creationtime`. `metrics.evaluate` takes it as it is;
+        `schema.check` of it is the record table alone.
+
+    Raises:
+        ValueError: an unknown rule or scenario, a load that is not positive, a broken table.
     """
     if placed_by not in RULES:
         raise ValueError(f"unknown rule {placed_by!r}; known: {', '.join(RULES)}")
@@ -51,8 +58,8 @@ def replay(
     stream = trace.stream(catalogue(sites), rate=None, load=load, seed=seed)
     troubles = None
     if scenario is not None:
-        rng = np.random.default_rng(seed)
-        troubles = scenario.draw(stream.catalogue.n_sites, float(stream.jobs.time[0]), rng)
+        start, rng = float(stream.jobs.time[0]), np.random.default_rng(seed)
+        troubles = scenarios.make(scenario).draw(stream.catalogue.n_sites, start, rng)
     simulator = Simulator(stream.catalogue, stream.jobs, seed=seed, troubles=troubles)
     if placed_by == "recorded":
         simulator.replay(stream.jobs.site)

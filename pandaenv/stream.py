@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from .jobs import JobArrays
 from .sites import Catalogue
@@ -22,6 +23,8 @@ MIN_SLOTS = 8
 MAX_SLOTS = 1e9
 """Slots of the largest grid anybody may ask for, a thousand times those of ATLAS."""
 N_WINDOWS = {"train": 24, "test": 8}
+LABELS = ("project", "prodstep")
+"""Columns of records that no simulation needs."""
 TEST_SHARE = 0.25
 """Share of the stream, in whole weeks at its end, that only test windows see."""
 
@@ -50,6 +53,9 @@ class Stream:
     """Slots in all over cores in all of the catalogue asked for; scales the broker's caps."""
     formats: tuple[str, ...]
     """Name of each code in `jobs.format`, the most frequent in the source first."""
+    labels: pd.DataFrame
+    """(N, 2) LABELS of each job, categorical: told to nobody who places it, but kept for its log.
+    """
 
     @property
     def rate(self) -> float:

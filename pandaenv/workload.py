@@ -26,7 +26,7 @@ from .folding import fold, span
 from .jobs import JobArrays
 from .records import read
 from .sites import Catalogue, resolve, resolve_queue
-from .stream import DAY_S, Stream, Window, capacity, scale
+from .stream import DAY_S, LABELS, Stream, Window, capacity, scale
 from .tasks import Tasks
 
 __all__ = [
@@ -212,7 +212,8 @@ def make_stream(
     )
     scaled = scale(catalogue, jobs.offered_work / duration, load)
     ratio = scaled.cores.sum() / catalogue.cores.sum()
-    return Stream(jobs, scaled, duration, float(ratio), formats)
+    labels = records[list(LABELS)].iloc[rows].reset_index(drop=True)
+    return Stream(jobs, scaled, duration, float(ratio), formats, labels)
 
 
 def _seconds(records: pd.DataFrame) -> np.ndarray:

@@ -9,8 +9,9 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_sb3_env
 from twin import Twin
 
+import metrics
 import pandaenv
-from pandaenv import policies
+from pandaenv import policies, schema
 from pandaenv.reward import COSTS, LOSS, MEASURES
 from pandaenv.scenarios import Scenario
 from pandaenv.simulator import advance
@@ -319,12 +320,24 @@ def test_the_log_is_a_record_table_with_stages(make):
     env = make()
     play(env, policies.make("least_loaded"))
     log = env.unwrapped.log()
-    assert list(log.columns[:7]) == [
-        "creationtime", "ninputdatafiles", "inputfilebytes", "workload", "computingsite",
-        "datatype", "jobstatus",
-    ]  # fmt: skip
+    assert list(log.columns[:9]) == list(schema.COLUMNS)
     assert (log["creationtime"] * 86_400 - log["submit"]).abs().max() < 1e-6
     assert set(log["computingsite"]) <= set(env.unwrapped.stream.catalogue.names)
+
+
+def test_the_log_of_jobs_that_have_ended_is_scored_as_it_is(make):
+    table = records()
+    env = make(workload=table, reward="accrued", rate=None, episode_jobs=200)
+    play(env, policies.make("random"))
+    log = env.unwrapped.log()
+    known = schema.check(log)
+    first = np.searchsorted(np.sort(table["creationtime"]), known["creationtime"].iloc[0])
+    own = table.sort_values("creationtime", kind="stable").iloc[first : first + 200]
+    for name in ("project", "prodstep", "datatype", "ninputdatafiles", "inputfilebytes"):
+        assert known[name].astype(str).tolist() == own[name].astype(str).tolist(), name
+    half = len(table) // 2
+    report = metrics.evaluate(table[:half], log, table[half:], only=["WD", "JSD"])
+    assert np.isfinite(report.table1()[["WD", "JSD"]].to_numpy()).all()
 
 
 @pytest.mark.parametrize(

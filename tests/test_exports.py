@@ -35,6 +35,7 @@ def assert_same(one, other):
         assert ours.dtype == theirs.dtype and ours.tobytes() == theirs.tobytes(), field.name
     for name in ("duration", "scale", "formats"):
         assert getattr(one, name) == getattr(other, name)
+    pd.testing.assert_frame_equal(one.labels, other.labels)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -49,7 +50,8 @@ def test_a_single_odd_job_comes_back_bit_for_bit(stream, tmp_path, kind):
     for time in (1 / 3, 1e5 + 1 / 3, 2.0**40 + 2.0**-12):
         odd = {"time": [time], "work": [1e-300], "nbytes": [0.1], "nfiles": [2**53]}
         jobs = JobArrays(**parts | odd)
-        one = type(stream)(jobs, stream.catalogue, 1.0, 0.5, ('a "b", c', *stream.formats[1:]))
+        names = ('a "b", c', *stream.formats[1:])
+        one = type(stream)(jobs, stream.catalogue, 1.0, 0.5, names, stream.labels[:1])
         assert_same(exports.read(exports.write(one, tmp_path / "one", kind)[0]), one)
 
 

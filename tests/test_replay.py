@@ -5,7 +5,7 @@ from grids import records
 import metrics
 from pandaenv import reference, schema
 from pandaenv.replay import STAGES, replay
-from pandaenv.scenarios import Scenario
+from pandaenv.scenarios import SCENARIOS, Scenario
 
 ROUGH = Scenario(outage_every_s=86_400.0, outage_length_s=7_200.0)
 
@@ -64,6 +64,16 @@ def test_the_log_is_scored_like_any_records(table, log):
         table.iloc[:half], schema.check(log), table.iloc[half:], only=["WD", "JSD"]
     )
     assert np.isfinite(report.table1()[["WD", "JSD"]].to_numpy()).all()
+    as_it_is = metrics.evaluate(table.iloc[:half], log, table.iloc[half:], only=["WD", "JSD"])
+    assert as_it_is.table1().equals(report.table1())
+
+
+def test_what_goes_wrong_may_be_named(table):
+    few = table[:500]
+    named, given = (replay(few, "tier1", scenario=s) for s in ("outage", SCENARIOS["outage"]))
+    assert named.equals(given) and not named.equals(replay(few, "tier1"))
+    with pytest.raises(ValueError, match="unknown scenario 'rain'; known: normal, outage"):
+        replay(few, "tier1", scenario="rain")
 
 
 def test_an_unknown_rule_is_refused(table):

@@ -131,6 +131,15 @@ def test_tiny_tables_are_scored():
     assert json.loads(found.to_json())["synthetic"]["values"]["C2ST"] is None
 
 
+def test_columns_that_train_lacks_are_not_looked_at():
+    train, synthetic, holdout = table(60, 0), table(60, 1), table(60, 2)
+    more = synthetic.assign(stage=np.nan)[["stage", *synthetic.columns[::-1]]]
+    one, two = (evaluate(train, t, holdout, only=["WD", "JSD"]) for t in (synthetic, more))
+    assert one.to_json() == two.to_json()
+    with pytest.raises(ValueError, match=r"missing \['site'\] and unknown \['sight'\]"):
+        evaluate(train, synthetic.rename(columns={"site": "sight"}), holdout, only=["WD"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
