@@ -130,7 +130,7 @@ def like(train, table):
     names, wanted = getattr(table, "columns", ()), list(getattr(train, "columns", ()))
     if not wanted or sorted(map(str, names)) == sorted(map(str, wanted)):
         return table
-    if not all(list(names).count(name) == 1 for name in wanted):
+    if not all(list(some).count(name) == 1 for name in wanted for some in (names, wanted)):
         return table
     return table.select(wanted) if isinstance(table, OnDisk) else table[wanted]
 

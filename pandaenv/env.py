@@ -5,6 +5,7 @@ of the task. What the episodes of one configuration share is a `pandaenv.setting
 run is `pandaenv.episodes`.
 """
 
+import inspect
 from collections.abc import Iterable
 
 import gymnasium as gym
@@ -13,7 +14,7 @@ import pandas as pd
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.spaces import Discrete
 
-from . import rendering, scenarios
+from . import rendering, scenarios, seeds
 from . import reward as rewards
 from . import workload as workloads
 from .episodes import Episodes, turn
@@ -21,6 +22,7 @@ from .observation import DAY_S, N_GRID, N_JOB, space
 from .schema import COLUMNS, STATUSES
 from .setting import REVEALED, setting
 from .sites import Catalogue
+from .specs import Spoken
 from .stream import LABELS
 from .worlds import FINISHED, LOST, REJECTED, stages
 
@@ -30,7 +32,7 @@ BYTE_LIMIT = 1.2e10
 2-5 % of steps on the bundled workload, by both ids (`benchmarks.load` measures the shares)."""
 
 
-class PandaSiteAllocationEnv(gym.Env):
+class PandaSiteAllocationEnv(Spoken, gym.Env):
     """
     ## Description
 
@@ -50,7 +52,8 @@ class PandaSiteAllocationEnv(gym.Env):
     A site is masked while it is down, where it has fewer cores than the job needs, and while its
     waiting jobs exceed the broker's cap (twice the running ones, or a floor). If that leaves none,
     the cap is lifted, then the outages, so a mask is never all zero. A job placed on a masked site
-    is rejected and lost. `info["action_mask"]` and `action_masks()` give the mask, int8 (S,).
+    is rejected and lost. So is a job, wherever it goes, that needs more cores than any site has;
+    its mask is all one. `info["action_mask"]` and `action_masks()` give the mask, int8 (S,).
 
     ## Observation Space
 
@@ -173,8 +176,8 @@ class PandaSiteAllocationEnv(gym.Env):
     `PandaSiteAllocationTier1-v0` is the small sister: the Tier-0 and Tier-1 sites, 2,000 jobs a
     day, 2,000 jobs an episode.
 
-    Names, numbers, paths, lists and scenarios survive `spec.to_json()`; tables, catalogues and
-    workloads that are objects do not: give them as files.
+    Names, numbers, paths, lists, arrays and scenarios survive `spec.to_json()`; tables, catalogues
+    and workloads that are objects do not: give them as files.
 
     ```python
     import gymnasium as gym
@@ -201,8 +204,7 @@ class PandaSiteAllocationEnv(gym.Env):
 
     ## Version History
 
-    Version 0 becomes final with the first release; from then on a change of behaviour is a new
-    version, and the old ones stay.
+    Version 0 is final: a change of behaviour is a new version, and the old ones stay.
 
     * v0: initial version
     """
@@ -234,8 +236,8 @@ class PandaSiteAllocationEnv(gym.Env):
         self.is_binary = _known("cost", cost, ("count", "binary")) == "binary"
         reveal = _known("reveal", reveal, REVEALED)
         self.episodes = make_episodes(
-            (workload, sites, rate, load, episode_jobs, split, warmup_days, workload_seed, reveal,
-             bool(backfill)),
+            (workload, sites, rate, load, episode_jobs, split, warmup_days,
+             seeds.check(workload_seed, "workload_seed"), reveal, _truth(backfill=backfill)),
             reward, scenario, wait_limit, byte_limit,
         )  # fmt: skip
         self.setting = self.episodes.setting
@@ -337,6 +339,10 @@ class PandaSiteAllocationEnv(gym.Env):
         }
 
 
+ARGUMENTS = tuple(inspect.signature(PandaSiteAllocationEnv).parameters)
+"""What makes the task, by name."""
+
+
 def make_episodes(
     configuration: tuple, reward: str, scenario, wait_limit: float, byte_limit: float,
     n: int = 1, n_threads: int = 1,
@@ -412,6 +418,13 @@ def _known(name: str, value, known: Iterable):
     return value
 
 
+def _truth(**flag) -> bool:
+    ((name, value),) = flag.items()
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def _not_negative(**limit) -> float:
     ((name, value),) = limit.items()
     is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
@@ -429,6 +442,7 @@ def chosen_window(options: dict | None, n_windows: int) -> int | None:
     window = options.get("window")
     if window is None:
         return None
-    if not isinstance(window, (int, np.integer)) or not 0 <= window < n_windows:
+    is_whole = isinstance(window, (int, np.integer)) and not isinstance(window, bool)
+    if not is_whole or not 0 <= window < n_windows:
         raise ValueError(f"window must be a whole number in [0, {n_windows}), got {window!r}")
     return int(window)

@@ -33,7 +33,8 @@ def fold(
         thinning, folding: random generators, of the tasks kept and of the weeks they go to.
 
     Raises:
-        ValueError: less than a whole week, or fewer records than one week takes at this rate.
+        ValueError: less than a whole week, fewer records than one week takes at this rate, or a
+            rate that leaves no job.
     """
     start = _starts(time, task)
     week = np.floor(start / WEEK_S).astype(np.int64)
@@ -46,6 +47,8 @@ def fold(
             f"week, got rate={rate:g}"
         )
     n_jobs = min(len(inside), round(7 * rate * n_folded))
+    if n_jobs < 1:
+        raise ValueError(f"rate must leave a job in {n_folded} weeks, got rate={rate:g} a day")
     day = start // DAY_S
     rows = np.sort(inside[in_whole_tasks(task[inside], day, n_jobs, thinning)])
     spread = (_position(task, day, folding) * n_folded).astype(np.int64)

@@ -78,8 +78,13 @@ class Rule:
 
     def reset(self, seed: int | Sequence[int]) -> None:
         """Start anew, for one world or, with a seed for each, for many."""
-        seeds = [seed] if np.ndim(seed) == 0 else seed
-        self._rngs = [np.random.default_rng(s) for s in seeds]
+        each = [seed] if np.ndim(seed) == 0 else seed
+        try:
+            self._rngs = [np.random.default_rng(s) for s in each]
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"seed must be a whole number of at least 0, or one a world, got {seed!r}"
+            ) from None
         self._drawn = np.empty((N_DRAWN, len(self._rngs)))
         self._last = np.full(len(self._rngs), NONE)
         self._n_acts = 0

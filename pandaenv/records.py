@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pandaenv import cascade, dumps, schema, sites
+from pandaenv import cascade, dumps, schema, seeds, sites
 from pandaenv.cascade import Cascade
 from pandaenv.drafts import whole
 
@@ -268,6 +268,7 @@ def split(
         by: "random", or "time": no test record is older than a train record.
     """
     _check_split(by)
+    seeds.check(seed)
     if by == "random":
         is_test = _test_rows(len(records), by, seed)
     else:

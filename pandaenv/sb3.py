@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from gymnasium.error import InvalidAction
+from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils import seeding
 from stable_baselines3.common.vec_env import VecEnv
 
 from . import reward as rewards
-from .env import PandaSiteAllocationEnv, blocks, chosen_window, frame, job_log
+from .env import ARGUMENTS, PandaSiteAllocationEnv, blocks, chosen_window, frame, job_log
 from .vector import COST_KEYS, EACH_COST, are_sites, are_whole, check_counts, many
 
 
@@ -33,7 +33,7 @@ class PandaVecEnv(VecEnv):
     """
 
     def __init__(self, num_envs: int = 1, *, n_threads: int = 1, **options):
-        check_counts(num_envs=num_envs, n_threads=n_threads)
+        num_envs, n_threads = check_counts(num_envs=num_envs, n_threads=n_threads)
         self.single = PandaSiteAllocationEnv(**options)
         self.episodes = many(self.single, num_envs, n_threads)
         self.metadata = self.single.metadata
@@ -84,6 +84,8 @@ class PandaVecEnv(VecEnv):
     def env_method(self, method_name: str, *args, indices=None, **kwargs) -> list:
         """Of each `action_masks`, int8 (S,); `log`, its table of jobs so far; `render`, a frame."""
         rows = self._get_indices(indices)
+        if method_name in _METHODS and self.episodes.worlds is None:
+            raise ResetNeeded(f"{method_name}() needs an episode: call reset() first")
         if method_name == "action_masks":
             return [self.episodes.view.mask[i].copy() for i in rows]
         if method_name == "log":
@@ -98,7 +100,8 @@ class PandaVecEnv(VecEnv):
 
     def set_attr(self, attr_name: str, value: Any, indices=None) -> None:
         """Note a value for some environments; what makes the task cannot be changed."""
-        if attr_name in (*_OWN, "action_masks") or hasattr(self.single, attr_name):
+        is_part = attr_name in (*_OWN, *_METHODS, *ARGUMENTS) or hasattr(self.single, attr_name)
+        if is_part:
             raise AttributeError(f"{attr_name!r} belongs to the task and cannot be set")
         for i in self._get_indices(indices):
             self._attributes[i][attr_name] = value

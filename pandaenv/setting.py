@@ -28,9 +28,9 @@ from .worlds import (
     worlds_of,
 )
 
-LONGEST_TRANSFER_S = 1e9
-"""30 years; a catalogue on which one job's input would move longer is refused, since such times
-leave nothing of the digits of all others."""
+LONGEST_S = 1e9
+"""30 years; a catalogue on which one job's input would move or one job run longer is refused, since
+such times leave nothing of the digits of all others."""
 REVEALED = (None, "estimate")
 ESTIMATE_SIGMA = float(np.log(2))
 """Standard deviation of the logarithm of revealed work: two estimates in three are right within a
@@ -154,7 +154,7 @@ _kept_setting = lru_cache(maxsize=4, typed=True)(_make_setting)
 def _make_stream(workload, sites, rate, load, seed, written) -> workloads.Stream:
     source = workload.records if isinstance(workload, Table) else workload
     stream = workloads.make(source).stream(catalogue(sites), rate=rate, load=load, seed=seed)
-    _check_ingress(stream)
+    _check_times(stream)
     return stream
 
 
@@ -170,12 +170,19 @@ def _stream(*key) -> workloads.Stream:
     return _kept_stream(*key)
 
 
-def _check_ingress(stream: workloads.Stream) -> None:
-    grid, largest = stream.catalogue, float(stream.jobs.nbytes.max(initial=0.0))
-    s = int(np.argmin(grid.ingress))
-    if not largest * N_CHANNELS <= LONGEST_TRANSFER_S * grid.ingress[s]:
-        raise ValueError(
-            f"ingress must move the largest input ({largest:.3g} bytes) within "
-            f"{LONGEST_TRANSFER_S:.0e} s through one of {N_CHANNELS} channels, got "
-            f"{grid.ingress[s]:.3g} bytes/s at {grid.names[s]}, scaled to the load"
-        )
+def _check_times(stream: workloads.Stream) -> None:
+    """Refuse a grid on which the largest input or the longest job would take for ever."""
+    grid, jobs = stream.catalogue, stream.jobs
+    largest, longest = float(jobs.nbytes.max()), float((jobs.work / jobs.cores).max())
+    inputs, link = f"move the largest input ({largest:.3g} bytes)", grid.link
+    for name, speed, need, unit, what in (
+        ("ingress", grid.ingress / N_CHANNELS, largest, "bytes/s", inputs + " by one channel"),
+        ("link", link.min(axis=0), largest, "bytes/s", inputs),
+        ("power", grid.power, longest, "GFLOP/s", f"run the longest job ({longest:.3g} GFLOP)"),
+    ):
+        s = int(np.argmin(speed))
+        if not need <= LONGEST_S * speed[s]:
+            raise ValueError(
+                f"{name} must {what} within {LONGEST_S:.0e} s, got {speed[s]:.3g} {unit} at "
+                f"{grid.names[s]}, scaled to the load"
+            )

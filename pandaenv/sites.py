@@ -62,8 +62,8 @@ class Catalogue:
     link_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "names", tuple(self.names))
-        object.__setattr__(self, "cloud", tuple(self.cloud))
+        for name in ("names", "cloud"):
+            object.__setattr__(self, name, _tuple(name, getattr(self, name)))
         _check_names(self.names)
         for name in ("tier", "cores"):
             object.__setattr__(self, name, _frozen(_integers(name, getattr(self, name))))
@@ -129,7 +129,9 @@ def catalogue(which: int | str | Path | Iterable[str] | Catalogue = 40) -> Catal
         return everything.take(range(int(which)))
     if isinstance(which, Path) or (isinstance(which, str) and _is_file_name(which)):
         return read_catalogue(which)
-    if isinstance(which, np.ndarray):
+    if isinstance(which, pd.DataFrame):
+        raise ValueError(f"sites must be a CSV file or a Catalogue, got a table of {which.shape}")
+    if isinstance(which, np.ndarray | pd.Series):
         which = which.tolist()
     if which == "all":
         return everything
@@ -285,8 +287,9 @@ def _check_values(c: Catalogue) -> None:
     _check_each(c, "disk", c.disk >= 0, "at least 0")
     _check_each(c, "ingress", c.ingress > 0, "positive")
     _check_each(c, "failure_rate", (c.failure_rate >= 0) & (c.failure_rate < 1), "in [0, 1)")
-    if not (np.isfinite(c.link_scale) and c.link_scale > 0):
-        raise ValueError(f"link_scale must be positive and finite, got {c.link_scale}")
+    is_number = isinstance(c.link_scale, int | float | np.number)
+    if not (is_number and np.isfinite(c.link_scale) and c.link_scale > 0):
+        raise ValueError(f"link_scale must be positive and finite, got {c.link_scale!r}")
     _check_closeness(c)
 
 
@@ -312,6 +315,12 @@ def _check_closeness(c: Catalogue) -> None:
             raise ValueError(
                 f"closeness must be {rule}, got {d[i, j]} from {pair} and {d[j, i]} back"
             )
+
+
+def _tuple(name: str, values) -> tuple:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ValueError(f"{name} must be a sequence of strings, got {values!r}")
+    return tuple(values)
 
 
 def _numbers(name: str, values: np.ndarray) -> np.ndarray:

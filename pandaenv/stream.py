@@ -127,7 +127,8 @@ def _check_lengths(episode_jobs: int, warmup_days: float) -> None:
     is_whole = isinstance(episode_jobs, int | np.integer) and not isinstance(episode_jobs, bool)
     if not (is_whole and episode_jobs > 0):
         raise ValueError(f"episode_jobs must be a positive whole number, got {episode_jobs!r}")
-    if not (isinstance(warmup_days, int | float | np.number) and 0 <= warmup_days < np.inf):
+    is_number = isinstance(warmup_days, int | float | np.number)
+    if not (is_number and not isinstance(warmup_days, bool) and 0 <= warmup_days < np.inf):
         raise ValueError(f"warmup_days must be at least 0 and finite, got {warmup_days!r}")
 
 

@@ -16,12 +16,13 @@ from gymnasium.vector.utils import batch_space
 from . import reward as rewards
 from .env import PandaSiteAllocationEnv, blocks, chosen_window, frame
 from .episodes import Episodes
+from .specs import Spoken
 
 COST_KEYS = tuple(f"cost_{name}" for name in rewards.COSTS)
 EACH_COST = np.ones(len(COST_KEYS))
 
 
-class PandaSiteAllocationVectorEnv(gym.vector.VectorEnv):
+class PandaSiteAllocationVectorEnv(Spoken, gym.vector.VectorEnv):
     """n environments of one configuration over shared arrays.
 
     `gym.make_vec("PandaSiteAllocation-v0", num_envs=n)` makes one. Environment i of `reset(seed=s)`
@@ -57,7 +58,7 @@ class PandaSiteAllocationVectorEnv(gym.vector.VectorEnv):
         max_episode_steps: int | None = None,
         **options,
     ):
-        check_counts(num_envs=num_envs, n_threads=n_threads)
+        num_envs, n_threads = check_counts(num_envs=num_envs, n_threads=n_threads)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = type(self).metadata | {"autoreset_mode": self.autoreset_mode}
         self.single = PandaSiteAllocationEnv(**options)
@@ -98,7 +99,7 @@ class PandaSiteAllocationVectorEnv(gym.vector.VectorEnv):
             raise ResetNeeded(
                 f"environment {skip.argmax()} has no job to place: call reset() first"
             )
-        self.episodes.step(self._checked(actions), skip)
+        self.episodes.step(self._checked(actions, skip), skip)
         for i in np.flatnonzero(skip):
             self._begin(i)
         self._n_steps += ~skip
@@ -169,13 +170,16 @@ class PandaSiteAllocationVectorEnv(gym.vector.VectorEnv):
         }
         return info | {f"_{key}": chosen.copy() for key in info}
 
-    def _checked(self, actions) -> np.ndarray:
+    def _checked(self, actions, skip: np.ndarray) -> np.ndarray:
+        """The sites as int64 (n,), 0 where they are ignored."""
         n, n_sites = self.num_envs, self.episodes.n_sites
         sites = np.asarray(actions)
         if not are_whole(sites, n):
             raise InvalidAction(f"actions must be {n} whole numbers, got {actions!r}")
         if not self._is_begun:
             raise ResetNeeded("step() needs jobs to place: call reset() first")
+        if skip.any():
+            sites = np.where(skip, 0, sites)
         if not are_sites(sites, n_sites):
             wrong = (sites < 0) | (sites >= n_sites)
             raise InvalidAction(
@@ -192,11 +196,12 @@ def many(single: PandaSiteAllocationEnv, n: int, n_threads: int) -> Episodes:
     return Episodes(one.setting, one.scenario, one.rules.measure, limits, n, n_threads)
 
 
-def check_counts(**counts) -> None:
-    """Refuse what is not a whole number of at least 1."""
+def check_counts(**counts) -> list[int]:
+    """The counts as numbers of Python; what is not a whole number of at least 1 is refused."""
     for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+    return [int(value) for value in counts.values()]
 
 
 def are_whole(actions: np.ndarray, n: int) -> bool:

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import reference, schema, tasks
+from . import reference, schema, seeds, tasks
 from .folding import fold, span
 from .jobs import JobArrays
 from .records import read
@@ -101,7 +101,7 @@ class Synthetic:
         self.source, self.n, self.seed = source, n, seed
         if isinstance(source, str | Path):
             self.source = _find(source)
-        elif not (isinstance(source, pd.DataFrame) or hasattr(source, "sample")):
+        elif not _is_table_or_generator(source):
             known = "a table, a file or a generator"
             raise ValueError(f"a synthetic workload needs {known}, got {type(source).__name__}")
 
@@ -182,7 +182,7 @@ def make_stream(
     """Return the jobs of a workload with `records` and `arrivals` as a stream, see `Trace.stream`.
     """
     _check_positive("load", load)
-    _check_seed(seed)
+    seeds.check(seed)
     bursts, thinning, folding, placing, copying, widening = np.random.default_rng(seed).spawn(6)
     records = source.records
     time, every = source.arrivals(catalogue, bursts)
@@ -269,7 +269,14 @@ def _find(source: str | Path) -> Path:
         return path
     if source in BUNDLED:
         raise ValueError(f"the bundled pool must lie at {path}, nothing there: reinstall pandaenv")
+    if path.suffix:
+        raise ValueError(f"workload={str(source)!r} must be a file or a folder, there is none")
     raise ValueError(f"unknown workload {str(source)!r}; known: {', '.join(NAMES)}, or a file")
+
+
+def _is_table_or_generator(source) -> bool:
+    is_column = isinstance(source, pd.Series | pd.Index)  # they have a method `sample` too
+    return isinstance(source, pd.DataFrame) or (hasattr(source, "sample") and not is_column)
 
 
 def _is_ingested(source) -> bool:
@@ -313,9 +320,3 @@ def _check_positive(name: str, value: float) -> None:
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not (is_number and np.isfinite(value) and value > 0):
         raise ValueError(f"{name} must be positive and finite, got {name}={value!r}")
-
-
-def _check_seed(seed: int) -> None:
-    is_whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
-    if not (is_whole and seed >= 0):
-        raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")

@@ -72,7 +72,8 @@ class TopCandidates(gym.Wrapper, RecordConstructorArgs):
 class SiteScores(gym.ActionWrapper, RecordConstructorArgs):
     """Take a score for each site, `Box(-1, 1, (S,), float32)`; the best allowed site gets the job.
 
-    For libraries without discrete actions. Ties go to the larger site.
+    For libraries without discrete actions. Ties go to the larger site. Only the order of scores
+    counts, so they may lie outside of the box.
     """
 
     def __init__(self, env: gym.Env):
@@ -84,9 +85,10 @@ class SiteScores(gym.ActionWrapper, RecordConstructorArgs):
     def action(self, action) -> int:
         """The allowed site of the highest score."""
         scores = np.asarray(action)
-        is_number = np.issubdtype(scores.dtype, np.number)
+        is_number = scores.dtype.kind in "iuf"
         if scores.shape != self.action_space.shape or not is_number or np.isnan(scores).any():
             raise InvalidAction(
                 f"an action must be {self.action_space.shape[0]} numbers, got {action!r}"
             )
-        return int(np.where(self.unwrapped.mask > 0, scores, -np.inf).argmax())
+        allowed = np.flatnonzero(self.unwrapped.mask)
+        return int(allowed[scores[allowed].argmax()])

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -99,13 +100,20 @@ def files(tmp_path_factory):
         {"scenario": {"surge_factor": 2.0, "outage_every_s": float("inf")}},
         {"scenario": Scenario(black_holes=2, degraded_share=0.25), "render_mode": "ansi"},
         {"backfill": True, "reward": "slowdown"},
+        {"sites": {"BNL-ATLAS", "MWT2", "CERN-PROD"}, "load": np.float64(0.5)},
+        {"sites": np.array(["BNL-ATLAS", "MWT2"]), "episode_jobs": np.int64(60)},
+        {"sites": "path"},
     ],
     ids=lambda options: next(iter(options)) + "-" + str(len(options)),
 )
 def test_a_spec_made_into_json_and_back_makes_the_same_environment(files, options):
     options = {"workload": files["jobs"], "rate": 800, "episode_jobs": 60} | options
-    if options.get("sites") == "file":
+    which = options["sites"] if isinstance(options.get("sites"), str) else ""
+    if which == "file":
         options["sites"] = files["sites"]
+    if which == "path":
+        options |= {name: Path(files[part]) for name, part in
+                    (("sites", "sites"), ("workload", "jobs"))}  # fmt: skip
     env = gym.make(IDS[1], **options)
     again = EnvSpec.from_json(env.spec.to_json())
     twin, many = gym.make(again), gym.make_vec(again, 2)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
+import pandas as pd
 import pytest
 from grids import records
 from gymnasium.error import InvalidAction, ResetNeeded
@@ -61,7 +62,14 @@ def test_numpy_integers_are_actions(make):
         ({"render_mode": "video"}, "unknown render_mode 'video'; known: None, ansi, rgb"),
         ({"split": "dev"}, "unknown split 'dev'; known: train, test"),
         ({"split": ["train"]}, r"unknown split \['train'\]; known: train, test"),
-        ({"workload_seed": None}, "seed must be a whole number"),
+        ({"workload_seed": None}, "workload_seed must be a whole number of at least 0, got None"),
+        ({"workload_seed": -1}, "workload_seed must be a whole number of at least 0, got -1"),
+        ({"backfill": "no"}, "backfill must be True or False, got 'no'"),
+        ({"warmup_days": True}, "warmup_days must be at least 0 and finite, got True"),
+        ({"rate": 1e-4}, "rate must leave a job in [0-9]+ weeks, got rate=0.0001 a day"),
+        ({"sites": pd.DataFrame({"name": ["a"]})}, r"must be a CSV file or a Catalogue, got a tab"),
+        ({"workload": pd.Series([1.0])}, "a table, a file or a generator, got Series"),
+        ({"workload": "nope.parquet"}, "'nope.parquet' must be a file or a folder, there is none"),
         ({"wait_limit": -1}, "wait_limit must be at least 0, got -1"),
         ({"byte_limit": float("nan")}, "byte_limit must be at least 0, got nan"),
         ({"rate": 0}, "rate must be positive"),
@@ -98,18 +106,39 @@ def test_tables_of_the_same_content_share_a_setting(make):
     assert make(workload=table).unwrapped.setting is not first
 
 
-def test_an_ingress_that_would_take_for_ever_is_refused(make):
+def test_a_grid_that_would_take_for_ever_is_refused(make):
     grid = catalogue(3)
     ingress = grid.ingress.copy()
     ingress[1] = 1e-290
     with pytest.raises(ValueError, match=r"ingress must move the largest input .* at "):
         make(sites=replace(grid, ingress=ingress))
+    with pytest.raises(ValueError, match=r"link must move the largest input .* at "):
+        make(sites=replace(grid, link_scale=1e-15))
+    power = grid.power.copy()
+    power[1] = 1e30
+    with pytest.raises(ValueError, match=r"power must run the longest job .* at "):
+        make(sites=replace(grid, power=power))
+
+
+def test_a_job_too_large_for_every_site_is_rejected_wherever_it_goes(make, trace):
+    table = trace.records.assign(corecount=1)
+    table.loc[table.index[::7], "corecount"] = 10**6
+    env = make(workload=table, rate=None, warmup_days=0, episode_jobs=50)
+    _, info = env.reset(seed=0)
+    window = env.unwrapped.setting.windows[env.unwrapped.window]
+    is_large = env.unwrapped.stream.jobs.cores[window.start : window.stop] > 1
+    assert 3 < is_large.sum() < 40
+    for too_large in is_large:
+        assert not too_large or info["action_mask"].all()
+        *_, info = env.step(int(info["action_mask"].argmax()))
+        assert info["cost_rejected"] == too_large
 
 
 def test_reset_options_are_checked(make):
     env = make()
     for options, message in (
         ({"window": 24}, r"window must be a whole number in \[0, 24\), got 24"),
+        ({"window": True}, r"window must be a whole number in \[0, 24\), got True"),
         ({"windows": 1}, "unknown reset option 'windows'; known: window"),
     ):
         with pytest.raises(ValueError, match=message):

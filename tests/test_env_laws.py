@@ -137,7 +137,13 @@ def test_the_same_seed_gives_the_same_bytes_on_one_and_on_two_threads():
         "from test_env_laws import TIER1, digest, play\n"
         "from pandaenv import policies\n"
         "env = gym.make(TIER1, episode_jobs=500)\n"
-        "print(digest(play(env, policies.make('panda_analysis'), 3)))"
+        "print(digest(play(env, policies.make('panda_analysis'), 3)))\n"
+        "import hashlib, os; n = int(os.environ['NUMBA_NUM_THREADS'])\n"
+        "many = gym.make_vec(TIER1, 64, n_threads=n, episode_jobs=50)\n"
+        "rule = policies.make('panda_analysis')\n"
+        "parts = [many.reset(seed=3)[0]]; rule.reset(list(range(64)))\n"
+        "for _ in range(120): parts += many.step(rule.act_all(many))[:4]\n"
+        "print(hashlib.sha256(b''.join(p.tobytes() for p in parts)).hexdigest())"
     )
     seen = set()
     for n in ("1", "2"):

@@ -13,12 +13,12 @@ PACKAGES = ("pandaenv", "generators", "metrics", "benchmarks")
 
 # What stands inside pandaenv, left to right: nothing imports to its right.
 ORDER = (
-    "drafts", "schema", "nomenclature", "wlcg", "links", "sites", "drawing", "cascade", "dumps",
-    "records", "kernels", "brokerage", "jobs", "worlds", "caches", "chance", "events", "ahead",
-    "queues", "scenarios", "simulator", "calibration", "bursts", "reference", "stream", "folding",
-    "tasks", "workload", "exports", "schedule", "reward", "policies", "replay", "observation",
-    "setting", "episodes", "rendering", "env", "vector", "sb3", "scoring", "agents", "wrappers",
-    "behaviours", "trajectories", "dsrl", "layouts", "offline", "cli",
+    "drafts", "seeds", "specs", "schema", "nomenclature", "wlcg", "links", "sites", "drawing",
+    "cascade", "dumps", "records", "kernels", "brokerage", "jobs", "worlds", "caches", "chance",
+    "events", "ahead", "queues", "scenarios", "simulator", "calibration", "bursts", "reference",
+    "stream", "folding", "tasks", "workload", "exports", "schedule", "reward", "policies", "replay",
+    "observation", "setting", "episodes", "rendering", "env", "vector", "sb3", "scoring", "agents",
+    "wrappers", "behaviours", "trajectories", "dsrl", "layouts", "offline", "cli",
 )  # fmt: skip
 IN_REFERENCE = (
     "arrivals", "formats", "sizes", "users", "datasets", "work", "outcomes", "background", "tables",

@@ -149,6 +149,12 @@ def test_a_batch_chooses_what_single_policies_choose(options, name):
     assert policy.act_all(envs).tolist() == [0] * n  # no job waits
 
 
+def test_a_policy_refuses_what_is_no_seed():
+    for seed in ("a", -1, 1.5, ["a"]):
+        with pytest.raises(ValueError, match="seed must be a whole number of at least 0, or one"):
+            make("random").reset(seed)
+
+
 def test_a_policy_needs_a_seed_for_each_world(options):
     envs = gym.make_vec(ID, num_envs=2, **options)
     envs.reset(seed=0)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -245,3 +246,10 @@ def test_a_million_rows_stay_below_two_gigabytes_whatever_the_threads(tmp_path):
     cascade = json.loads((tmp_path / "1/cascade.json").read_text())
     found = {r: n for s in cascade["stages"] for r, n in s["dropped"].items() if n}
     assert found == expected | {"unreadable line": len(UNREADABLE_LINES)}
+
+
+@pytest.mark.parametrize("seed", ["a", -1, 1.5, None, True, [1]])
+def test_a_seed_of_a_split_is_a_whole_number(seed):
+    table = pd.DataFrame({"creationtime": np.arange(10.0)})
+    with pytest.raises(ValueError, match="seed must be a whole number of at least 0, got"):
+        records.split(table, seed=seed)

@@ -123,6 +123,9 @@ def test_attributes_are_read_noted_and_guarded(small):
     assert len(envs.env_method("log", indices=[0])[0]) == 0
     with pytest.raises(AttributeError, match="belongs to the task"):
         envs.set_attr("mask", 1)
+    for name in ("load", "reward", "log"):
+        with pytest.raises(AttributeError, match=f"'{name}' belongs to the task"):
+            envs.set_attr(name, 0.8)
     with pytest.raises(AttributeError):
         envs.get_attr("nothing")
     with pytest.raises(AttributeError, match="known: action_masks, log, render"):
@@ -167,3 +170,6 @@ def test_counts_are_whole_numbers_of_at_least_one(small, name, value):
 def test_a_step_before_any_reset_is_an_error(small):
     with pytest.raises(ResetNeeded, match="no job to place: call reset"):
         PandaVecEnv(2, **small).step(np.zeros(2, int))
+    for name in ("action_masks", "log", "render"):
+        with pytest.raises(ResetNeeded, match=rf"{name}\(\) needs an episode: call reset"):
+            PandaVecEnv(2, **small).env_method(name)

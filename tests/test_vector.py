@@ -209,6 +209,20 @@ def test_wrong_actions_are_named_and_change_nothing(make, actions, message):
     assert env.episodes.worlds.job.tobytes() == before
 
 
+def test_an_action_is_ignored_whatever_it_is_in_the_step_that_resets(make):
+    one, other = make(episode_jobs=3).unwrapped, make(episode_jobs=3).unwrapped
+    for env in (one, other):
+        env.reset(seed=0)
+    for k in range(9):
+        anything = {3: -7, 7: 99}.get(k, 0)
+        got, expected = one.step(np.full(N, anything)), other.step(np.zeros(N, int))
+        assert got[0].tobytes() == expected[0].tobytes() and (got[1] == expected[1]).all()
+
+
+def test_counts_may_be_numbers_of_numpy(make):
+    assert make(num_envs=np.int64(2), n_threads=np.int32(1)).unwrapped.num_envs == 2
+
+
 def test_wrong_arguments_are_named(make):
     for options, message in (
         ({"num_envs": 0}, "num_envs must be a whole number of at least 1, got 0"),

@@ -94,6 +94,18 @@ def test_scores_choose_the_best_allowed_site(make):
         assert got[4]["cost_rejected"] == 0
 
 
+@pytest.mark.parametrize("score", [-np.inf, np.inf, -5.0])
+def test_scores_that_are_all_alike_choose_the_first_allowed_site(make, score):
+    env = SiteScores(make(scenario="outage"))
+    _, info = env.reset(seed=1)
+    n_masked = 0
+    for _ in range(120):
+        n_masked += info["action_mask"][0] == 0
+        *_, info = env.step(np.full(13, score, np.float32))
+        assert info["cost_rejected"] == 0
+    assert n_masked > 0
+
+
 def test_specs_remember_the_wrappers(make):
     env = TopCandidates(gym.make(ID, episode_jobs=50), k=3)
     twin = gym.make(EnvSpec.from_json(env.spec.to_json()))
@@ -114,6 +126,6 @@ def test_wrong_actions_are_errors(make):
             env.step(action)
     env = SiteScores(make())
     env.reset(seed=0)
-    for action in (0, np.zeros(12), np.full(13, np.nan), ["a"] * 13):
+    for action in (0, np.zeros(12), np.full(13, np.nan), ["a"] * 13, np.zeros(13, complex)):
         with pytest.raises(InvalidAction, match="must be 13 numbers"):
             env.step(action)

@@ -14,12 +14,12 @@ model of what runs and waits (`background`). Jobs finish, fail, or go down with 
 """
 
 from functools import lru_cache
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import pandas as pd
 
-from pandaenv import sites
+from pandaenv import seeds, sites
 from pandaenv.calibration import calibration
 
 from . import arrivals, background, datasets, formats, outcomes, sizes, tables, users, work
@@ -52,8 +52,7 @@ def tasks(days: int = 150, seed: int = 0, rate: float = RATE) -> Tasks:
 def _checked(days: int, seed: int, rate: float) -> tuple[int, int, float]:
     if not (isinstance(days, Real) and days % 1 == 0 and 1 <= days <= 3_650):
         raise ValueError(f"days must be a whole number between 1 and 3650, got {days!r}")
-    if not (isinstance(seed, Integral) and seed >= 0):
-        raise ValueError(f"seed must be a whole number not below 0, got {seed!r}")
+    seeds.check(seed)
     if not (isinstance(rate, Real) and 10 <= rate <= 1e7):
         raise ValueError(f"rate must be between 10 and 1e7 jobs a day, got {rate!r}")
     return int(days), int(seed), float(rate)
