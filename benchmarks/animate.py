@@ -19,6 +19,8 @@ import pandaenv  # noqa: F401  registers the environment
 from pandaenv import policies
 from pandaenv.rendering import COLOURS
 
+from .options import command, new_file, positive, whole
+
 ENV_ID = "PandaSiteAllocation-v0"
 N_COLOURS = 48
 KINDS = (".gif", ".webp")
@@ -72,8 +74,6 @@ def main(argv: list[str] | None = None) -> None:
     args = _parser().parse_args(sys.argv[1:] if argv is None else argv)
     if args.out.suffix not in KINDS:
         raise SystemExit(f"--out must end in {' or '.join(KINDS)}, got {args.out}")
-    if not (args.hours > 0 and args.frames > 0 and args.fps > 0 and args.width > 0):
-        raise SystemExit("--hours, --frames, --fps and --width must be positive")
     env = gym.make(
         args.env, render_mode="rgb_array", workload=args.workload, load=args.load,
         scenario=args.scenario,
@@ -86,20 +86,20 @@ def main(argv: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.animate", description=main.__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="file to write, .gif or .webp")
+    parser.add_argument("--out", type=new_file, required=True, help="file to write, .gif or .webp")
     parser.add_argument("--env", default=ENV_ID, help="environment (default %(default)s)")
     parser.add_argument("--workload", default="tabddpm", help="name or file (default %(default)s)")
-    parser.add_argument("--load", type=float, default=0.6, help="offered work over capacity")
+    parser.add_argument("--load", type=positive, default=0.6, help="offered work over capacity")
     parser.add_argument("--scenario", default="normal", help="what goes wrong")
     parser.add_argument("--policy", default="panda_analysis", help="who places the jobs")
-    parser.add_argument("--window", type=int, default=0, help="window of the stream")
-    parser.add_argument("--hours", type=float, default=24.0, help="simulated time shown")
-    parser.add_argument("--frames", type=int, default=60)
-    parser.add_argument("--fps", type=float, default=8.0, help="frames a second")
-    parser.add_argument("--width", type=int, default=720, help="pixels")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--window", type=whole(0), default=0, help="window of the stream")
+    parser.add_argument("--hours", type=positive, default=24.0, help="simulated time shown")
+    parser.add_argument("--frames", type=whole(1), default=60)
+    parser.add_argument("--fps", type=positive, default=8.0, help="frames a second")
+    parser.add_argument("--width", type=whole(1), default=720, help="pixels")
+    parser.add_argument("--seed", type=whole(0), default=0)
     return parser
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -25,6 +25,8 @@ from benchmarks.provenance import provenance, write_json
 from metrics.detection import auc
 from pandaenv import records, reference, schema
 
+from .options import command, new_file, positive, whole
+
 OUT = Path(__file__).parent / "results" / "anomalies.json"
 FOREST_ROWS, TREES = 100_000, 200  # train rows a forest sees, trees
 TRIES = 200  # draws in search of a value that breaks the rule
@@ -158,14 +160,14 @@ def one_hot(table: pd.DataFrame) -> np.ndarray:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks.anomalies", description=__doc__)
     parser.add_argument("--model", type=Path, default=BUNDLED)
-    parser.add_argument("--days", type=int, default=150)
-    parser.add_argument("--rate", type=float, default=reference.RATE)
-    parser.add_argument("--data-seed", type=int, default=0)
-    parser.add_argument("--rows", type=int, default=1000, help="untouched, and of each kind")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--days", type=whole(1), default=150)
+    parser.add_argument("--rate", type=positive, default=reference.RATE)
+    parser.add_argument("--data-seed", type=whole(0), default=0)
+    parser.add_argument("--rows", type=whole(1), default=1000, help="untouched, and of each kind")
+    parser.add_argument("--seed", type=whole(0), default=0)
+    parser.add_argument("--out", type=new_file, default=OUT)
     return parser
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from pandaenv import reference
 
+from .options import command, new_folder, positive, whole
 from .provenance import provenance, write_json, write_text
 
 RESULTS = Path(__file__).parent / "results"
@@ -36,10 +37,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Calibration of the reference workload.")
-    parser.add_argument("--days", type=int, default=150)
-    parser.add_argument("--rate", type=float, default=reference.RATE, help="jobs a day")
-    parser.add_argument("--seeds", type=int, default=5, help="how many, from 0")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--days", type=whole(1), default=150)
+    parser.add_argument("--rate", type=positive, default=reference.RATE, help="jobs a day")
+    parser.add_argument("--seeds", type=whole(1), default=5, help="how many, from 0")
+    parser.add_argument("--out", type=new_folder, default=RESULTS)
     return parser
 
 
@@ -103,4 +104,4 @@ def _span(seconds: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -21,6 +21,8 @@ from metrics.efficacy import Classifier, Regressor
 from metrics.meanings import GROUPS, MEANINGS
 from metrics.report import plain, show
 
+from .options import command, new_folder, whole
+
 ROOT = Path(__file__).parent.parent
 LIMIT = 5.0  # spreads of the floor beyond which a number is called off its floor
 LEAST = 1e-9  # spread of a floor that never moved
@@ -287,13 +289,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure, write results/defects.json and docs/defects.md; 1 where a defect was missed."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser("python -m benchmarks.defects", description=__doc__)
-    parser.add_argument("--days", type=int, default=30)
-    parser.add_argument("--train", type=int, default=20_000)
-    parser.add_argument("--n", type=int, default=4_000)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--resume", type=Path, default=Path("runs/defects"),
+    parser.add_argument("--days", type=whole(1), default=30)
+    parser.add_argument("--train", type=whole(2), default=20_000)
+    parser.add_argument("--n", type=whole(2), default=4_000)
+    parser.add_argument("--seeds", type=whole(1), default=5)
+    parser.add_argument("--resume", type=new_folder, default=Path("runs/defects"),
                         help="folder that keeps what is finished")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=3, help="of the reference records")
+    parser.add_argument("--seed", type=whole(0), default=3, help="of the reference records")
     options = parser.parse_args(arguments)
     from pandaenv import reference
 
@@ -312,4 +314,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

@@ -26,6 +26,8 @@ from metrics.columns import is_numerical
 from metrics.report import TABLE_1, Score, markdown, plain, show
 from pandaenv.drafts import whole
 
+from .options import command
+
 CONFIGS = Path(__file__).parent / "configs"
 PUBLISHED_STEPS = 30_000  # optimizer steps of the paper, sec. V.A
 SHUFFLED = "independent"  # baseline: every column of train shuffled by itself
@@ -452,4 +454,4 @@ def _claims(found: list[dict]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

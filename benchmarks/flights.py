@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .options import command
+
 N_ROWS = 200_000
 LATE_MIN, VERY_LATE_MIN = 15, 60  # minutes of arrival delay
 
@@ -62,4 +64,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from .options import command, new_file
+
 RESULT = Path(__file__).parent / "results" / "frontier.json"
 
 
@@ -20,6 +22,8 @@ def main(argv: list[str] | None = None) -> None:
     """Draw the figure of return against cost."""
     args = _parser().parse_args(argv)
     result = json.loads(args.result.read_text(encoding="utf-8"))
+    if not held_to_a_limit(result):
+        raise ValueError(f"{args.result} must be of agents with a cost_limit, it has none")
     draw(result).savefig(args.out or args.result.with_suffix(".svg"), metadata={"Date": None})
 
 
@@ -44,13 +48,15 @@ def draw(result: dict) -> Figure:
     return figure
 
 
+def held_to_a_limit(result) -> dict[str, float]:
+    """Agents with a limit on their costs, and the limit."""
+    agents = result.get("config", {}).get("agents", {}) if isinstance(result, dict) else {}
+    return {name: own["cost_limit"] for name, own in agents.items() if "cost_limit" in own}
+
+
 def held(result: dict) -> list[tuple[float, float]]:
     """(cost, flow) of the agents held to a limit, lowest limit first."""
-    limits = {
-        name: own["cost_limit"]
-        for name, own in result["config"]["agents"].items()
-        if "cost_limit" in own
-    }
+    limits = held_to_a_limit(result)
     rows = {row["policy"]: row for row in result["policies"]}
     found = [(rows[name]["cost"]["mean"], rows[name]["flow"]["mean"]) for name in limits]
     return [point for _, point in sorted(zip(limits.values(), found, strict=True))]
@@ -64,9 +70,9 @@ def _bar(found: dict) -> list[list[float]]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.frontier", description=main.__doc__)
     parser.add_argument("--result", type=Path, default=RESULT, help="JSON file of benchmarks.ppo")
-    parser.add_argument("--out", type=Path, help="figure (default: beside it, .svg)")
+    parser.add_argument("--out", type=new_file, help="figure (default: beside it, .svg)")
     return parser
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

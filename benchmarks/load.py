@@ -30,6 +30,7 @@ from pandaenv.sites import catalogue
 from pandaenv.stream import DAY_S, N_WINDOWS, WEEK_S, Stream, capacity
 from pandaenv.workload import NAMES, Synthetic, make
 
+from .options import command, new_folder
 from .paired import table
 from .provenance import provenance, write_json
 
@@ -52,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(description="Waits and broken limits under PanDA's rule.")
     parser.add_argument("--loads", default=",".join(map(str, LOADS)))
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=new_folder, default=RESULTS)
     options = parser.parse_args(arguments)
     loads = _numbers(parser, options.loads)
     result = {
@@ -209,4 +210,4 @@ def _seconds(waits) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -23,6 +23,8 @@ from benchmarks import source
 from benchmarks.provenance import provenance, versions, write_json, write_text
 from metrics import Judge
 
+from .options import command
+
 RESULTS = Path(__file__).parent / "results"
 GROUPS = ("WD", "JSD", "diff-CORR", "DCR", "diff-MLEF", "C2ST", "membership")
 SHOWN = ("WD", "JSD", "diff-CORR", "diff-MLEF", "C2ST", "closer to train", "membership AUC",
@@ -162,4 +164,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

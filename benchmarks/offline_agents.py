@@ -24,6 +24,7 @@ from pandaenv.scoring import Traits, traits_of
 
 from .offline import REFERENCES, play
 from .offline_learners import LEARNERS, Config, safe
+from .options import command
 from .policies import interval
 from .provenance import provenance, write_json
 
@@ -201,4 +202,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

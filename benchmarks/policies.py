@@ -31,6 +31,7 @@ from pandaenv.workload import BUNDLED
 
 from . import leaderboard
 from .contest import ENV_ID, contest, play
+from .options import command, new_file, new_folder, positive, whole
 from .paired import (  # noqa: F401  the names other benchmarks know
     differences,
     excludes_zero,
@@ -121,7 +122,7 @@ def _key(settings: dict, *parts) -> str:
 def code() -> str:
     """A hash of the package's code."""
     digest = hashlib.sha256()
-    for path in sorted(Path(pandaenv.__file__).parent.glob("*.py")):
+    for path in sorted(Path(pandaenv.__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -234,6 +235,7 @@ def main(argv: list[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
     args = _parser().parse_args(argv)
     if args.mine:
+        _check_mine(args)
         print(leaderboard.measure(args.mine, args.board, args.loads, args.scenarios))
         return
     settings = {
@@ -261,6 +263,16 @@ def main(argv: list[str] | None = None) -> None:
             print(path)
 
 
+def _check_mine(args: argparse.Namespace) -> None:
+    """Refuse what a frozen board does not leave to choose."""
+    for name in ("workload", "sites", "rate", "jobs", "split", "seeds", "policies", "out", "parts"):
+        if getattr(args, name) != _parser().get_default(name):
+            raise ValueError(
+                f"--mine plays the frozen worlds of the leaderboard, some of them by --loads and "
+                f"--scenarios; it takes no --{name}"
+            )
+
+
 def write(result: dict, cells: dict, out: Path) -> list[Path]:
     """Write the result as JSON, as text, as a figure; the episodes; the leaderboard."""
     episodes = pd.concat(
@@ -276,7 +288,8 @@ def write(result: dict, cells: dict, out: Path) -> list[Path]:
     ]
     if {PANDA, ORACLE} <= set(episodes["policy"]):
         board = leaderboard.freeze(result, episodes)
-        written.append(write_json(out.with_name("leaderboard.json"), board))
+        name = "leaderboard.json" if out.name == OUT.name else f"{out.stem}-leaderboard.json"
+        written.append(write_json(out.with_name(name), board))
     return written
 
 
@@ -323,20 +336,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.policies", description=main.__doc__)
     parser.add_argument("--workload", default="tabddpm", help="name or file (default %(default)s)")
     parser.add_argument("--sites", default="40", help="number, name or CSV (default %(default)s)")
-    parser.add_argument("--rate", type=float, default=5_500, help="jobs a day")
-    parser.add_argument("--loads", type=float, nargs="+", help="default: .5 .6 .7 .8")
+    parser.add_argument("--rate", type=positive, default=5_500, help="jobs a day")
+    parser.add_argument("--loads", type=positive, nargs="+", help="default: .5 .6 .7 .8")
     parser.add_argument("--scenarios", nargs="+", choices=tuple(SCENARIOS), help="default: all")
-    parser.add_argument("--jobs", type=int, default=5_500, help="jobs of an episode")
+    parser.add_argument("--jobs", type=whole(1), default=5_500, help="jobs of an episode")
     parser.add_argument("--split", default="test", help="train or test windows")
-    parser.add_argument("--seeds", type=int, default=24, help="episodes a policy in a cell")
+    parser.add_argument("--seeds", type=whole(1), default=24, help="episodes a policy in a cell")
     who = [*policies.names(), TOLD]
     parser.add_argument("--policies", nargs="+", choices=who, help="all; the first is the base")
-    parser.add_argument("--out", type=Path, default=OUT, help="JSON file to write")
-    parser.add_argument("--parts", type=Path, default=PARTS, help="keeps finished cells")
+    parser.add_argument("--out", type=new_file, default=OUT, help="JSON file to write")
+    parser.add_argument("--parts", type=new_folder, default=PARTS, help="keeps finished cells")
     parser.add_argument("--mine", metavar="MODULE:POLICY", help="measure this policy instead")
     parser.add_argument("--board", type=Path, default=leaderboard.BOARD, help="leaderboard to use")
     return parser
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -26,6 +26,7 @@ from pandaenv.sb3 import PandaVecEnv
 
 from .contest import contest
 from .learner import Recipe, train
+from .options import command, new_file, new_folder, whole
 from .paired import differences, interval, span, summary, table
 from .provenance import provenance, write_json
 
@@ -206,24 +207,25 @@ def main(argv: list[str] | None = None) -> None:
 
 def chosen(config: Config, args: argparse.Namespace) -> Config:
     """The settings with what the command line says over them."""
-    if args.only:
-        config = replace(config, agents={name: config.agents[name] for name in args.only})
-    if args.steps:
-        config = replace(config, shared=config.shared | {"steps": args.steps})
-    return config
+    agents = config.agents
+    if unknown := [name for name in args.only or () if name not in agents]:
+        raise ValueError(f"unknown agent {unknown[0]!r}; {args.config} has {', '.join(agents)}")
+    over = {} if args.steps is None else {"steps": args.steps}
+    kept = {name: agents[name] | over for name in args.only or agents}
+    return replace(config, agents=kept)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ppo", description=main.__doc__)
     parser.add_argument("--config", type=Path, default=CONFIG, help="TOML file of settings")
     parser.add_argument("--only", nargs="+", metavar="AGENT", help="some of the TOML's agents")
-    parser.add_argument("--steps", type=int, help="placements of one training, over the TOML's")
-    parser.add_argument("--threads", type=int, default=1, help="of the network")
-    parser.add_argument("--runs", type=Path, help="folder to keep agents and checkpoints in")
-    parser.add_argument("--out", type=Path, help="JSON file (default: results/, named as the TOML)")
+    parser.add_argument("--steps", type=whole(1), help="placements of a training, over the TOML's")
+    parser.add_argument("--threads", type=whole(1), default=1, help="of the network")
+    parser.add_argument("--runs", type=new_folder, help="keeps agents and checkpoints")
+    parser.add_argument("--out", type=new_file, help="JSON (default: results/, named as the TOML)")
     parser.add_argument("--dry-run", action="store_true", help="print the settings and stop")
     return parser
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

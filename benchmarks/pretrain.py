@@ -29,6 +29,7 @@ from metrics import evaluate
 from metrics.report import markdown, plain
 from pandaenv import records, reference, schema
 
+from .options import command, new_file, new_folder, positive, whole
 from .provenance import provenance, write_json
 
 DATA = Path(pandaenv.__file__).parent / "data"
@@ -169,19 +170,19 @@ def _numbers(values: dict) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Train a bundled surrogate.")
     parser.add_argument("--generator", default="tabddpm", choices=("tabddpm", "tabar"))
-    parser.add_argument("--days", type=int, default=150)
-    parser.add_argument("--rate", type=float, default=reference.RATE, help="jobs a day")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--budget", type=float, default=1800.0, help="seconds of training")
-    parser.add_argument("--steps", type=int, help="optimizer steps, instead of a budget")
-    parser.add_argument("--checkpoint", type=Path, help="file to save to and to go on from")
-    parser.add_argument("--pool", type=int, default=330_000, help="rows of the pool")
-    parser.add_argument("--sampling-steps", type=int, default=100, help="of TabDDPM")
-    parser.add_argument("--judged", type=int, default=12_500, help="rows scored")
+    parser.add_argument("--days", type=whole(1), default=150)
+    parser.add_argument("--rate", type=positive, default=reference.RATE, help="jobs a day")
+    parser.add_argument("--seed", type=whole(0), default=0)
+    parser.add_argument("--budget", type=positive, default=1800.0, help="seconds of training")
+    parser.add_argument("--steps", type=whole(1), help="optimizer steps, instead of a budget")
+    parser.add_argument("--checkpoint", type=new_file, help="file to save to and to go on from")
+    parser.add_argument("--pool", type=whole(1), default=330_000, help="rows of the pool")
+    parser.add_argument("--sampling-steps", type=whole(1), default=100, help="of TabDDPM")
+    parser.add_argument("--judged", type=whole(2), default=12_500, help="rows scored")
     parser.add_argument("--scores-only", action="store_true", help="of the pool that stands")
-    parser.add_argument("--out", type=Path, help="pandaenv/data/GENERATOR by default")
+    parser.add_argument("--out", type=new_folder, help="pandaenv/data/GENERATOR by default")
     return parser
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

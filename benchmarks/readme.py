@@ -7,11 +7,13 @@ with the table of each result between its marks; `targets` is of all results of 
     python -m benchmarks.readme
 """
 
+import argparse
 import json
 import re
 from pathlib import Path
 
 from . import fidelity, load, policies, ppo, pretrain, targets, tasks, transfer
+from .options import command
 from .provenance import write_text
 
 README = Path(__file__).parent.parent / "README.md"
@@ -20,8 +22,9 @@ PAGES = (README, RESULTS / "README.md")
 BLOCK = re.compile(r"<!-- (?P<name>[\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Render the pages anew."""
+    argparse.ArgumentParser("python -m benchmarks.readme", description=__doc__).parse_args(argv)
     for page in PAGES:
         print(write_text(page, render(page.read_text(encoding="utf-8"))).name)
 
@@ -78,4 +81,4 @@ PAGELESS = {"targets": targets.table, "surrogates": pretrain.table}
 """Tables of more than one result."""
 
 if __name__ == "__main__":
-    main()
+    command(main)

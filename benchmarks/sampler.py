@@ -22,6 +22,8 @@ from benchmarks.provenance import provenance, write_json
 from metrics import Judge
 from pandaenv import records, reference
 
+from .options import command, new_file, positive, whole
+
 OUT = Path(__file__).parent / "results" / "sampler.json"
 METRICS = ("C2ST", "WD", "JSD", "diff-CORR")
 
@@ -71,16 +73,16 @@ def chosen(values: dict) -> dict:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks.sampler", description=__doc__)
     parser.add_argument("--model", type=Path, default=BUNDLED)
-    parser.add_argument("--days", type=int, default=150)
-    parser.add_argument("--rate", type=float, default=reference.RATE)
-    parser.add_argument("--rows", type=int, default=6250)
+    parser.add_argument("--days", type=whole(1), default=150)
+    parser.add_argument("--rate", type=positive, default=reference.RATE)
+    parser.add_argument("--rows", type=whole(2), default=6250)
     parser.add_argument("--rules", nargs="+", default=["jumps", "ancestral"])
-    parser.add_argument("--steps", nargs="+", type=int, default=[10, 25, 50, 100, 250, 1000])
-    parser.add_argument("--repeats", type=int, default=3, help="seeds of the classifier")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--steps", nargs="+", type=whole(1), default=[10, 25, 50, 100, 250, 1000])
+    parser.add_argument("--repeats", type=whole(1), default=3, help="seeds of the classifier")
+    parser.add_argument("--seed", type=whole(0), default=0)
+    parser.add_argument("--out", type=new_file, default=OUT)
     return parser
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -11,6 +11,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from .options import command
 from .provenance import provenance, write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -47,4 +48,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

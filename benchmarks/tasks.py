@@ -25,6 +25,7 @@ from pandaenv.sites import catalogue
 from pandaenv.stream import DAY_S
 from pandaenv.workload import Reference, Synthetic
 
+from .options import command, new_folder, positive, whole
 from .paired import table
 from .provenance import provenance, write_json
 
@@ -37,14 +38,12 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure, print and write."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(description="The task layer against true tasks.")
-    parser.add_argument("--seeds", type=int, default=3, help="of the layer, from 0")
-    parser.add_argument("--rate", type=float, default=5_500, help="jobs a day")
+    parser.add_argument("--seeds", type=whole(1), default=3, help="of the layer, from 0")
+    parser.add_argument("--rate", type=positive, default=5_500, help="jobs a day")
     parser.add_argument("--sites", default="40")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=new_folder, default=RESULTS)
     options = parser.parse_args(arguments)
     sites = int(options.sites) if options.sites.isdigit() else options.sites
-    if options.seeds < 1:
-        parser.error(f"--seeds must be at least 1, got {options.seeds}")
     rows = measure(options.rate, sites, range(options.seeds))
     result = {"rate": options.rate, "sites": sites, "rows": rows}
     result |= provenance("benchmarks.tasks", arguments, [*TRUTHS, *range(options.seeds)])
@@ -121,4 +120,4 @@ def to_markdown(rows: list[dict]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -41,6 +41,7 @@ from pandaenv.drafts import whole, write
 
 from . import apprentices
 from .contest import contest
+from .options import command
 from .policies import ORACLE, code, content
 from .provenance import provenance, versions, write_json
 
@@ -294,4 +295,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

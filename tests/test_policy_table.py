@@ -184,7 +184,7 @@ def test_the_command_writes_what_it_prints(published, capsys):
     played = pd.read_csv(out / "table.csv")
     assert len(played) == 2 * 9 * len(names) and played.notna().all().all()
     assert (out / "table.png").stat().st_size > 10_000
-    for name in ("table.json", "table.md", "table.csv", "leaderboard.json"):
+    for name in ("table.json", "table.md", "table.csv", "table-leaderboard.json"):
         assert str(out.parent) not in (out / name).read_text()
 
 
@@ -238,7 +238,7 @@ def board(published, pool, tmp_path, monkeypatch):
     (tmp_path / "pool.parquet").write_bytes(pool.read_bytes())
     (tmp_path / "mine_.py").write_text(MINE)
     path = tmp_path / "board.json"
-    path.write_bytes((published[0] / "leaderboard.json").read_bytes())
+    path.write_bytes((published[0] / "table-leaderboard.json").read_bytes())
     return path
 
 

@@ -121,9 +121,7 @@ def test_the_committed_agents_load_and_play(name, config):
 def test_a_dry_run_prints_the_settings(capsys):
     config = ppo.read_config(ppo.CONFIG)
     ppo.main(["--dry-run", "--steps", "10", "--only", "scoring"])
-    expected = replace(
-        config, shared=config.shared | {"steps": 10}, agents={"scoring": config.agents["scoring"]}
-    )
+    expected = replace(config, agents={"scoring": config.agents["scoring"] | {"steps": 10}})
     assert capsys.readouterr().out.strip() == str(expected)
 
 
