@@ -27,7 +27,7 @@ $(BIN)/uv:
 	$(BIN)/python -m pip install --quiet uv
 
 $(VENV)/.run: setup.cfg constraints.txt | $(BIN)/uv
-	$(BIN)/uv pip install --python $(BIN)/python --quiet -c constraints.txt -e ".[ingest,offline]"
+	$(BIN)/uv pip install --python $(BIN)/python --quiet -c constraints.txt -e ".[ingest,offline,rl]"
 	touch $@
 
 $(VENV)/.test: setup.cfg constraints.txt | $(BIN)/uv

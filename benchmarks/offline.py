@@ -132,19 +132,13 @@ def _check_same(path: Path, attributes: dict, episodes: int) -> None:
 def write(path: Path, env: gym.Env, formats: tuple[str, ...], provenance_: dict) -> list[str]:
     """Write what lies beside the file and is not there yet; returns the names of what was."""
     made, card = [], path.with_suffix(".json")
-    if "minari" in formats and not _is_in_minari(path.stem):
+    if "minari" in formats and not layouts.is_in_minari(path):
         made.append(layouts.to_minari(path, env))
     if "omnisafe" in formats and not path.with_suffix(".npz").exists():
         made.append(layouts.to_omnisafe(path, path.with_suffix(".npz")).name)
     if not card.exists():
         made += [file.name for file in cards.write(path, provenance_)]
     return made
-
-
-def _is_in_minari(name: str) -> bool:
-    from minari.storage import get_dataset_path
-
-    return get_dataset_path(name).exists()
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -68,6 +68,25 @@ def to_minari(path: str | os.PathLike, env: gym.Env, name: str = "") -> str:
     return name
 
 
+def is_in_minari(path: str | os.PathLike, name: str = "") -> bool:
+    """Whether `to_minari` has written this very data set.
+
+    Raises:
+        ValueError: Minari has another one of this id: other episodes, arguments, seed or versions.
+    """
+    minari = _import_minari()
+    from minari.storage import get_dataset_path
+
+    made = metadata(path)
+    name = name or str(made["name"])
+    target = Path(get_dataset_path(name))
+    if not target.exists():
+        return False
+    if minari.load_dataset(name).storage.metadata.get("description") != _description(made):
+        raise ValueError(f"a data set is never overwritten; Minari has another {name} at {target}")
+    return True
+
+
 def _buffers(path, seed: int) -> Iterator:
     from minari.data_collector import EpisodeBuffer
 
@@ -114,7 +133,8 @@ def _scores(made: dict, env: gym.Env) -> dict:
 def _description(made: dict) -> str:
     return (
         f"{made['name']}: {made['n_episodes']} episodes of {made['env_id']} with "
-        f"{made['env_arguments']}, seeds from {made['seed']}, versions {made['versions']}"
+        f"{made['env_arguments']}, jobs {made.get('env_stream_sha256', 'unknown')}, played by "
+        f"{made['policy_mix']}, seeds from {made['seed']}, versions {made['versions']}"
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from pandaenv import layouts, policies
 from pandaenv.dsrl import read, read_episodes
-from pandaenv.layouts import to_minari, to_omnisafe
+from pandaenv.layouts import is_in_minari, to_minari, to_omnisafe
 from pandaenv.offline import collect
 from tests.carts import cart, grid
 
@@ -70,6 +70,17 @@ def test_minari_data_are_the_same_bytes_again_and_never_overwritten(path, root, 
     for name in files:
         one, other = (r / NAME / "data" / name for r in (root, root / "again"))
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_another_data_set_of_the_same_name_is_told_from_this_one(path, root, tmp_path):
+    assert not is_in_minari(path)
+    to_minari(path, grid())
+    assert is_in_minari(path)
+    other = collect(
+        grid(), policies.make("random"), tmp_path / f"{NAME}.hdf5", episodes=2, seed=4, name=NAME
+    )
+    with pytest.raises(ValueError, match=f"never overwritten; Minari has another {NAME} at"):
+        is_in_minari(other)
 
 
 def test_a_broken_conversion_leaves_nothing_for_minari_to_find(path, root, monkeypatch):
