@@ -40,6 +40,7 @@ from generators.images import (
     side_of,
 )
 from generators.modes import Encoding, ModeOptions
+from generators.options import check as check_options
 from generators.training import Pace, initialise
 from generators.transform import Layout
 
@@ -74,6 +75,7 @@ class CTABGANPlusConfig:
     ema: float = 0.999  # of the weights; 0: none, as in the paper
 
     def __post_init__(self):
+        check_options(self)
         if self.windows not in ("disjoint", "overlapping"):
             raise ValueError(f"windows must be disjoint or overlapping, got {self.windows!r}")
 

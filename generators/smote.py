@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from generators.base import Generator, Plan, reject
+from generators.options import check as check_options
 from generators.transform import Layout
 from metrics.neighbours import NeighbourIndex
 
@@ -31,6 +32,9 @@ class SMOTEConfig:
     """Defaults are the paper's."""
 
     k: int = 5  # nearest neighbours a row may be mixed with (section 4.2)
+
+    def __post_init__(self):
+        check_options(self)
 
 
 def neighbours(numbers: np.ndarray, codes: np.ndarray, k: int) -> np.ndarray:

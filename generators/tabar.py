@@ -39,6 +39,7 @@ from generators import training
 from generators.base import Generator, Plan
 from generators.bins import Bins, fit_bins
 from generators.heads import CLOCKS, KINDS, Field, Net, clock, use
+from generators.options import check as check_options
 from generators.ordering import by_information
 from generators.training import Pace
 from generators.transform import Layout
@@ -70,6 +71,9 @@ class TabARConfig:
     epochs: float = 20.0  # without budget or steps
     ema: float = 0.998  # of the weights
     validation: float = 0.05  # share of rows held back to stop and to choose heads
+
+    def __post_init__(self):
+        check_options(self)
 
 
 # Training ------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ from generators.base import Generator, Plan, reject
 from generators.denoiser import Denoiser, PaperDenoiser, constant
 from generators.fields import Fields, Rows, cut
 from generators.likelihood import Evidence, Slices, Step, WeightedSum
+from generators.options import check as check_options
 from generators.process import cosine_schedule, kl_prior, log_gain, q_categorical, q_numerical
 from generators.training import Descent, Pace, initialise
 from generators.transform import Layout, Numericals
@@ -78,6 +79,7 @@ class TabDDPMConfig:
     ema: float = 0.999  # of the weights
 
     def __post_init__(self):
+        check_options(self)
         for name, known in (("preset", ("default", "paper")), ("objective", ("v-ce", "eps-kl")),
                             ("sampler", tuple(SAMPLERS))):
             if getattr(self, name) not in known:

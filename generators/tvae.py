@@ -30,6 +30,7 @@ from torch.nn.utils import skip_init
 from generators import training
 from generators.base import Generator, Plan, reject
 from generators.modes import Encoding, ModeOptions
+from generators.options import check as check_options
 from generators.training import Descent, Pace, initialise
 from generators.transform import Layout
 
@@ -54,6 +55,7 @@ class TVAEConfig:
     ema: float = 0.999  # of the weights; 0: none, as in the paper
 
     def __post_init__(self):
+        check_options(self)
         if self.draw not in ("softmax", "argmax"):
             raise ValueError(f"draw must be softmax or argmax, got {self.draw!r}")
 

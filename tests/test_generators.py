@@ -4,6 +4,7 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import fields
 
 import contracts
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from sklearn.exceptions import NotFittedError
 
 import generators
+from generators import options
 from generators.base import CARD, sealed
 
 RNG = np.random.default_rng(11)
@@ -249,3 +251,42 @@ def test_unknown_options_list_what_is_known(name):
 def test_importing_the_registry_loads_no_model():
     code = "import sys, generators; sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# Options
+
+
+@pytest.mark.parametrize("name", generators.names())
+def test_every_number_of_a_configuration_has_a_rule(name):
+    for field in fields(generators.make(name).Config):
+        is_number = isinstance(field.default, (int, float)) and not isinstance(field.default, bool)
+        is_many = isinstance(field.default, tuple) and isinstance(field.default[0], int)
+        if is_number or is_many:
+            assert field.name in options.LEAST or field.name in options.RULES, field.name
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "message"),
+    [
+        ("tabddpm", {"steps": -3}, "steps must be a whole number of at least 1, got -3"),
+        ("tabddpm", {"steps": "a"}, "steps must be a whole number of at least 1, got 'a'"),
+        ("tabddpm", {"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        ("tabddpm", {"lr": "x"}, "lr must be positive and finite, got 'x'"),
+        ("tabddpm", {"n_timesteps": 0}, "n_timesteps must be a whole number of at least 1"),
+        ("tabddpm", {"d_layers": 5}, "d_layers must be one or more whole numbers of at least 1"),
+        ("tabddpm", {"d_layers": ()}, r"d_layers must be one or more whole numbers .* got \(\)"),
+        ("tabddpm", {"ema": 2}, r"ema must be in \[0, 1\), got 2"),
+        ("tabddpm", {"n_cells": -1}, "n_cells must be a whole number of at least 1, got -1"),
+        ("tabddpm", {"calibrate": "no"}, "calibrate must be True or False, got 'no'"),
+        ("tabddpm", {"preset": "paper", "warmup": -1}, "warmup must be a whole number of at leas"),
+        ("tvae", {"weight": float("nan")}, "weight must be positive and finite, got nan"),
+        ("ctabganplus", {"tau": 0}, "tau must be positive and finite, got 0"),
+        ("smote", {"k": "a"}, "k must be a whole number of at least 1, got 'a'"),
+        ("smote", {"k": 2.5}, "k must be a whole number of at least 1, got 2.5"),
+        ("smote", {"k": 0}, "k must be a whole number of at least 1, got 0"),
+        ("tabar", {"validation": 1.0}, r"validation must be in \[0, 1\), got 1.0"),
+    ],
+)
+def test_a_wrong_option_is_refused_when_a_generator_is_made(name, option, message):
+    with pytest.raises(ValueError, match=message):
+        generators.make(name, **option)
