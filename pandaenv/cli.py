@@ -95,9 +95,11 @@ def fit(
         model = generators.make(generator)
         train = _read(table, "train.parquet")
         check_target(out)
-        model.fit(
-            train, seed=seed, budget=budget, steps=steps, progress=not quiet, checkpoint=checkpoint
-        )
+        with _stopped_fit(checkpoint):
+            model.fit(
+                train, seed=seed, budget=budget, steps=steps, progress=not quiet,
+                checkpoint=checkpoint,
+            )  # fmt: skip
         model.save(out)
         if os.environ.get("RANK", "0") == "0":  # torchrun starts several of these
             done = f"{generator}: {len(train):,} rows, {model.n_steps_:,} steps, saved in {out}"
@@ -288,6 +290,18 @@ def _write_text(path: Path, text: str) -> None:
     if path.is_dir():
         raise ValueError(f"the output must be a file; {path} is a folder")
     drafts.write(path, text)
+
+
+@contextmanager
+def _stopped_fit(checkpoint: Path | None) -> Iterator[None]:
+    """Say after Ctrl-C what of a training is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = checkpoint is not None and checkpoint.exists()
+        end = f"the same command goes on from {checkpoint}" if kept else "nothing is kept of it"
+        typer.echo(f"stopped; {end}", err=True)
+        raise typer.Exit(130) from None
 
 
 @contextmanager

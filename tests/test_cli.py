@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import generators
+from generators import training
 from pandaenv import cli, records
 from tests.raw_dump import SECRETS, random_records, raw_table, with_bad_rows, write_dump
 
@@ -53,6 +54,32 @@ def test_what_is_no_dump_ends_with_one_sentence_and_code_one(content, sentence, 
     assert err.startswith("error: ") and sentence in err and err.count("\n") == 1
     assert not any(secret in err for secret in SECRETS)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_stopped_training_says_what_is_kept_and_goes_on(ingested, tmp_path, monkeypatch):
+    folder, _ = ingested
+    state = tmp_path / "state"
+    words = ["fit", folder, "--steps", "6", "--generator", "tvae", "--quiet", "--out"]
+    assert run(*words, tmp_path / "whole")[0] == 0
+    real, done = training._advance, []
+
+    def stop(*arguments):
+        done.append(1)
+        if len(done) == 4:
+            raise KeyboardInterrupt
+        real(*arguments)
+
+    monkeypatch.setattr(training, "_advance", stop)
+    code, _, err = run(*words, tmp_path / "m", "--checkpoint", state)
+    assert (code, err) == (130, f"stopped; the same command goes on from {state}\n")
+    done.clear()
+    code, _, err = run(*words, tmp_path / "m")
+    assert (code, err) == (130, "stopped; nothing is kept of it\n")
+    assert not list((tmp_path / "m").iterdir())
+    monkeypatch.undo()
+    assert run(*words, tmp_path / "m", "--checkpoint", state)[0] == 0
+    one, other = (generators.load(tmp_path / name).sample(50, seed=1) for name in ("whole", "m"))
+    assert one.equals(other)
 
 
 def test_fit_sample_and_evaluate_follow_each_other(ingested, tmp_path):
