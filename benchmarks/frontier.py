@@ -12,9 +12,15 @@ import json
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from .options import command, new_file
 
+PLACES = (
+    ((5, 3), "left"), ((-5, 3), "right"), ((5, -9), "left"), ((-5, -9), "right"),
+    ((0, 12), "center"), ((0, -18), "center"),
+)  # fmt: skip
+"""Where a name may stand from its point, and the end of it that is nearest."""
 RESULT = Path(__file__).parent / "results" / "frontier.json"
 
 
@@ -29,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def draw(result: dict) -> Figure:
     """The figure of a result."""
-    figure = Figure(figsize=(7.0, 4.5), layout="constrained")
+    figure = Figure(figsize=(7.5, 6.5), layout="constrained")
     axes = figure.add_subplot(xlabel="limits broken a job", ylabel="flow time of a job / m")
     axes.set_title("Down and to the left is better", fontsize=10)
     rows = {row["policy"]: row for row in result["policies"]}
@@ -40,12 +46,28 @@ def draw(result: dict) -> Figure:
             x["mean"], y["mean"], xerr=_bar(x), fmt="o" if learned else "s", ms=5, elinewidth=0.7,
             color="tab:red" if learned else "0.45",
         )  # fmt: skip
-        axes.annotate(name, (x["mean"], y["mean"]), xytext=(5, 4), textcoords="offset points",
-                      fontsize=7)  # fmt: skip
     line = held(result)
     axes.plot(*zip(*line, strict=True), color="tab:red", lw=0.8)
     axes.set_xscale("log")
+    axes.set_xlim(right=1.7 * axes.get_xlim()[1])  # room for names
+    _name(axes, {name: (row["cost"]["mean"], row["flow"]["mean"]) for name, row in rows.items()})
     return figure
+
+
+def _name(axes, points: dict[str, tuple[float, float]]) -> None:
+    """Write each name beside its point, in the first of PLACES where nothing stands yet."""
+    axes.figure.draw_without_rendering()  # so that data have their place on the page
+    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8)
+             for x, y in axes.transData.transform(list(points.values()))]  # fmt: skip
+    for name, point in sorted(points.items(), key=lambda item: -item[1][1]):
+        for place, side in PLACES:
+            text = axes.annotate(name, point, xytext=place, textcoords="offset points", fontsize=7,
+                                 ha=side)  # fmt: skip
+            box = text.get_window_extent()
+            if (place, side) == PLACES[-1] or not any(box.overlaps(other) for other in taken):
+                break
+            text.remove()
+        taken.append(box)
 
 
 def held_to_a_limit(result) -> dict[str, float]:

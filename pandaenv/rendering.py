@@ -192,11 +192,15 @@ def _draw_sites(axes, grid: Grid, state: np.ndarray, sites: np.ndarray) -> None:
 
 
 def _draw_names(axes, catalogue: Catalogue, sites: np.ndarray) -> None:
+    """Names of the largest sites, with a pale edge so that they can be read on dark discs."""
+    from matplotlib.patheffects import withStroke
+
     for s in np.argsort(-catalogue.cores, kind="stable")[:N_NAMED]:
         x, y, radius = sites[s]
         axes.text(
             x, y - radius - 0.03, catalogue.names[s], ha="center", va="top", fontsize=5.5,
             color=COLOURS["ink"], zorder=6,
+            path_effects=[withStroke(linewidth=1.4, foreground="white", alpha=0.8)],
         )  # fmt: skip
 
 

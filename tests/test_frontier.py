@@ -1,5 +1,7 @@
 """The figure of return against cost."""
 
+import itertools
+
 import pytest
 
 from benchmarks import frontier
@@ -18,6 +20,15 @@ def result():
     ]
     agents = {"free": {}, "held_b": {"cost_limit": 0.01}, "held_a": {"cost_limit": 0.005}}
     return {"config": {"agents": agents}, "policies": rows}
+
+
+def test_names_stand_apart(result):
+    for row in result["policies"]:
+        row["cost"], row["flow"] = spread(0.02), {"mean": 1.0}
+    (axes,) = (figure := frontier.draw(result)).axes
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
 
 
 def test_agents_held_to_a_limit_are_joined_lowest_first(result):
