@@ -4,6 +4,7 @@ In: the arguments somebody gave `gym.make`. Out: the same, where a path is text,
 or a set a list, and a number of numpy Python's own. What JSON has no word for stays as it is.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePath
 
@@ -26,6 +27,8 @@ def _plain(value):
         return value.tolist()
     if isinstance(value, set | frozenset):
         return sorted(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
     return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
 
 

@@ -213,9 +213,17 @@ def given(table: pd.DataFrame, site: np.ndarray) -> Tasks | None:
     found = {name: _whole(table, name) for name in ("task", "dataset") if _has(table, name)}
     if not found:
         return None
-    task = pd.factorize(found.get("task", found.get("dataset")))[0].astype(np.int64)
-    dataset = pd.factorize(found.get("dataset", found.get("task")))[0].astype(np.int64)
-    return Tasks(task, dataset, site)
+    numbers = {name: _numbered(values) for name, values in found.items()}
+    task = numbers.get("task", numbers.get("dataset"))
+    return Tasks(task, numbers.get("dataset", task), site)
+
+
+def _numbered(values: pd.Series) -> np.ndarray:
+    """Numbers from 0 for the values of a column, in the order first met."""
+    try:
+        return pd.factorize(values)[0].astype(np.int64)
+    except TypeError as error:
+        raise ValueError(f"{values.name} must hold single values: {error}") from None
 
 
 def given_cores(table: pd.DataFrame) -> np.ndarray | None:
@@ -241,13 +249,14 @@ def _whole(table: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _core_counts(values: pd.Series) -> np.ndarray:
+    is_truth = pd.api.types.is_bool_dtype(values)
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
-    is_good = (numbers >= 1) & (numbers == np.floor(numbers)) & (numbers < 2**31)
+    is_good = (numbers >= 1) & (numbers == np.floor(numbers)) & (numbers < 2**31) & (not is_truth)
     if not is_good.all():
         row = int(np.argmin(is_good))
         raise ValueError(
-            f"{COLUMNS['cores']} must be a whole number of at least 1, got {values.iloc[row]} in "
-            f"row {row}"
+            f"{COLUMNS['cores']} must be a whole number of at least 1 and less than 2^31, got "
+            f"{values.iloc[row]} in row {row}"
         )
     return numbers.astype(np.int64)
 

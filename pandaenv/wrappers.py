@@ -30,7 +30,7 @@ class TopCandidates(gym.Wrapper, RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env, k: int = 8):
-        RecordConstructorArgs.__init__(self, k=k)
+        RecordConstructorArgs.__init__(self, k=k.item() if isinstance(k, np.integer) else k)
         gym.Wrapper.__init__(self, env)
         n_sites = env.unwrapped.episodes.n_sites
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= n_sites:

@@ -103,6 +103,7 @@ def files(tmp_path_factory):
         {"sites": {"BNL-ATLAS", "MWT2", "CERN-PROD"}, "load": np.float64(0.5)},
         {"sites": np.array(["BNL-ATLAS", "MWT2"]), "episode_jobs": np.int64(60)},
         {"sites": "path"},
+        {"scenario": {"black_holes": np.int64(1)}},
     ],
     ids=lambda options: next(iter(options)) + "-" + str(len(options)),
 )

@@ -177,13 +177,29 @@ def test_core_counts_are_taken_as_told_without_tasks_too(rows):
     assert np.array_equal(jobs.task, untold.task)
 
 
+def test_tasks_and_cores_may_be_of_any_type_that_tells_them_apart(rows):
+    few = rows[:300]
+    number = np.arange(300) // 10
+    plain = few.assign(jeditaskid=number, corecount=8)
+    same = few.assign(jeditaskid=pd.Categorical(number.astype(str)), corecount=["8"] * 300)
+    one, other = (Trace(t).stream(CATALOGUE, rate=None, load=0.6).jobs for t in (plain, same))
+    assert np.array_equal(one.task, other.task) and np.array_equal(one.cores, other.cores)
+    for odd, message in (
+        ({"jeditaskid": [[1]] * 300}, "jeditaskid must hold single values"),
+        ({"corecount": [True] * 300}, "corecount must be a whole number .*, got True in row 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Trace(few.assign(**odd)).stream(CATALOGUE, rate=None, load=0.6)
+
+
 @pytest.mark.parametrize(
     "column, value, message",
     [
         ("jeditaskid", None, "jeditaskid must be there for every record, not so in row 3"),
-        ("corecount", 0, "corecount must be a whole number of at least 1, got 0"),
-        ("corecount", 1.5, "corecount must be a whole number of at least 1, got 1.5"),
-        ("corecount", np.inf, "corecount must be a whole number of at least 1, got inf"),
+        ("corecount", 0, "corecount must be a whole number of at least 1 and less .*, got 0"),
+        ("corecount", 1.5, "corecount must be a whole number of at least 1 and .* got 1.5 in"),
+        ("corecount", np.inf, "corecount must be a whole number of at least 1 and .*, got inf"),
+        ("corecount", 2.0**31, r"less than 2\^31, got 2147483648.0 in row 3"),
     ],
 )
 @pytest.mark.parametrize("has_tasks", [True, False])

@@ -107,7 +107,7 @@ def test_scores_that_are_all_alike_choose_the_first_allowed_site(make, score):
 
 
 def test_specs_remember_the_wrappers(make):
-    env = TopCandidates(gym.make(ID, episode_jobs=50), k=3)
+    env = TopCandidates(gym.make(ID, episode_jobs=50), k=np.int64(3))
     twin = gym.make(EnvSpec.from_json(env.spec.to_json()))
     assert isinstance(twin, TopCandidates) and twin.action_space.n == 3
 
