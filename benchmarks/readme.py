@@ -52,7 +52,8 @@ def _source(name: str, result: dict) -> str:
 def _seeds(seed: int | list[int]) -> str:
     if isinstance(seed, int):
         return str(seed)
-    return f"{seed[0]} to {seed[-1]}" if len(seed) > 1 else str(seed[0])
+    is_run = len(seed) > 1 and seed == list(range(seed[0], seed[-1] + 1))
+    return f"{seed[0]} to {seed[-1]}" if is_run else ", ".join(map(str, seed))
 
 
 def _fidelity(result: dict) -> str:
