@@ -220,6 +220,7 @@ def export(
     from pandaenv.sites import catalogue
 
     with _one_sentence():
+        _check_file(out)
         grid = catalogue(int(sites) if sites.isdigit() else sites)
         stream = workloads.make(workload).stream(
             grid, rate=None if as_recorded else rate, load=load, seed=seed
@@ -277,10 +278,15 @@ def _opened(path: Path, part: str):
 
 def _check_rows_file(path: Path) -> None:
     """Refuse a file for rows that cannot be written, before they are drawn."""
-    if path.is_dir():
-        raise ValueError(f"the output must be a file; {path} is a folder")
+    _check_file(path)
     if not path.name.lower().endswith((".parquet", ".csv", ".csv.gz")):
         raise ValueError(f"the output must end in .parquet, .csv or .csv.gz, got {path}")
+
+
+def _check_file(path: Path) -> None:
+    """Refuse a folder, or a file where nobody may write, before the work."""
+    if path.is_dir():
+        raise ValueError(f"the output must be a file; {path} is a folder")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not os.access(folder, os.W_OK):
         raise ValueError(f"cannot write {path}: {folder} is not writable")

@@ -22,8 +22,12 @@ def whole(path: Path | str) -> Iterator[Path]:
     Raises: OSError where the folder cannot be written, or the path is a folder.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        place = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:  # it names the draft; the user knows the file
+        raise type(error)(error.errno, error.strerror, str(path)) from None
+    with place as folder:
         draft = Path(folder) / path.name
         yield draft
         os.replace(draft, path)

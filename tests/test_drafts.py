@@ -1,5 +1,7 @@
 """Files that appear whole or not at all."""
 
+import re
+
 import pytest
 
 from pandaenv import drafts
@@ -19,6 +21,15 @@ def test_what_fails_half_way_leaves_the_old_file_and_no_draft(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["b.txt"]
+
+
+def test_what_cannot_be_written_is_named_by_its_own_name(tmp_path):
+    taken = drafts.write(tmp_path / "b", "text")
+    with pytest.raises(OSError, match=re.escape(f"'{taken / 'c' / 'd.txt'}'")) as error:
+        drafts.write(taken / "c" / "d.txt", "text")
+    assert isinstance(error.value, FileExistsError | NotADirectoryError)
+    with pytest.raises(OSError, match=r": '/proc/d\.txt'$"):
+        drafts.write("/proc/d.txt", "text")
 
 
 def test_a_folder_is_not_overwritten(tmp_path):
