@@ -16,10 +16,9 @@ from PIL import Image
 from tqdm import tqdm
 
 import pandaenv  # noqa: F401  registers the environment
+from benchmarks.options import command, new_file, positive, whole
 from pandaenv import policies
-from pandaenv.rendering import COLOURS
-
-from .options import command, new_file, positive, whole
+from pandaenv.env.rendering import COLOURS
 
 ENV_ID = "PandaSiteAllocation-v0"
 N_COLOURS = 48
@@ -75,9 +74,12 @@ def main(argv: list[str] | None = None) -> None:
     if args.out.suffix not in KINDS:
         raise SystemExit(f"--out must end in {' or '.join(KINDS)}, got {args.out}")
     env = gym.make(
-        args.env, render_mode="rgb_array", workload=args.workload, load=args.load,
+        args.env,
+        render_mode="rgb_array",
+        workload=args.workload,
+        load=args.load,
         scenario=args.scenario,
-    )  # fmt: skip
+    )
     policy = policies.make(args.policy)
     images = frames(env, policy, args.seed, args.hours, args.frames, args.window)
     path = write(images, args.out, args.fps, args.width)

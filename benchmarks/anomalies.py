@@ -20,12 +20,11 @@ import pandas as pd
 from sklearn.ensemble import IsolationForest
 
 import generators
+from benchmarks.options import command, new_file, positive, whole
 from benchmarks.pretrain import BUNDLED
-from benchmarks.provenance import provenance, write_json
+from benchmarks.report.provenance import provenance, write_json
 from metrics.detection import auc
 from pandaenv import records, reference, schema
-
-from .options import command, new_file, positive, whole
 
 OUT = Path(__file__).parent / "results" / "anomalies.json"
 FOREST_ROWS, TREES = 100_000, 200  # train rows a forest sees, trees
@@ -47,9 +46,10 @@ def main(arguments: list[str] | None = None) -> None:
     scorers = {"tabddpm": generators.load(options.model).anomaly_score, **forests(train)}
     result = {
         "what": "AUC of broken rows against untouched ones, 0.5 is chance",
-        "normal": len(normal), "broken": {name: len(rows) for name, rows in kinds.items()},
+        "normal": len(normal),
+        "broken": {name: len(rows) for name, rows in kinds.items()},
         "AUC": {name: score(scorer, normal, kinds) for name, scorer in scorers.items()},
-    }  # fmt: skip
+    }
     made = provenance("benchmarks.anomalies", arguments, options.seed)
     print(write_json(options.out, result | made).name)
 
@@ -79,8 +79,9 @@ def few_bytes(base: pd.DataFrame, train: pd.DataFrame, rng) -> pd.DataFrame:
 
 def _rebyte(base: pd.DataFrame, train: pd.DataFrame, rng, breaks) -> pd.DataFrame:
     drawn = rng.choice(train["inputfilebytes"].to_numpy(), (len(base), 20 * TRIES))
-    return _first(base, "inputfilebytes", drawn,
-                  breaks(drawn / base["ninputdatafiles"].to_numpy()[:, None]))  # fmt: skip
+    return _first(
+        base, "inputfilebytes", drawn, breaks(drawn / base["ninputdatafiles"].to_numpy()[:, None])
+    )
 
 
 def strange_site(base: pd.DataFrame, train: pd.DataFrame, rng) -> pd.DataFrame:
@@ -89,8 +90,12 @@ def strange_site(base: pd.DataFrame, train: pd.DataFrame, rng) -> pd.DataFrame:
     ran = np.zeros((site.max() + 1, kind.max() + 1), bool)
     ran[site, kind] = True
     drawn = rng.choice(site, (len(base), TRIES))
-    out = _first(base.assign(computingsite=base["computingsite"].cat.codes), "computingsite",
-                 drawn, ~ran[drawn, base["datatype"].cat.codes.to_numpy()[:, None]])  # fmt: skip
+    out = _first(
+        base.assign(computingsite=base["computingsite"].cat.codes),
+        "computingsite",
+        drawn,
+        ~ran[drawn, base["datatype"].cat.codes.to_numpy()[:, None]],
+    )
     dtype = train["computingsite"].dtype
     return out.assign(computingsite=pd.Categorical.from_codes(out["computingsite"], dtype=dtype))
 
@@ -127,10 +132,13 @@ def _first(base: pd.DataFrame, column: str, drawn: np.ndarray, ok: np.ndarray) -
 
 
 KINDS = {
-    "many bytes a file": many_bytes, "few bytes a file": few_bytes,
-    "site never ran the data type": strange_site, "workload off by 1,000": broken_workload,
-    "data type out of its time": wrong_time, "after the last record": late,
-}  # fmt: skip
+    "many bytes a file": many_bytes,
+    "few bytes a file": few_bytes,
+    "site never ran the data type": strange_site,
+    "workload off by 1,000": broken_workload,
+    "data type out of its time": wrong_time,
+    "after the last record": late,
+}
 
 
 def forests(train: pd.DataFrame) -> dict:
@@ -151,9 +159,7 @@ def ordinal(table: pd.DataFrame) -> np.ndarray:
 
 def one_hot(table: pd.DataFrame) -> np.ndarray:
     """Numbers, and categories by their indicators."""
-    hots = [
-        np.eye(len(table[c].cat.categories))[table[c].cat.codes] for c in schema.CATEGORICAL
-    ]
+    hots = [np.eye(len(table[c].cat.categories))[table[c].cat.codes] for c in schema.CATEGORICAL]
     return np.column_stack([table[list(schema.NUMERICAL)].to_numpy(float), *hots])
 
 

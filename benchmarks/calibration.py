@@ -15,10 +15,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.options import command, new_folder, positive, whole
+from benchmarks.report.provenance import provenance, write_json, write_text
 from pandaenv import reference
-
-from .options import command, new_folder, positive, whole
-from .provenance import provenance, write_json, write_text
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -81,7 +80,7 @@ def to_markdown(result: dict) -> str:
         f"generated in {_span(result['generation_seconds'])} s a seed. Of "
         f"{result['n_figures']} published figures, within tolerance by seed: {fits}. Measured "
         "values are those of the first seed, the range is over all. Sources and tolerances are "
-        "named in `pandaenv/calibration.py`.",
+        "named in `pandaenv/reference/published.py`.",
         "",
         "| quantity | statistic | published | measured | range | fits |",
         "|---|---|--:|--:|--:|:-:|",

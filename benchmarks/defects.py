@@ -15,13 +15,12 @@ from statistics import mean, stdev
 import numpy as np
 import pandas as pd
 
-from benchmarks import provenance
+from benchmarks.options import command, new_folder, whole
+from benchmarks.report import provenance
 from metrics import Judge
 from metrics.efficacy import Classifier, Regressor
 from metrics.meanings import GROUPS, MEANINGS
 from metrics.report import plain, show
-
-from .options import command, new_folder, whole
 
 ROOT = Path(__file__).parent.parent
 LIMIT = 5.0  # spreads of the floor beyond which a number is called off its floor
@@ -181,8 +180,17 @@ def measure(
         order = rng.permutation(len(records))[:need]
         parts = np.split(order, [n_train, n_train + 2 * n])
         train, holdout, honest = (records.iloc[at].reset_index(drop=True) for at in parts)
-        judge = Judge(train, holdout, seed=s, only=only, n_max=n, labels=("jobstatus",),
-                      regressor=REGRESSOR, classifier=CLASSIFIER, resume=resume)  # fmt: skip
+        judge = Judge(
+            train,
+            holdout,
+            seed=s,
+            only=only,
+            n_max=n,
+            labels=("jobstatus",),
+            regressor=REGRESSOR,
+            classifier=CLASSIFIER,
+            resume=resume,
+        )
         _gather(floor, judge.floor.values)
         _gather(tables["honest rows"], judge.score(honest).values)
         for name in defects:
@@ -221,13 +229,15 @@ def to_markdown(found: dict, result: dict) -> str:
     far = distances(found)
     names = list(found["tables"])
     lines = [
-        "# Planted defects against metrics", "",
+        "# Planted defects against metrics",
+        "",
         "Does the suite see what is wrong with a table? Each table below has one known defect, "
         "made by hand; honest rows, which have none, are the control. "
         f"Made by `{result['command']}`: {result['n_train']:,} train rows of "
         f"{result['records']:,} reference records, n = {result['n']:,}, "
         f"{result['seeds']} random cuts into train, holdout and honest rows, every table made anew "
-        "on each. The regressor and the classifier are small ones here, not those of Table I.", "",
+        "on each. The regressor and the classifier are small ones here, not those of Table I.",
+        "",
         "**How to read it.** The floor is what unseen real rows get, the mean over the cuts; the "
         "spread is its standard deviation over the cuts. A cell says how many spreads the mean of "
         "a table lies from the floor on the worse side (on either side for numbers that are best "
@@ -236,12 +246,14 @@ def to_markdown(found: dict, result: dict) -> str:
         f"defect. {_control(far)}A zero is no miss where a number is not meant to see "
         "a defect: a copy of train is as faithful as real rows, and the privacy numbers alone "
         "tell it; rows six hours late keep every share, range and dependence of the other "
-        "columns.", "",
+        "columns.",
+        "",
         *(f"- **{name}**: {_first_line(DEFECTS[name][0])}" for name in names if name in DEFECTS),
-        "- **honest rows**: other real rows, which nothing should flag.", "",
+        "- **honest rows**: other real rows, which nothing should flag.",
+        "",
         "| number | floor | spread | " + " | ".join(names) + " |",
         "| --- " * (3 + len(names)) + "|",
-    ]  # fmt: skip
+    ]
     for number in (m for m in MEANINGS if m in found["floor"]):
         real = found["floor"][number]
         cells = [show(mean(real)), show(stdev(real), 2)]
@@ -277,11 +289,17 @@ def missed(found: dict) -> list[str]:
     for name in found["tables"]:
         if name in DEFECTS:
             meant = [m for m in DEFECTS[name][2] if m in far[name]]
-            out += [f"{name} is not caught by {m} ({far[name][m]:.1f} spreads)"
-                    for m in meant if far[name][m] <= LIMIT]  # fmt: skip
+            out += [
+                f"{name} is not caught by {m} ({far[name][m]:.1f} spreads)"
+                for m in meant
+                if far[name][m] <= LIMIT
+            ]
         else:
-            out += [f"{name} are flagged by {m} ({v:.1f} spreads)"
-                    for m, v in far[name].items() if v > LIMIT]  # fmt: skip
+            out += [
+                f"{name} are flagged by {m} ({v:.1f} spreads)"
+                for m, v in far[name].items()
+                if v > LIMIT
+            ]
     return out
 
 
@@ -293,20 +311,38 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--train", type=whole(2), default=20_000)
     parser.add_argument("--n", type=whole(2), default=4_000)
     parser.add_argument("--seeds", type=whole(1), default=5)
-    parser.add_argument("--resume", type=new_folder, default=Path("runs/defects"),
-                        help="folder that keeps what is finished")  # fmt: skip
+    parser.add_argument(
+        "--resume",
+        type=new_folder,
+        default=Path("runs/defects"),
+        help="folder that keeps what is finished",
+    )
     parser.add_argument("--seed", type=whole(0), default=3, help="of the reference records")
     options = parser.parse_args(arguments)
     from pandaenv import reference
 
     records = reference.records(days=options.days, seed=options.seed)
     groups = tuple(group for group in GROUPS if group not in SKIPPED)
-    found = measure(records, n_train=options.train, n=options.n, seeds=options.seeds, only=groups,
-                    resume=options.resume)  # fmt: skip
-    result = plain(found) | {
-        "spreads": plain(distances(found)), "missed": missed(found), "n": options.n,
-        "n_train": options.train, "records": len(records), "seeds": options.seeds,
-    } | provenance.provenance("benchmarks.defects", arguments, options.seed)  # fmt: skip
+    found = measure(
+        records,
+        n_train=options.train,
+        n=options.n,
+        seeds=options.seeds,
+        only=groups,
+        resume=options.resume,
+    )
+    result = (
+        plain(found)
+        | {
+            "spreads": plain(distances(found)),
+            "missed": missed(found),
+            "n": options.n,
+            "n_train": options.train,
+            "records": len(records),
+            "seeds": options.seeds,
+        }
+        | provenance.provenance("benchmarks.defects", arguments, options.seed)
+    )
     provenance.write_json(ROOT / "benchmarks" / "results" / "defects.json", result)
     provenance.write_text(ROOT / "docs" / "defects.md", to_markdown(found, result))
     print("\n".join(result["missed"]) or "every defect is caught, honest rows are not flagged")

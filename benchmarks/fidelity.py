@@ -20,13 +20,14 @@ import numpy as np
 import pandas as pd
 
 import generators
-from benchmarks import claims, provenance, repeats, source
+from benchmarks.options import command
+from benchmarks.report import claims, provenance, repeats
 from metrics import Judge, temporal
 from metrics.columns import is_numerical
 from metrics.report import TABLE_1, Score, markdown, plain, show
-from pandaenv.drafts import whole
+from pandaenv.files import whole
 
-from .options import command
+from . import source
 
 CONFIGS = Path(__file__).parent / "configs"
 PUBLISHED_STEPS = 30_000  # optimizer steps of the paper, sec. V.A
@@ -78,7 +79,6 @@ class Clock:
         if not self.quiet:
             print(f"[{_clock(spent)}, about {_clock(left)} left] {words}", file=sys.stderr)
 
-
     def skip(self, name: str) -> None:
         """Take every step of a finished row off the plan."""
         self.left = {step: s for step, s in self.left.items() if step.split()[0] != name}
@@ -112,19 +112,27 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks.fidelity", description=__doc__)
     add = parser.add_argument
-    add("--data", default=source.REFERENCE,
-        help="'reference', a CSV or Parquet file, or a folder written by `pandaenv ingest`")
+    add(
+        "--data",
+        default=source.REFERENCE,
+        help="'reference', a CSV or Parquet file, or a folder written by `pandaenv ingest`",
+    )
     add("--profile", default="standard", help="smoke, standard (default), large, converged, paper")
     add("--generators", nargs="+", metavar="NAME", help="all known ones by default")
     add("--budget", type=float, help="seconds of training for each learner")
     add("--target", help="numerical column to predict for diff-MLEF ('workload' if there is one)")
     add("--out", type=Path, help="folder to write, runs/fidelity-DATA-PROFILE by default")
     add("--seed", type=int, default=0)
-    add("--repeats", type=int, default=1, metavar="R",
-        help="seeds from --seed on, each with its own cut, training and scoring; means are printed")
+    add(
+        "--repeats",
+        type=int,
+        default=1,
+        metavar="R",
+        help="seeds from --seed on, each with its own cut, training and scoring; means are printed",
+    )
     add("--dry-run", action="store_true", help="print the resolved configuration and stop")
     add("--quiet", action="store_true", help="no progress on stderr")
-    return parser  # fmt: skip
+    return parser
 
 
 def run(options: argparse.Namespace, arguments: list[str]) -> dict:
@@ -135,8 +143,9 @@ def run(options: argparse.Namespace, arguments: list[str]) -> dict:
     works = [_work(options, profile, seed, len(seeds) > 1) for seed in seeds]
     results = [work.table(models) for work in works]
     result = repeats.pooled(results, claims.check) if len(seeds) > 1 else results[0]
-    made = provenance.provenance("benchmarks.fidelity", arguments,
-                                 seeds if len(seeds) > 1 else seeds[0])  # fmt: skip
+    made = provenance.provenance(
+        "benchmarks.fidelity", arguments, seeds if len(seeds) > 1 else seeds[0]
+    )
     works[0].write(result | made, _out(options, profile))
     return result | made
 
@@ -148,8 +157,15 @@ def _work(options: argparse.Namespace, profile: Profile, seed: int, several: boo
     profile = profile if target else replace(profile, n_mlef=0)
     profile = profile if temporal.DAYS in data.train else _timeless(profile)
     profile, cut, extra = _cut(profile, data, seed)
-    judge = Judge(cut.train, cut.test, target=target, seed=seed, only=profile.metrics,
-                  n_seeds=profile.n_seeds, extra=extra)  # fmt: skip
+    judge = Judge(
+        cut.train,
+        cut.test,
+        target=target,
+        seed=seed,
+        only=profile.metrics,
+        n_seeds=profile.n_seeds,
+        extra=extra,
+    )
     out = _out(options, profile)
     out = out / f"seed-{seed}" if several else out
     return Run(profile, cut, extra, judge, out, seed, options.quiet)
@@ -197,8 +213,9 @@ def _cut(profile: Profile, data: source.Source, seed: int):
     n_train = min(profile.n_train, len(data.train))
     n_holdout = min(profile.n_holdout, len(data.test))
     if n_holdout < 2:
-        raise ValueError(f"{data.name}: too few rows, 10 are needed, "
-                         f"got {len(data.train) + len(data.test)}")  # fmt: skip
+        raise ValueError(
+            f"{data.name}: too few rows, 10 are needed, got {len(data.train) + len(data.test)}"
+        )
     n_extra = max(0, profile.n_mlef - n_holdout // 2)
     cut, extra = source.take(data, n_train, n_holdout, n_extra, seed)
     n_mlef = min(profile.n_mlef, n_train, n_holdout // 2 + len(extra))
@@ -230,13 +247,21 @@ class Run:
         floor = self._kept("floor", {}, self._floor)
         rows = [self._model(name, model) for name, model in models.items()]
         shuffled = self._kept(SHUFFLED, {}, self._shuffled)
-        return plain({
-            "rows": rows, "floor": floor, "baselines": [shuffled], "published": claims.PUBLISHED,
-            "claims": claims.check(rows), "config": self._config(models),
-            "n_train": len(self.data.train), "n_holdout": len(self.data.test),
-            "n_synthetic": self.judge.n, "dcr_test_to_train": self.judge.dcr_test,
-            "n_mlef": self.judge.n_mlef if self.judge.target else None,
-        })  # fmt: skip
+        return plain(
+            {
+                "rows": rows,
+                "floor": floor,
+                "baselines": [shuffled],
+                "published": claims.PUBLISHED,
+                "claims": claims.check(rows),
+                "config": self._config(models),
+                "n_train": len(self.data.train),
+                "n_holdout": len(self.data.test),
+                "n_synthetic": self.judge.n,
+                "dcr_test_to_train": self.judge.dcr_test,
+                "n_mlef": self.judge.n_mlef if self.judge.target else None,
+            }
+        )
 
     def write(self, result: dict, out: Path) -> None:
         """Write the tables, figures and the page; each appears whole or not at all."""
@@ -244,8 +269,15 @@ class Run:
         from metrics.page import Page
 
         provenance.write_text(out / "table1.md", text(result))
-        page = Page(result, self.judge.train, self.samples, self.judge.association,
-                    self._losses(), self.data.cascade, self.data.note)  # fmt: skip
+        page = Page(
+            result,
+            self.judge.train,
+            self.samples,
+            self.judge.association,
+            self._losses(),
+            self.data.cascade,
+            self.data.note,
+        )
         for name, image in page.figures().items():
             provenance.write_text(out / "figures" / f"{name}.svg", image)
         provenance.write_text(out / "report.html", page.html())
@@ -267,8 +299,14 @@ class Run:
         self.clock.start(f"{name} fit", f"{name}: learning {profile.n_train:,} rows ({amount})")
         checkpoint = self._place("models", f"{name}-{self._key(name, _settings(model))}.checkpoint")
         began = time.monotonic()
-        model.fit(self.data.train, seed=self.seed, budget=profile.budget, steps=profile.steps,
-                  progress=not self.quiet, checkpoint=checkpoint)  # fmt: skip
+        model.fit(
+            self.data.train,
+            seed=self.seed,
+            budget=profile.budget,
+            steps=profile.steps,
+            progress=not self.quiet,
+            checkpoint=checkpoint,
+        )
         fitted = time.monotonic()
         n = max(self.judge.n, self.judge.n_mlef)
         self.clock.start(f"{name} sample", f"{name}: drawing {n:,} rows")
@@ -326,8 +364,15 @@ class Run:
 
     def _key(self, name: str, settings: dict) -> str:
         profile = plain(asdict(self.profile))
-        everything = [name, settings, profile, self.digest, self.seed, self.judge.target,
-                      provenance.versions()]  # fmt: skip
+        everything = [
+            name,
+            settings,
+            profile,
+            self.digest,
+            self.seed,
+            self.judge.target,
+            provenance.versions(),
+        ]
         text = json.dumps(everything, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -337,14 +382,18 @@ class Run:
 
     def _config(self, models: dict[str, object]) -> dict:
         options = asdict(self.profile)
-        return {"profile": options.pop("name")} | options | {
-            "data": self.data.name,
-            "data_hash": self.digest,
-            "target": self.judge.target,
-            "transform": self.judge.transform,
-            "generators": {name: _settings(model) for name, model in models.items()},
-            "published_steps": PUBLISHED_STEPS,
-        }
+        return (
+            {"profile": options.pop("name")}
+            | options
+            | {
+                "data": self.data.name,
+                "data_hash": self.digest,
+                "target": self.judge.target,
+                "transform": self.judge.transform,
+                "generators": {name: _settings(model) for name, model in models.items()},
+                "published_steps": PUBLISHED_STEPS,
+            }
+        )
 
     def _plan(self, models: dict[str, object]) -> dict[str, float]:
         """Expected seconds of every step, measured on two cores at 2.5 GHz."""
@@ -353,14 +402,15 @@ class Run:
         fit = profile.budget or profile.steps / 20
         plan = {"floor": 2 * score}
         for name in models:
-            plan |= {f"{name} fit": fit if name != "smote" else profile.n_train / 20_000,
-                     f"{name} sample": profile.n_mlef / 2_000 if name != "smote" else 1.0,
-                     f"{name} score": score}  # fmt: skip
+            plan |= {
+                f"{name} fit": fit if name != "smote" else profile.n_train / 20_000,
+                f"{name} sample": profile.n_mlef / 2_000 if name != "smote" else 1.0,
+                f"{name} score": score,
+            }
         return plan | {SHUFFLED: score, "report": 8.0}
 
     def _sizes(self) -> str:
-        return (f"{self.data.name}: {len(self.data.train):,} train rows, "
-                f"n = {self.judge.n:,} scored")  # fmt: skip
+        return f"{self.data.name}: {len(self.data.train):,} train rows, n = {self.judge.n:,} scored"
 
 
 def _finished(path: Path, key: str) -> dict | None:
@@ -380,9 +430,10 @@ def _row(name: str, score: Score) -> dict:
     """One row of the table: the five columns first, all other numbers behind them."""
     values = {column: score.values.get(column) for column in TABLE_1}
     extra = {
-        f.name: getattr(score, f.name) for f in fields(score)
+        f.name: getattr(score, f.name)
+        for f in fields(score)
         if f.name != "values" and getattr(score, f.name) is not None
-    }  # fmt: skip
+    }
     return {"model": name} | values | score.values | extra
 
 
@@ -394,8 +445,13 @@ def text(result: dict) -> str:
     rows = [*result["rows"], result["floor"], *result["baselines"]]
     published = [row | {"model": f"{row['model']} (published)"} for row in result["published"]]
     lines = [[_cell(row, key) for key in keys] for row in [*rows, *published]]
-    parts = [_head(result), markdown(head, lines), _notes(result), _leads(result),
-             _claims(result["claims"])]  # fmt: skip
+    parts = [
+        _head(result),
+        markdown(head, lines),
+        _notes(result),
+        _leads(result),
+        _claims(result["claims"]),
+    ]
     return "\n".join(part for part in parts if part)
 
 
@@ -425,8 +481,10 @@ def _repeated(result: dict) -> str:
 
 
 def _notes(result: dict) -> str:
-    notes = ["Real rows: unseen records in the synthetic table's place, the floor of every column.",
-             "The published formulas of WD and JSD are not stated: those columns do not compare."]
+    notes = [
+        "Real rows: unseen records in the synthetic table's place, the floor of every column.",
+        "The published formulas of WD and JSD are not stated: those columns do not compare.",
+    ]
     for row in result["rows"]:
         if row["under_trained"]:
             steps = f"{row['steps']:,.0f} steps, published {PUBLISHED_STEPS:,}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from .options import command, new_file
+from benchmarks.options import command, new_file
 
 PLACES = (
     ((5, 3), "left"), ((-5, 3), "right"), ((5, -9), "left"), ((-5, -9), "right"),
@@ -43,9 +43,14 @@ def draw(result: dict) -> Figure:
         learned = name in result["config"]["agents"]
         x, y = row["cost"], row["flow"]
         axes.errorbar(
-            x["mean"], y["mean"], xerr=_bar(x), fmt="o" if learned else "s", ms=5, elinewidth=0.7,
+            x["mean"],
+            y["mean"],
+            xerr=_bar(x),
+            fmt="o" if learned else "s",
+            ms=5,
+            elinewidth=0.7,
             color="tab:red" if learned else "0.45",
-        )  # fmt: skip
+        )
     line = held(result)
     axes.plot(*zip(*line, strict=True), color="tab:red", lw=0.8)
     axes.set_xscale("log")
@@ -57,12 +62,15 @@ def draw(result: dict) -> Figure:
 def _name(axes, points: dict[str, tuple[float, float]]) -> None:
     """Write each name beside its point, in the first of PLACES where nothing stands yet."""
     axes.figure.draw_without_rendering()  # so that data have their place on the page
-    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8)
-             for x, y in axes.transData.transform(list(points.values()))]  # fmt: skip
+    taken = [
+        Bbox.from_bounds(x - 4, y - 4, 8, 8)
+        for x, y in axes.transData.transform(list(points.values()))
+    ]
     for name, point in sorted(points.items(), key=lambda item: -item[1][1]):
         for place, side in PLACES:
-            text = axes.annotate(name, point, xytext=place, textcoords="offset points", fontsize=7,
-                                 ha=side)  # fmt: skip
+            text = axes.annotate(
+                name, point, xytext=place, textcoords="offset points", fontsize=7, ha=side
+            )
             box = text.get_window_extent()
             if (place, side) == PLACES[-1] or not any(box.overlaps(other) for other in taken):
                 break

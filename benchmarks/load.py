@@ -23,23 +23,24 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.options import command, new_folder
+from benchmarks.report.intervals import table
+from benchmarks.report.provenance import provenance, write_json
 from pandaenv.env import BYTE_LIMIT, WAIT_LIMIT_S
 from pandaenv.policies import broker_floor, warm_up
 from pandaenv.simulator import Simulator
 from pandaenv.sites import catalogue
-from pandaenv.stream import DAY_S, N_WINDOWS, WEEK_S, Stream, capacity
 from pandaenv.workload import NAMES, Synthetic, make
-
-from .options import command, new_folder
-from .paired import table
-from .provenance import provenance, write_json
+from pandaenv.workload.stream import DAY_S, N_WINDOWS, WEEK_S, Stream, capacity
 
 RESULTS = Path(__file__).parent / "results"
 LEVELS = (1, 5, 25, 50, 75, 95, 99, 100)
 PUBLISHED = (304, 648, 1_555, 3_266, 11_710, 24_050, 42_290, 108_900)
 """Waits of ATLAS production jobs in 2018 at LEVELS per cent, s."""
-IDS = {"PandaSiteAllocation-v0": (40, 5_500, 5_500), "PandaSiteAllocationTier1-v0":
-       ("tier1", 2_000, 2_000)}  # fmt: skip
+IDS = {
+    "PandaSiteAllocation-v0": (40, 5_500, 5_500),
+    "PandaSiteAllocationTier1-v0": ("tier1", 2_000, 2_000),
+}
 """Sites, rate and jobs an episode of the two environments."""
 LOADS = (0.5, 0.6, 0.7, 0.8)
 DEFAULT = 0.6
@@ -57,11 +58,14 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     loads = _numbers(parser, options.loads)
     result = {
-        "levels": LEVELS, "published_waits_s": PUBLISHED, "warm_days": WARM_DAYS,
-        "wait_limit_s": WAIT_LIMIT_S, "byte_limit": BYTE_LIMIT,
+        "levels": LEVELS,
+        "published_waits_s": PUBLISHED,
+        "warm_days": WARM_DAYS,
+        "wait_limit_s": WAIT_LIMIT_S,
+        "byte_limit": BYTE_LIMIT,
         "ids": {name: measure(*which, loads) for name, which in IDS.items()},
         "others": {name: other(make(name), loads) for name in NAMES if name != "tabddpm"},
-    }  # fmt: skip
+    }
     result |= provenance("benchmarks.load", arguments, 0)
     write_json(options.out / "load.json", result)
     print(to_markdown(result))
@@ -182,8 +186,12 @@ def to_markdown(result: dict) -> str:
 
 
 def _waits(name: str, rows: list[dict], result: dict) -> str:
-    heads = [f"wait under PanDA's rule, s; `{name}`", *(f"{q} %" for q in result["levels"]),
-             "dex from 50 % up", "dex of all"]  # fmt: skip
+    heads = [
+        f"wait under PanDA's rule, s; `{name}`",
+        *(f"{q} %" for q in result["levels"]),
+        "dex from 50 % up",
+        "dex of all",
+    ]
     lines = [["published", *_seconds(result["published_waits_s"]), "", ""]]
     for row in rows:
         far = [f"{row[key]:.2f}" for key in ("rms_dex_upper", "rms_dex")]
@@ -192,10 +200,11 @@ def _waits(name: str, rows: list[dict], result: dict) -> str:
 
 
 def _slopes(found: dict[str, dict]) -> str:
-    """Slopes of the number of jobs in the system, in means a week, and intervals of a steady one.
-    """
-    heads = ["growth a week (if steady)", *(f"load {row['load']:g}" for row in
-             next(iter(found.values()))["loads"])]  # fmt: skip
+    """Slopes of the number of jobs in the system (means a week), and intervals of a steady one."""
+    heads = [
+        "growth a week (if steady)",
+        *(f"load {row['load']:g}" for row in next(iter(found.values()))["loads"]),
+    ]
     lines = [[name, *map(_slope, parts["loads"])] for name, parts in found.items()]
     return table(heads, lines)
 

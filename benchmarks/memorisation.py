@@ -19,16 +19,25 @@ from pathlib import Path
 from statistics import mean
 
 import generators
-from benchmarks import source
-from benchmarks.provenance import provenance, versions, write_json, write_text
+from benchmarks.options import command
+from benchmarks.report.provenance import provenance, versions, write_json, write_text
 from metrics import Judge
 
-from .options import command
+from . import source
 
 RESULTS = Path(__file__).parent / "results"
 GROUPS = ("WD", "JSD", "diff-CORR", "DCR", "diff-MLEF", "C2ST", "membership")
-SHOWN = ("WD", "JSD", "diff-CORR", "diff-MLEF", "C2ST", "closer to train", "membership AUC",
-         "exact share", "DCR")  # fmt: skip
+SHOWN = (
+    "WD",
+    "JSD",
+    "diff-CORR",
+    "diff-MLEF",
+    "C2ST",
+    "closer to train",
+    "membership AUC",
+    "exact share",
+    "DCR",
+)
 HOLDOUT, MLEF = 12_500, 50_000
 FEWEST = 500  # rows below which no variant learns anything
 
@@ -46,7 +55,7 @@ VARIANTS: tuple[tuple[str, str, dict, int | None], ...] = (
     ("SMOTE, 5 neighbours", "smote", {}, None),
     ("SMOTE, 20 neighbours", "smote", {"k": 20}, None),
     ("TabDDPM, 1400 steps", "tabddpm", {}, 1400),
-)  # fmt: skip
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -75,11 +84,12 @@ def run(options: argparse.Namespace) -> dict:
     lines = [_line(words, [runs[s][words] for s in options.seeds]) for words, *_ in VARIANTS]
     return {
         "what": "fidelity and nearness to train of variants; means over the cuts of the seeds",
-        "rows": options.rows, "n": HOLDOUT // 2,
+        "rows": options.rows,
+        "n": HOLDOUT // 2,
         "floor": _line("real rows", [runs[s]["real rows"] for s in options.seeds]),
         "lines": lines,
         "runs": runs,
-    }  # fmt: skip
+    }
 
 
 def _of_seed(data: source.Source, seed: int, options: argparse.Namespace) -> dict[str, dict]:
@@ -89,8 +99,12 @@ def _of_seed(data: source.Source, seed: int, options: argparse.Namespace) -> dic
     found = {"real rows": _kept("real rows", seed, options, lambda: _score(judge.floor))}
     for words, model, settings, steps in VARIANTS:
         what = f"{model} {settings} {steps}"
-        found[words] = _kept(what, seed, options, lambda m=(model, settings, steps): _tried(
-            judge, cut.train, seed, *m))  # fmt: skip
+        found[words] = _kept(
+            what,
+            seed,
+            options,
+            lambda m=(model, settings, steps): _tried(judge, cut.train, seed, *m),
+        )
         print(f"seed {seed}: {words}: {_told(found[words])}", file=sys.stderr)
     return found
 
@@ -141,11 +155,17 @@ def drawn(result: dict) -> str:
     for axis, key in zip(figure.subplots(1, 2), ("C2ST", "diff-MLEF"), strict=True):
         for name, colour in zip(("TabAR", "SMOTE", "TabDDPM"), plots.COLOURS, strict=False):
             dots = [row for row in result["lines"] if row["variant"].startswith(name)]
-            axis.scatter([d["closer to train"] for d in dots], [d[key] for d in dots],
-                         color=colour, label=name, s=24)  # fmt: skip
+            axis.scatter(
+                [d["closer to train"] for d in dots],
+                [d[key] for d in dots],
+                color=colour,
+                label=name,
+                s=24,
+            )
         floor = result["floor"]
-        axis.scatter([floor["closer to train"]], [floor[key]], color=plots.INK, marker="x",
-                     label="real rows")  # fmt: skip
+        axis.scatter(
+            [floor["closer to train"]], [floor[key]], color=plots.INK, marker="x", label="real rows"
+        )
         axis.set_xlabel("rows closer to train than to unseen rows")
         axis.set_ylabel(key)
     figure.axes[1].legend(frameon=False)
@@ -157,8 +177,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", nargs="+", type=int, default=[10, 11])
     parser.add_argument("--rows", type=int, default=50_000, help="of train")
     parser.add_argument("--days", type=int, default=150)
-    parser.add_argument("--kept", type=Path, default=Path("runs/memorisation"),
-                        help="folder of finished scores")  # fmt: skip
+    parser.add_argument(
+        "--kept", type=Path, default=Path("runs/memorisation"), help="folder of finished scores"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS)
     return parser
 

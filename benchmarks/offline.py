@@ -1,6 +1,6 @@
 """Offline safe-RL data sets of the brokering problem, by name.
 
-In: names of `pandaenv.behaviours.SETS`, a number of episodes, a folder. Out: NAME.hdf5 in the
+In: names of `pandaenv.offline.mixtures.SETS`, a number of episodes, a folder. Out: NAME.hdf5 in the
 layout of DSRL (see `pandaenv.offline`), its card NAME.json, NAME.md and NAME.png, and on request
 NAME.npz for OmniSafe; a Minari data set NAME lies under Minari's own root. A run that was stopped
 goes on where it stopped, to the same bytes; the episodes it had finished are readable at any time.
@@ -20,11 +20,11 @@ import pandas as pd
 from tqdm import tqdm
 
 import pandaenv  # noqa: F401  registers the environments
-from pandaenv import layouts, offline, policies
-from pandaenv.behaviours import EXPERT, SETS, Mixture, mixture, recipe
-
-from . import cards
-from .provenance import provenance
+from benchmarks.report import cards
+from benchmarks.report.provenance import provenance
+from pandaenv import offline, policies
+from pandaenv.offline import layouts
+from pandaenv.offline.mixtures import EXPERT, SETS, Mixture, mixture, recipe
 
 FORMATS = ("dsrl", "minari", "omnisafe")
 REFERENCES = {"random": "random", "brokerage": "panda_analysis", "expert": EXPERT}
@@ -47,7 +47,7 @@ def collect(
     """Collect a named data set into `out`, unless it is there.
 
     Args:
-        agent: a policy that plays in the expert's place, see `pandaenv.behaviours.mixture`.
+        agent: a policy that plays in the expert's place, see `pandaenv.offline.mixtures.mixture`.
         arguments: of the environment.
 
     Returns the file and its environment. Raises `ValueError` if another data set is in its place.
@@ -63,9 +63,16 @@ def collect(
     n_envs = N_ENVS if _is_batched(players) else 1
     with tqdm(total=episodes, desc=name, unit="episode", disable=not progress) as bar:
         offline.collect(
-            env, players, path, episodes=episodes, seed=seed, name=name, n_envs=n_envs, extra=extra,
+            env,
+            players,
+            path,
+            episodes=episodes,
+            seed=seed,
+            name=name,
+            n_envs=n_envs,
+            extra=extra,
             notify=lambda n: bar.update(n - bar.n),
-        )  # fmt: skip
+        )
     return path, env
 
 
@@ -123,8 +130,10 @@ def _check_same(path: Path, attributes: dict, episodes: int) -> None:
     made = offline.metadata(path)
     wanted = {k: made[k] for k in ("name", "env_id", "env_stream_sha256", "policy", "seed")}
     same = all(attributes[k] == v for k, v in wanted.items())
-    if not same or made["n_episodes"] != episodes or made["policy_mix"] != json.loads(
-        attributes["policy_mix"]
+    if (
+        not same
+        or made["n_episodes"] != episodes
+        or made["policy_mix"] != json.loads(attributes["policy_mix"])
     ):
         raise ValueError(f"a data set is never overwritten; {path} exists and is another")
 
@@ -187,9 +196,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=offline.HOME, help="folder (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the first episode")
     parser.add_argument(
-        "--formats", type=_formats, default=FORMATS[:2],
+        "--formats",
+        type=_formats,
+        default=FORMATS[:2],
         help="with commas: dsrl, which is always written, minari, omnisafe (default dsrl,minari)",
-    )  # fmt: skip
+    )
     parser.add_argument("--agent", type=Path, help=f"folder of an agent to play for {EXPERT}")
     parser.add_argument("--workload", help="other than the environment's own: a name or a file")
     parser.add_argument("--episode-jobs", type=int, help="other than the environment's own")

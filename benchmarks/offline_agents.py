@@ -18,15 +18,14 @@ import pandas as pd
 import torch
 
 import pandaenv  # noqa: F401  registers the environments
+from benchmarks.offline import REFERENCES, play
+from benchmarks.options import command
+from benchmarks.play.offline_learners import LEARNERS, Config, safe
+from benchmarks.report.intervals import interval
+from benchmarks.report.provenance import provenance, write_json
 from pandaenv import offline, policies
-from pandaenv.behaviours import SETS
-from pandaenv.scoring import Traits, traits_of
-
-from .offline import REFERENCES, play
-from .offline_learners import LEARNERS, Config, safe
-from .options import command
-from .policies import interval
-from .provenance import provenance, write_json
+from pandaenv.agents.scoring import Traits, traits_of
+from pandaenv.offline.mixtures import SETS
 
 OUT = Path(__file__).parent / "results" / "offline-agents.json"
 TIER1 = tuple(name for name in SETS if "tier1" in name)
@@ -38,9 +37,10 @@ def run_set(data: offline.Dataset, options: argparse.Namespace, config: Config, 
     `kept(name, make)` gives what an earlier run has kept under a name, or makes and keeps it.
     """
     envs = gym.make_vec(
-        data.metadata["env_id"], num_envs=len(options.worlds),
+        data.metadata["env_id"],
+        num_envs=len(options.worlds),
         **data.metadata["env_arguments"] | {"split": "test"},
-    )  # fmt: skip
+    )
     traits = traits_of(envs)
     reference = data.metadata["reference"]
     data.set_target_cost(reference["brokerage"]["cost"])
@@ -66,15 +66,24 @@ def run_set(data: offline.Dataset, options: argparse.Namespace, config: Config, 
         trainings = [pd.DataFrame(p) for p in played]
         rows.append(row | scored(data, trainings) | {"gains": gains(trainings, rivals)})
     return {
-        "set": name, "n_episodes": len(data.starts), "target_cost": data.target_cost,
-        "reference": reference, "behaviour": scored_behaviour(data), "learners": rows,
-    }  # fmt: skip
+        "set": name,
+        "n_episodes": len(data.starts),
+        "target_cost": data.target_cost,
+        "reference": reference,
+        "behaviour": scored_behaviour(data),
+        "learners": rows,
+    }
 
 
 def tested(
-    learner: str, data: offline.Dataset, traits: Traits, config: Config, seed: int,
-    envs: gym.vector.VectorEnv, options: argparse.Namespace,
-) -> list[dict]:  # fmt: skip
+    learner: str,
+    data: offline.Dataset,
+    traits: Traits,
+    config: Config,
+    seed: int,
+    envs: gym.vector.VectorEnv,
+    options: argparse.Namespace,
+) -> list[dict]:
     """Train one and play it on all test worlds; one row an episode."""
     policy = LEARNERS[learner](data, traits, config, seed)
     if not options.quiet:
@@ -168,9 +177,14 @@ def main(argv: list[str] | None = None) -> int:
         sets = []
         for name in options.sets:
             data = offline.load(name, options.data)
-            identity = {"config": asdict(config), "worlds": list(options.worlds),
-                        "set": {k: data.metadata[k] for k in ("seed", "n_episodes", "versions",
-                                                              "env_stream_sha256")}}  # fmt: skip
+            identity = {
+                "config": asdict(config),
+                "worlds": list(options.worlds),
+                "set": {
+                    k: data.metadata[k]
+                    for k in ("seed", "n_episodes", "versions", "env_stream_sha256")
+                },
+            }
             sets.append(run_set(data, options, config, Kept(options.kept, identity)))
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -179,8 +193,10 @@ def main(argv: list[str] | None = None) -> int:
     result = {
         "what": "agents that learned from offline data alone, on common worlds of the test "
         "windows; score 0 random, 100 expert; costs over those of PanDA's rule",
-        "config": asdict(config), "worlds": list(options.worlds), "sets": sets,
-    } | provenance("benchmarks.offline_agents", argv, list(options.seeds))  # fmt: skip
+        "config": asdict(config),
+        "worlds": list(options.worlds),
+        "sets": sets,
+    } | provenance("benchmarks.offline_agents", argv, list(options.seeds))
     print(write_json(options.out, result))
     return 0
 
@@ -190,8 +206,14 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--data", type=Path, default=offline.HOME, help="folder of the sets (%(default)s)")
     add("--sets", nargs="+", default=TIER1, help="names (default: all of the Tier-1 grid)")
-    add("--learners", nargs="+", choices=LEARNERS, default=list(LEARNERS), metavar="LEARNER",
-        help=f"some of: {', '.join(LEARNERS)}")  # fmt: skip
+    add(
+        "--learners",
+        nargs="+",
+        choices=LEARNERS,
+        default=list(LEARNERS),
+        metavar="LEARNER",
+        help=f"some of: {', '.join(LEARNERS)}",
+    )
     add("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the trainings")
     add("--worlds", nargs="+", type=int, default=list(range(24)), help="seeds of test episodes")
     add("--steps", type=int, help="batches of each training")

@@ -1,9 +1,9 @@
 """How policies compare: all of them on the same worlds, over loads and scenarios.
 
 In: an environment's settings, loads, scenarios, policies, seeds. Out: `policies.json`, a table of
-means and paired differences for each load and scenario (`benchmarks.paired` says how the intervals
-come about); beside it the table as text, a figure, every episode (CSV) and the leaderboard
-(`benchmarks.leaderboard`). A run that was stopped goes on where it stopped.
+means and paired differences for each load and scenario (`benchmarks.report.intervals` says how the
+intervals come about); beside it the table as text, a figure, every episode (CSV) and the
+leaderboard (`benchmarks.play.leaderboard`). A run that was stopped goes on where it stopped.
 
 Return counts mean service times m: it is minus the summed normalised flow time of the jobs, so
 `flow` = -return / jobs is the mean flow time of a job over m.
@@ -25,24 +25,20 @@ import pandas as pd
 from tqdm import tqdm
 
 import pandaenv
-from pandaenv import policies
-from pandaenv.scenarios import SCENARIOS
-from pandaenv.workload import BUNDLED
-
-from . import leaderboard
-from .contest import ENV_ID, contest, play
-from .options import command, new_file, new_folder, positive, whole
-from .paired import (  # noqa: F401  the names other benchmarks know
-    differences,
+from benchmarks.options import command, new_file, new_folder, positive, whole
+from benchmarks.play import leaderboard
+from benchmarks.play.episodes import ENV_ID, contest, play
+from benchmarks.report.intervals import (
     excludes_zero,
-    interval,
     saved,
-    span,
     summary,
     table,
     to_markdown,
 )
-from .provenance import provenance, write_json, write_text
+from benchmarks.report.provenance import provenance, write_json, write_text
+from pandaenv import policies
+from pandaenv.scenarios import SCENARIOS
+from pandaenv.workload import BUNDLED
 
 OUT = Path(__file__).parent / "results" / "policies.json"
 PARTS = Path("runs") / "policies"
@@ -62,7 +58,7 @@ def evaluate(contestants: dict, env: gym.Env, seeds, progress: bool = True) -> p
         seeds: ints, the same for all policies.
 
     Returns:
-        One row an episode: policy, seed, window and the measures of `benchmarks.contest`.
+        One row an episode: policy, seed, window and the measures of `benchmarks.play.episodes`.
     """
     pairs = [(name, int(seed)) for seed in seeds for name in contestants]
     rows = [
@@ -198,7 +194,7 @@ def page(result: dict) -> str:
             to_markdown(shown(result)),
             f"Flow time / m at load {cell_shown(result)['load']:g} in all scenarios:",
             overview(result),
-            f"{sentence(result)} `{TOLD}` is `greedy` with `reveal=\"estimate\"`.",
+            f'{sentence(result)} `{TOLD}` is `greedy` with `reveal="estimate"`.',
         ]
     )
 
@@ -315,9 +311,16 @@ def draw(result: dict, path: Path) -> Path:
             mean = np.array([f["mean"] for f in found])
             edges = [mean - [f["low"] for f in found], [f["high"] for f in found] - mean]
             axes.errorbar(
-                loads + 0.005 * (k - len(order) / 2), mean, edges, label=who, color=f"C{k % 10}",
-                marker="os^vD"[k % 5], markersize=3.5, linewidth=1, elinewidth=0.7,
-            )  # fmt: skip
+                loads + 0.005 * (k - len(order) / 2),
+                mean,
+                edges,
+                label=who,
+                color=f"C{k % 10}",
+                marker="os^vD"[k % 5],
+                markersize=3.5,
+                linewidth=1,
+                elinewidth=0.7,
+            )
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set_title(name, fontsize=10)
         axes.set_xticks(loads)

@@ -21,14 +21,13 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from benchmarks.options import command, new_file, new_folder, whole
+from benchmarks.play.episodes import contest
+from benchmarks.play.learner import Recipe, train
+from benchmarks.report.intervals import differences, interval, span, summary, table
+from benchmarks.report.provenance import provenance, write_json
 from pandaenv import agents, policies
 from pandaenv.sb3 import PandaVecEnv
-
-from .contest import contest
-from .learner import Recipe, train
-from .options import command, new_file, new_folder, whole
-from .paired import differences, interval, span, summary, table
-from .provenance import provenance, write_json
 
 CONFIG = Path(__file__).parent / "configs" / "ppo-tier1.toml"
 AGAINST = "panda_analysis"
@@ -46,7 +45,7 @@ class Config:
     env: dict = field(default_factory=dict)
     """Arguments of the environment; the split is set here."""
     shared: dict = field(default_factory=dict)
-    """Settings of `benchmarks.learner.Recipe` for all agents."""
+    """Settings of `benchmarks.play.learner.Recipe` for all agents."""
     agents: dict = field(default_factory=dict)
     """name -> settings of its own."""
 
@@ -90,9 +89,13 @@ def trained(
     agent, curve = train(recipe, envs, seed, chapter, folder, show)
     bar.close()
     note = {
-        "agent": name, "seed": seed, "recipe": asdict(recipe), "steps": curve[-1]["step"],
-        "seconds": curve[-1]["seconds"], "curve": thinned(curve),
-    }  # fmt: skip
+        "agent": name,
+        "seed": seed,
+        "recipe": asdict(recipe),
+        "steps": curve[-1]["step"],
+        "seconds": curve[-1]["seconds"],
+        "curve": thinned(curve),
+    }
     if folder is not None:
         card = {key: value for key, value in note.items() if key != "curve"}
         agents.save(agent, folder, card | {"env": named(config.env)})
@@ -120,7 +123,7 @@ def evaluate(contestants: dict, config: Config, progress: bool = True) -> pd.Dat
         contestants: (name, training seed) -> policy.
 
     Returns:
-        Rows as of `benchmarks.contest`, with the policy and the seed of its training.
+        Rows as of `benchmarks.play.episodes`, with the policy and the seed of its training.
     """
     settings, seeds = config.env | {"split": "test"}, range(config.test_episodes)
     bar = tqdm(contestants.items(), desc="policies on the test windows", disable=not progress)
@@ -132,7 +135,7 @@ def evaluate(contestants: dict, config: Config, progress: bool = True) -> pd.Dat
 
 
 def compared(episodes: pd.DataFrame, learned: list[str]) -> list[dict]:
-    """The summary of `benchmarks.paired`, least flow first.
+    """The summary of `benchmarks.report.intervals`, least flow first.
 
     An agent's row has `trainings`: mean flow of its trainings with their Student interval, and the
     least and the largest.
@@ -149,8 +152,13 @@ def compared(episodes: pd.DataFrame, learned: list[str]) -> list[dict]:
 def to_markdown(rows: list[dict]) -> str:
     """The table; what was trained has the range over its trainings."""
     against = next(row["policy"] for row in rows if row["saved"] is None)
-    heads = ["policy", "flow time / m", f"less than {against} by (95 %)", "limits broken a job",
-             "flow time of single trainings"]  # fmt: skip
+    heads = [
+        "policy",
+        "flow time / m",
+        f"less than {against} by (95 %)",
+        "limits broken a job",
+        "flow time of single trainings",
+    ]
     lines = [
         [
             row["policy"],

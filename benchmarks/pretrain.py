@@ -24,13 +24,12 @@ import pandas as pd
 
 import generators
 import pandaenv
+from benchmarks.options import command, new_file, new_folder, positive, whole
+from benchmarks.report.provenance import provenance, write_json
 from generators.base import Generator
 from metrics import evaluate
 from metrics.report import markdown, plain
 from pandaenv import records, reference, schema
-
-from .options import command, new_file, new_folder, positive, whole
-from .provenance import provenance, write_json
 
 DATA = Path(pandaenv.__file__).parent / "data"
 BUNDLED = DATA / "tabddpm"
@@ -50,9 +49,12 @@ def main(arguments: list[str] | None = None) -> None:
         rescore(train, holdout, options, arguments)
         return
     model = generators.make(options.generator).fit(
-        train, seed=options.seed, budget=options.budget, steps=options.steps,
+        train,
+        seed=options.seed,
+        budget=options.budget,
+        steps=options.steps,
         checkpoint=options.checkpoint,
-    )  # fmt: skip
+    )
     model.save(options.out)
     began = time.monotonic()
     few = {"steps": options.sampling_steps} if options.generator == "tabddpm" else {}
@@ -63,8 +65,9 @@ def main(arguments: list[str] | None = None) -> None:
         "pool": describe_pool(options) | {"rows_per_s": round(rows_per_s)},
         "scores": scores(train, pool, holdout, options.judged, options.seed),
     }
-    write_json(options.out / "card.json",
-               card | provenance("benchmarks.pretrain", arguments, options.seed))  # fmt: skip
+    write_json(
+        options.out / "card.json", card | provenance("benchmarks.pretrain", arguments, options.seed)
+    )
 
 
 def rescore(train, holdout, options: argparse.Namespace, arguments: list[str]) -> None:
@@ -88,21 +91,25 @@ def digest(table: pd.DataFrame) -> str:
     return hashlib.sha256(rows.tobytes()).hexdigest()
 
 
-def describe(model: Generator, train: pd.DataFrame,
-             options: argparse.Namespace) -> dict:  # fmt: skip
+def describe(model: Generator, train: pd.DataFrame, options: argparse.Namespace) -> dict:
     """What the model was trained on, how long, and how large it is."""
     return {
         "data": {
-            "records": "pandaenv.reference.records", "days": options.days, "rate": options.rate,
-            "seed": options.seed, "train_rows": len(train),
+            "records": "pandaenv.reference.records",
+            "days": options.days,
+            "rate": options.rate,
+            "seed": options.seed,
+            "train_rows": len(train),
             "sha256": digest(train),
         },
         "model": {
-            "generator": model.name, "config": dataclasses.asdict(model.config),
-            "n_steps": model.n_steps_, "fit_seconds": round(model.seconds_, 1),
+            "generator": model.name,
+            "config": dataclasses.asdict(model.config),
+            "n_steps": model.n_steps_,
+            "fit_seconds": round(model.seconds_, 1),
             "bytes": sum(path.stat().st_size for path in options.out.glob("weights-*")),
         },
-    }  # fmt: skip
+    }
 
 
 def describe_pool(options: argparse.Namespace) -> dict:
@@ -110,9 +117,12 @@ def describe_pool(options: argparse.Namespace) -> dict:
     path = options.out / "pool.parquet"
     few = {"sampling_steps": options.sampling_steps} if options.generator == "tabddpm" else {}
     return {
-        "rows": options.pool, "seed": options.seed, **few,
-        "sha256": sha256(path), "bytes": path.stat().st_size,
-    }  # fmt: skip
+        "rows": options.pool,
+        "seed": options.seed,
+        **few,
+        "sha256": sha256(path),
+        "bytes": path.stat().st_size,
+    }
 
 
 def rounded(pool: pd.DataFrame) -> pd.DataFrame:
@@ -126,11 +136,17 @@ def rounded(pool: pd.DataFrame) -> pd.DataFrame:
 def write_pool(pool: pd.DataFrame, path: Path) -> None:
     """Small and exact: numbers of few significant bits, split by byte, compress well."""
     floats = ["creationtime", "workload"]
-    encoding = {**dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
-                "inputfilebytes": "BYTE_STREAM_SPLIT"}  # fmt: skip
+    encoding = {**dict.fromkeys(floats, "BYTE_STREAM_SPLIT"), "inputfilebytes": "BYTE_STREAM_SPLIT"}
     categories = [c for c in pool if c not in encoding]
-    pool.to_parquet(path, engine="pyarrow", index=False, compression="zstd", compression_level=19,
-                    use_dictionary=categories, column_encoding=encoding)  # fmt: skip
+    pool.to_parquet(
+        path,
+        engine="pyarrow",
+        index=False,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=categories,
+        column_encoding=encoding,
+    )
 
 
 def sha256(path: Path) -> str:
@@ -145,16 +161,26 @@ def scores(
     draw = pool.sample(min(judged, len(pool)), random_state=seed, ignore_index=True)
     unseen = holdout.sample(min(2 * len(draw), len(holdout)), random_state=seed, ignore_index=True)
     report = evaluate(train, draw, unseen, seed=seed)
-    return plain({"n": report.n, "n_train": report.n_train,
-                  "synthetic": report.synthetic.values, "floor": report.floor.values})  # fmt: skip
+    return plain(
+        {
+            "n": report.n,
+            "n_train": report.n_train,
+            "synthetic": report.synthetic.values,
+            "floor": report.floor.values,
+        }
+    )
 
 
 def table() -> str:
     """The bundled pools and their floor, from their cards, as Markdown."""
-    cards = {path.parent.name: json.loads(path.read_text(encoding="utf-8"))
-             for path in sorted(DATA.glob("*/card.json"))}  # fmt: skip
-    lines = [[name, f"{card['model']['n_steps']:,}", *_numbers(card["scores"]["synthetic"])]
-             for name, card in cards.items()]  # fmt: skip
+    cards = {
+        path.parent.name: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(DATA.glob("*/card.json"))
+    }
+    lines = [
+        [name, f"{card['model']['n_steps']:,}", *_numbers(card["scores"]["synthetic"])]
+        for name, card in cards.items()
+    ]
     floors = dict.fromkeys(tuple(_numbers(card["scores"]["floor"])) for card in cards.values())
     lines += [["real rows", "", *floor] for floor in floors]
     return markdown(["pool", "steps", *SHOWN], lines)

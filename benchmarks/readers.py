@@ -16,8 +16,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.report.provenance import provenance, write_json
+
 from . import offline
-from .provenance import provenance, write_json
 
 ROOT = Path(__file__).parent.parent
 OUT = Path(__file__).parent / "results" / "readers.json"
@@ -119,9 +120,14 @@ def run(name: str, folder: Path, data: Path, limit: float) -> dict:
             program = reader.program or _block(PAGE.read_text())
             given = [data, NAME] if reader.needs == "data" else [PAGE]
             done = subprocess.run(
-                [python, "-c", program, *map(str, given)], cwd=work, timeout=limit, check=True,
-                capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": "ignore"},
-            )  # fmt: skip
+                [python, "-c", program, *map(str, given)],
+                cwd=work,
+                timeout=limit,
+                check=True,
+                capture_output=True,
+                text=True,
+                env=os.environ | {"PYTHONWARNINGS": "ignore"},
+            )
     except subprocess.TimeoutExpired:
         return said | {"ran": False, "why": f"not done in {limit:g} s"}
     except subprocess.CalledProcessError as error:

@@ -17,12 +17,11 @@ from pathlib import Path
 import torch
 
 import generators
+from benchmarks.options import command, new_file, positive, whole
 from benchmarks.pretrain import BUNDLED
-from benchmarks.provenance import provenance, write_json
+from benchmarks.report.provenance import provenance, write_json
 from metrics import Judge
 from pandaenv import records, reference
-
-from .options import command, new_file, positive, whole
 
 OUT = Path(__file__).parent / "results" / "sampler.json"
 METRICS = ("C2ST", "WD", "JSD", "diff-CORR")
@@ -35,13 +34,18 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     model = generators.load(options.model)
     judge = judge_of(options)
-    lines = [line(model, judge, rule, steps, options)
-             for rule in options.rules for steps in options.steps]  # fmt: skip
+    lines = [
+        line(model, judge, rule, steps, options)
+        for rule in options.rules
+        for steps in options.steps
+    ]
     result = {
         "what": "one bundled model sampled by two rules at several numbers of steps, one thread",
         "model": {"n_steps": model.n_steps_, "fit_seconds": round(model.seconds_)},
-        "n": options.rows, "floor": chosen(judge.floor.values), "lines": lines,
-    }  # fmt: skip
+        "n": options.rows,
+        "floor": chosen(judge.floor.values),
+        "lines": lines,
+    }
     made = provenance("benchmarks.sampler", arguments, options.seed)
     print(write_json(options.out, result | made).name)
 
@@ -51,8 +55,14 @@ def judge_of(options: argparse.Namespace) -> Judge:
     table = reference.records(options.days, 0, options.rate)
     train, holdout = records.split(table, seed=0)
     holdout = holdout.sample(2 * options.rows, random_state=options.seed, ignore_index=True)
-    return Judge(train.reset_index(drop=True), holdout, target=None, only=METRICS,
-                 n_seeds=options.repeats, seed=options.seed)  # fmt: skip
+    return Judge(
+        train.reset_index(drop=True),
+        holdout,
+        target=None,
+        only=METRICS,
+        n_seeds=options.repeats,
+        seed=options.seed,
+    )
 
 
 def line(model, judge: Judge, rule: str, steps: int, options: argparse.Namespace) -> dict:

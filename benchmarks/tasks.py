@@ -19,15 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.options import command, new_folder, positive, whole
+from benchmarks.report.intervals import table
+from benchmarks.report.provenance import provenance, write_json
 from metrics.temporal import WINDOWS, dispersion, ks, whole_days
-from pandaenv.folding import fold
 from pandaenv.sites import catalogue
-from pandaenv.stream import DAY_S
 from pandaenv.workload import Reference, Synthetic
-
-from .options import command, new_folder, positive, whole
-from .paired import table
-from .provenance import provenance, write_json
+from pandaenv.workload.folding import fold
+from pandaenv.workload.stream import DAY_S
 
 RESULTS = Path(__file__).parent / "results"
 TRUTHS = (101, 102)

@@ -15,10 +15,10 @@ results/transfer.json and a table:
 
 The floor is the other real half, with its own tasks; `rows alone` is that half without its tasks,
 gathered again as a surrogate's are, so that it tells what the gathering costs. Flow times count
-mean service times m. Intervals are 95 % of a bootstrap over windows, on trace and source at once.
-A second table has agents that learned on each source and play on the trace
-(`benchmarks.apprentices`), beside the policies named RULES. A run that was stopped goes on where
-it stopped.
+mean service times m. Intervals are 95 % of a bootstrap over windows, on trace and source at once. A
+second table has agents that learned on each source and play on the trace
+(`benchmarks.play.apprentices`), beside the policies named RULES. A run that was stopped goes on
+where it stopped.
 
     python -m benchmarks.transfer [--generators tabddpm tabar] [--seeds 16] [--out FILE]
 """
@@ -36,14 +36,13 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 import generators
+from benchmarks.options import command
+from benchmarks.play import apprentices
+from benchmarks.play.episodes import contest
+from benchmarks.policies import ORACLE, code, content
+from benchmarks.report.provenance import provenance, versions, write_json
 from pandaenv import agents, policies, reference, sites, workload
-from pandaenv.drafts import whole, write
-
-from . import apprentices
-from .contest import contest
-from .options import command
-from .policies import ORACLE, code, content
-from .provenance import provenance, versions, write_json
+from pandaenv.files import whole, write
 
 OUT = Path(__file__).parent / "results" / "transfer.json"
 TRACE, HALF, ROWS = "trace", "real half", "rows alone"
@@ -88,9 +87,11 @@ def sampled(name: str, half: pd.DataFrame, options: argparse.Namespace) -> Path:
         return path
     train = nine(half).sample(min(options.rows, len(half)), random_state=options.seed)
     model = generators.make(name).fit(
-        train.sort_index().reset_index(drop=True), seed=options.seed, budget=options.budget,
+        train.sort_index().reset_index(drop=True),
+        seed=options.seed,
+        budget=options.budget,
         checkpoint=path.with_suffix(".checkpoint"),
-    )  # fmt: skip
+    )
     rows = model.sample(len(half), seed=options.seed)
     with whole(path) as draft:
         rows.to_parquet(draft, index=False)
@@ -126,8 +127,12 @@ def contestants(options: argparse.Namespace):
 
 def _settings(options: argparse.Namespace) -> dict:
     """The environment's, but for workload and split."""
-    return {"sites": options.sites, "rate": options.rate, "load": options.load,
-            "episode_jobs": options.jobs}  # fmt: skip
+    return {
+        "sites": options.sites,
+        "rate": options.rate,
+        "load": options.load,
+        "episode_jobs": options.jobs,
+    }
 
 
 def schooled(source: str, jobs, trace, options: argparse.Namespace) -> pd.DataFrame:
@@ -136,9 +141,15 @@ def schooled(source: str, jobs, trace, options: argparse.Namespace) -> pd.DataFr
     path = options.kept / f"{name}.csv"
     if not path.is_file():
         made = apprentices.taught(
-            source, jobs, trace, _settings(options), range(options.trainings), options.steps,
-            options.seeds, options.kept / name,
-        )  # fmt: skip
+            source,
+            jobs,
+            trace,
+            _settings(options),
+            range(options.trainings),
+            options.steps,
+            options.seeds,
+            options.kept / name,
+        )
         write(path, made.to_csv(index=False))
     return pd.read_csv(path)
 
@@ -213,8 +224,11 @@ def check(options: argparse.Namespace) -> None:
 def run(options: argparse.Namespace) -> dict:
     """Learn, sample, play and compare; what transfer.json holds."""
     first, second = halves(recorded(options.days, options.seed), options.seed)
-    sources = {TRACE: workload.Trace(second), HALF: workload.Trace(first),
-               ROWS: workload.Synthetic(nine(first))}  # fmt: skip
+    sources = {
+        TRACE: workload.Trace(second),
+        HALF: workload.Trace(first),
+        ROWS: workload.Synthetic(nine(first)),
+    }
     ranked = [name for name, *_ in contestants(options) if name != ORACLE]
     sources |= {name: str(sampled(name, first, options)) for name in options.generators}
     episodes = {key: played(key, jobs, options) for key, jobs in sources.items()}
@@ -227,10 +241,13 @@ def run(options: argparse.Namespace) -> dict:
         "jobs": {TRACE: len(second), HALF: len(first)},
         "flow": {key: table.mean().to_dict() for key, table in flow.items()},
         "windows": {key: table.round(6).to_dict("index") for key, table in flow.items()},
-        "sources": [{"source": key} | compared(flow[TRACE][ranked], flow[key])
-                    for key in flow if key != TRACE],
+        "sources": [
+            {"source": key} | compared(flow[TRACE][ranked], flow[key])
+            for key in flow
+            if key != TRACE
+        ],
         "taught": _taught(sources, episodes[TRACE], options),
-    }  # fmt: skip
+    }
 
 
 def _taught(sources: dict, on_trace: pd.DataFrame, options: argparse.Namespace) -> list[dict]:
@@ -244,16 +261,20 @@ def _taught(sources: dict, on_trace: pd.DataFrame, options: argparse.Namespace) 
 
 def to_markdown(result: dict) -> str:
     """One line a source, then the policies' flow times on each."""
-    lines = ["| arrivals from | Kendall tau | top-1 regret / m | gap / m | its best policy |",
-             "|---|--:|--:|--:|---|"]  # fmt: skip
+    lines = [
+        "| arrivals from | Kendall tau | top-1 regret / m | gap / m | its best policy |",
+        "|---|--:|--:|--:|---|",
+    ]
     for row in result["sources"]:
         cells = [_span(row[key]) for key in ("tau", "regret", "gap")]
         lines.append(f"| {' | '.join([row['source'], *cells, row['best']])} |")
     flow = result["flow"]
     order = sorted(flow[TRACE], key=flow[TRACE].get)
     lines += ["", f"| flow time / m | {' | '.join(order)} |", f"|---|{'--:|' * len(order)}"]
-    lines += [f"| {source} | {' | '.join(f'{row[p]:.3f}' for p in order)} |"
-              for source, row in flow.items()]  # fmt: skip
+    lines += [
+        f"| {source} | {' | '.join(f'{row[p]:.3f}' for p in order)} |"
+        for source, row in flow.items()
+    ]
     if result["taught"]:
         lines += ["", apprentices.to_markdown(result["taught"])]
     return "\n".join(lines)
@@ -271,13 +292,20 @@ def _digest(what, options: argparse.Namespace, keys: tuple[str, ...]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("python -m benchmarks.transfer", description=__doc__,
-                                     formatter_class=raw)  # fmt: skip
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.transfer", description=__doc__, formatter_class=raw
+    )
     add = parser.add_argument
     add("--generators", nargs="*", default=list(generators.names()), metavar="NAME")
     add("--policies", nargs="+", default=list(policies.names()), metavar="NAME")
-    add("--agents", nargs="*", type=Path, default=sorted(AGENTS.glob("scoring-*")),
-        metavar="FOLDER", help="trained agents to rank")
+    add(
+        "--agents",
+        nargs="*",
+        type=Path,
+        default=sorted(AGENTS.glob("scoring-*")),
+        metavar="FOLDER",
+        help="trained agents to rank",
+    )
     add("--days", type=int, default=56, help="of the reference workload")
     add("--rows", type=int, default=50_000, help="each generator learns from")
     add("--budget", type=float, default=60.0, help="seconds of training for each learner")

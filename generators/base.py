@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_from_bytes
 from safetensors.numpy import save as tensors_to_bytes
 
-from generators import team, transform
+from . import distributed, transform
 
 FORMAT = "generators/1"
 CARD = "generator.json"
@@ -130,7 +130,7 @@ class Generator(ABC):
         """
         self._check_fitted()
         folder = Path(folder)
-        if team.launched().leads:
+        if distributed.launched().leads:
             check_target(folder)
             try:
                 self._write(folder)

@@ -216,10 +216,15 @@ def fit_mixture(
     # as k-means++ does, because in one dimension they say as much as the rows and k-means' threads
     # do not add up in a fixed order.
     mixture = BayesianGaussianMixture(
-        n_components=k, covariance_type="diag", max_iter=options.iterations, reg_covar=1e-10,
-        weight_concentration_prior_type="dirichlet_process", weight_concentration_prior=0.001,
-        init_params="k-means++", random_state=seed,
-    )  # fmt: skip
+        n_components=k,
+        covariance_type="diag",
+        max_iter=options.iterations,
+        reg_covar=1e-10,
+        weight_concentration_prior_type="dirichlet_process",
+        weight_concentration_prior=0.001,
+        init_params="k-means++",
+        random_state=seed,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the best so far will do
         mixture.fit(z[:, None] if len(z) > 1 else np.repeat(z, 2)[:, None])

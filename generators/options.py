@@ -24,10 +24,19 @@ NOT_NEGATIVE: Rule = (lambda x: 0 <= x < inf, "at least 0 and finite")
 SHARE: Rule = (lambda x: 0 <= x <= 1, "in [0, 1]")
 BELOW_ONE: Rule = (lambda x: 0 <= x < 1, "in [0, 1)")
 RULES = {
-    "atom_share": SHARE, "dropout": BELOW_ONE, "ema": BELOW_ONE, "epochs": POSITIVE,
-    "eps": POSITIVE, "lr": POSITIVE, "penalty": NOT_NEGATIVE, "reveal": SHARE, "tau": POSITIVE,
-    "validation": BELOW_ONE, "weight": POSITIVE, "weight_decay": NOT_NEGATIVE,
-}  # fmt: skip
+    "atom_share": SHARE,
+    "dropout": BELOW_ONE,
+    "ema": BELOW_ONE,
+    "epochs": POSITIVE,
+    "eps": POSITIVE,
+    "lr": POSITIVE,
+    "penalty": NOT_NEGATIVE,
+    "reveal": SHARE,
+    "tau": POSITIVE,
+    "validation": BELOW_ONE,
+    "weight": POSITIVE,
+    "weight_decay": NOT_NEGATIVE,
+}
 
 
 def check(config: Any) -> None:

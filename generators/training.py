@@ -38,7 +38,7 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from generators.base import Plan, forget_drafts, write_atomically
-from generators.team import Team, join
+from generators.distributed import Team, join
 
 FORMAT = "generators-checkpoint/2"
 PROBE_SHARE, PROBE_SECONDS = 0.05, 2.0  # of the budget, at most, spent on timing a step

@@ -27,12 +27,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from generators import training
 from generators.base import Generator, Plan, reject
 from generators.modes import Encoding, ModeOptions
 from generators.options import check as check_options
 from generators.training import Descent, Pace, initialise
 from generators.transform import Layout
+
+from . import training
 
 CHUNK = 16_384  # rows sampled at once
 SIGMA = (0.01, 0.1, 1.0)  # least, first and largest deviation of a place
@@ -193,10 +194,15 @@ class TVAE(Generator):
         # DIFF: paper keeps rate and last weights; we lower the rate and average the weights because
         # all learned generators here train in one loop.
         pace = Pace(config.batch_size, config.lr, steps, ema=config.ema)
-        key = {"generator": self.name, "config": asdict(config), "columns": layout.to_json(),
-               "data": training.fingerprint(numbers, codes) if plan.checkpoint else ""}  # fmt: skip
-        history = training.run(learner, len(numbers), plan, pace, key=key, label=self.name,
-                               began=began)  # fmt: skip
+        key = {
+            "generator": self.name,
+            "config": asdict(config),
+            "columns": layout.to_json(),
+            "data": training.fingerprint(numbers, codes) if plan.checkpoint else "",
+        }
+        history = training.run(
+            learner, len(numbers), plan, pace, key=key, label=self.name, began=began
+        )
         self.n_steps_, self.losses_ = history.n_steps, history.losses
         self.seconds_ = history.seconds
 
@@ -239,8 +245,11 @@ class TVAE(Generator):
 
     def _from_arrays(self, layout: Layout, arrays: dict[str, np.ndarray]) -> None:
         self._build(Encoding.from_arrays(arrays, layout))
-        weights = {k.removeprefix("net."): torch.from_numpy(v) for k, v in arrays.items()
-                   if k.startswith("net.")}  # fmt: skip
+        weights = {
+            k.removeprefix("net."): torch.from_numpy(v)
+            for k, v in arrays.items()
+            if k.startswith("net.")
+        }
         if self.net_ is not None:
             self.net_.load_state_dict(weights)
         elif weights:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from metrics import columns
+from . import columns
 
 FORMS = ("diff-CORR", "diff-CORR MAE", "diff-CORR Frobenius", "diff-CORR L2")
 DENSE_PAIRS = 1 << 24  # cells of a two-way count kept as a plain array

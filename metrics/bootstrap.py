@@ -40,8 +40,9 @@ def auc_interval(
     step = max(1, AT_ONCE // len(y))
     areas = []
     for start in range(0, n_boot, step):
-        zeros, ones = (_drawn(g, y == s, min(step, n_boot - start), rng)
-                       for s, g in enumerate(groups))  # fmt: skip
+        zeros, ones = (
+            _drawn(g, y == s, min(step, n_boot - start), rng) for s, g in enumerate(groups)
+        )
         areas.append(_weighted_auc(zeros, ones, ends))
     return _percentiles(np.concatenate(areas))
 

@@ -34,8 +34,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from metrics import columns
 from metrics.neighbours import NeighbourIndex
+
+from . import columns
 
 K = 5
 LEVELS = (np.arange(200) + 0.5) / 200  # of alpha and beta: midpoints of 200 equal steps

@@ -12,15 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from metrics import columns
+from . import columns
 
 MAX_LEVELS = 255  # categories a histogram tree can hold; the rarest share the last
 FEW = 100_000  # rows below which threads wait for each other longer than they work
 
 
-def c2st(
-    real: pd.DataFrame, synthetic: pd.DataFrame, *, seed: int = 0, n_folds: int = 5
-) -> float:
+def c2st(real: pd.DataFrame, synthetic: pd.DataFrame, *, seed: int = 0, n_folds: int = 5) -> float:
     """Mean out-of-fold AUC over `n_folds` folds, each with real and synthetic in one proportion.
 
     NaN where a table has fewer rows than there are folds.

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from metrics import columns
+from . import columns
 
 FEW = 10_000  # rows below which threads wait for each other longer than they work
 LARGEST = 1e38  # CatBoost holds a target as float32
@@ -57,15 +57,21 @@ def diff_mlef(
     n = min(len(train), len(synthetic))
     rng = np.random.default_rng(seed)
     on_synthetic, on_train = (
-        mlef(table.iloc[np.sort(rng.permutation(len(table))[:n])], test, target, transform,
-             seed=seed, regressor=regressor)
+        mlef(
+            table.iloc[np.sort(rng.permutation(len(table))[:n])],
+            test,
+            target,
+            transform,
+            seed=seed,
+            regressor=regressor,
+        )
         for table in (synthetic, train)
-    )  # fmt: skip
+    )
     return on_synthetic - on_train
 
 
 def transform_for(train: pd.DataFrame, test: pd.DataFrame, target: str) -> str:
-    """"ln" where the real target is positive, "log1p" where it may be zero, else "identity".
+    """ "ln" where the real target is positive, "log1p" where it may be zero, else "identity".
 
     A few zeros must not turn a heavy tail into squares of its raw unit, hence log1p.
     """
@@ -176,10 +182,15 @@ def diff_skill(
     n = min(len(train), len(synthetic))
     rng = np.random.default_rng(seed)
     made, real = (
-        skill(table.iloc[np.sort(rng.permutation(len(table))[:n])], test, target, seed=seed,
-              classifier=classifier)
+        skill(
+            table.iloc[np.sort(rng.permutation(len(table))[:n])],
+            test,
+            target,
+            seed=seed,
+            classifier=classifier,
+        )
         for table in (synthetic, train)
-    )  # fmt: skip
+    )
     return Skill(made.accuracy - real.accuracy, made.log_loss - real.log_loss)
 
 

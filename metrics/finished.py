@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from metrics import columns
 from metrics.report import Score, plain
+
+from . import columns
 
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "catboost")  # another version, another number
 FORM = 2  # raised when a definition changes, so that no old number is taken for a new one

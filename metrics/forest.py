@@ -187,9 +187,23 @@ def _offer(cost, row, best_cost, best_row):
 
 @njit(parallel=True, cache=True)
 def search(
-    points, rows, axis, starts, row_codes, query_codes, weights, numbers, active, group,
-    floor, w, p1, exclude_self, best_cost, best_row,
-):  # fmt: skip
+    points,
+    rows,
+    axis,
+    starts,
+    row_codes,
+    query_codes,
+    weights,
+    numbers,
+    active,
+    group,
+    floor,
+    w,
+    p1,
+    exclude_self,
+    best_cost,
+    best_row,
+):
     """Search group[i] of the forest for query active[i]; no row there costs less than floor[query].
 
     row_codes follow `rows`; they and `weights` are empty where every row starts at cost w.

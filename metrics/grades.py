@@ -76,7 +76,7 @@ RULES: dict[str, tuple[Rule, float, float]] = {  # rule, still good, still fair
 
 
 def grade(key: str, row: dict, floor: dict) -> str:
-    """"good", "fair" or "bad" by the rule of the number; "" where there is none or no value."""
+    """ "good", "fair" or "bad" by the rule of the number; "" where there is none or no value."""
     value, real = row.get(key), floor.get(key)
     if key not in RULES or value is None or real is None:
         return ""

@@ -12,7 +12,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from metrics import (
+from metrics.report import Score
+
+from . import (
     association,
     bootstrap,
     density,
@@ -23,8 +25,7 @@ from metrics import (
     privacy,
     tails,
     temporal,
-)  # fmt: skip
-from metrics.report import Score
+)
 
 CAPS = {  # rows beyond which a group is measured on a seeded subsample, which the report states
     "C2ST": 50_000,
@@ -98,13 +99,15 @@ def _dcr(judge, case: Case, score: Score) -> None:
     distance = case.nearest[:, 0]
     known = distance if judge.matched[0] is judge.closest else None
     nearer = privacy.nearer(*judge.matched, case.rows, known)
-    score.values.update({
-        "DCR": float(distance.mean()),
-        "DCR median": float(np.median(distance)),
-        "DCR 5%": float(np.quantile(distance, 0.05)),
-        "exact share": float(np.mean(distance == 0)),
-        "closer to train": float(nearer.mean()),
-    })  # fmt: skip
+    score.values.update(
+        {
+            "DCR": float(distance.mean()),
+            "DCR median": float(np.median(distance)),
+            "DCR 5%": float(np.quantile(distance, 0.05)),
+            "exact share": float(np.mean(distance == 0)),
+            "closer to train": float(nearer.mean()),
+        }
+    )
     for name, values in (("DCR", distance), ("closer to train", nearer)):
         score.interval[name] = bootstrap.block_interval(values, case.blocks, seed=judge.seed)
 
@@ -166,8 +169,10 @@ def _mle(judge, case: Case, score: Score) -> None:
     made = judge.draw(case.rows, "MLE")
     by_column = {}
     for label in judge.labels:
-        runs = [efficacy.skill(made, judge.test_rows, label, seed=s, classifier=judge.classifier)
-                for s in judge.seeds]  # fmt: skip
+        runs = [
+            efficacy.skill(made, judge.test_rows, label, seed=s, classifier=judge.classifier)
+            for s in judge.seeds
+        ]
         by_column[label] = np.array(runs) - judge.skill_real(label)
     for i, name in enumerate(("diff-accuracy", "diff-log-loss")):
         runs = np.mean([delta[:, i] for delta in by_column.values()], axis=0)
@@ -187,10 +192,21 @@ def _mlef_slow(judge, case: Case, score: Score) -> None:
 
 
 MEASURES = {
-    "WD": _wd, "JSD": _jsd, "diff-CORR": _corr, "DCR": _dcr, "diff-MLEF": _mlef, "C2ST": _c2st,
-    "NNDR": _nndr, "tails": _tails, "validity": _validity, "temporal": _temporal,
-    "density": _density, "membership": _membership, "MLE": _mle, "diff-MLEF lr 0.1": _mlef_slow,
-}  # fmt: skip
+    "WD": _wd,
+    "JSD": _jsd,
+    "diff-CORR": _corr,
+    "DCR": _dcr,
+    "diff-MLEF": _mlef,
+    "C2ST": _c2st,
+    "NNDR": _nndr,
+    "tails": _tails,
+    "validity": _validity,
+    "temporal": _temporal,
+    "density": _density,
+    "membership": _membership,
+    "MLE": _mle,
+    "diff-MLEF lr 0.1": _mlef_slow,
+}
 
 
 def _means(per_column: pd.DataFrame) -> dict[str, float]:

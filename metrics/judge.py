@@ -20,7 +20,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from metrics import (
+from metrics.meanings import DEFAULT, GROUPS
+from metrics.report import Report, Score
+
+from . import (
     association,
     columns,
     efficacy,
@@ -31,8 +34,6 @@ from metrics import (
     streaming,
     temporal,
 )
-from metrics.meanings import DEFAULT, GROUPS
-from metrics.report import Report, Score
 
 Table = pd.DataFrame | Path | str  # a path is that of a Parquet file
 IN_MEMORY = 2_000_000  # rows
@@ -90,9 +91,20 @@ def evaluate(
     train = streaming.opened(train, in_memory, "train")
     synthetic = columns.like(train, streaming.opened(synthetic, in_memory, "synthetic"))
     columns.check(synthetic, "synthetic")
-    judge = Judge(train, holdout, target=target, labels=labels, seed=seed, only=only,
-                  n_seeds=n_seeds, n_max=len(synthetic), regressor=regressor,
-                  classifier=classifier, in_memory=in_memory, resume=resume)  # fmt: skip
+    judge = Judge(
+        train,
+        holdout,
+        target=target,
+        labels=labels,
+        seed=seed,
+        only=only,
+        n_seeds=n_seeds,
+        n_max=len(synthetic),
+        regressor=regressor,
+        classifier=classifier,
+        in_memory=in_memory,
+        resume=resume,
+    )
     return judge.report(synthetic, progress=progress)
 
 
@@ -124,8 +136,10 @@ class Judge:
         resume: Path | str | None = None,
     ):
         _check_settings(n_seeds, in_memory, seed, regressor, classifier)
-        train, holdout = (streaming.opened(t, in_memory, what)
-                          for t, what in ((train, "train"), (holdout, "holdout")))  # fmt: skip
+        train, holdout = (
+            streaming.opened(t, in_memory, what)
+            for t, what in ((train, "train"), (holdout, "holdout"))
+        )
         self.train = columns.check(train, "train")
         holdout = columns.aligned(train, holdout, "holdout")
         self.in_memory = in_memory
@@ -145,9 +159,20 @@ class Judge:
         self.transform = None
         if any(g.startswith("diff-MLEF") for g in self.only):
             self.transform = efficacy.transform_for(train, self.test, target)
-        self.finished = finished.Finished(resume, self.train, holdout, extra, n_max, target,
-                                          self.labels, seed, n_seeds, regressor, classifier,
-                                          in_memory)  # fmt: skip
+        self.finished = finished.Finished(
+            resume,
+            self.train,
+            holdout,
+            extra,
+            n_max,
+            target,
+            self.labels,
+            seed,
+            n_seeds,
+            regressor,
+            classifier,
+            in_memory,
+        )
 
     def report(self, synthetic: Table, *, progress: bool = False) -> Report:
         """Score a table and set its real floor beside it."""
@@ -157,10 +182,21 @@ class Judge:
             if "floor" not in vars(self):
                 self.floor = self.score(self.stand_in, Told(bar, "real rows"))
         return Report(
-            score, self.floor, self.n, self.n_mlef, len(self.train),
-            self.n_holdout, self.target, self.transform, self.regressor, self.seed, self.n_seeds,
-            self.dcr_test, self.association, self.sizes,
-        )  # fmt: skip
+            score,
+            self.floor,
+            self.n,
+            self.n_mlef,
+            len(self.train),
+            self.n_holdout,
+            self.target,
+            self.transform,
+            self.regressor,
+            self.seed,
+            self.n_seeds,
+            self.dcr_test,
+            self.association,
+            self.sizes,
+        )
 
     @cached_property
     def floor(self) -> Score:
@@ -250,12 +286,14 @@ class Judge:
 
     def mlef(self, table: pd.DataFrame, regressor: efficacy.Regressor) -> np.ndarray:
         """(n_seeds,) error of the regressor trained on `table`."""
-        return np.array([
-            efficacy.mlef(
-                table, self.test_rows, self.target, self.transform, seed=s, regressor=regressor
-            )
-            for s in self.seeds
-        ])  # fmt: skip
+        return np.array(
+            [
+                efficacy.mlef(
+                    table, self.test_rows, self.target, self.transform, seed=s, regressor=regressor
+                )
+                for s in self.seeds
+            ]
+        )
 
     @cached_property
     def mlef_real(self) -> np.ndarray:
@@ -279,10 +317,12 @@ class Judge:
         """(n_seeds, 2) skill of the classifier of `label` trained on as many train rows."""
         if label not in self._skills:
             real = self._train_sample(self.sizes["MLE"])
-            self._skills[label] = np.array([
-                efficacy.skill(real, self.test_rows, label, seed=s, classifier=self.classifier)
-                for s in self.seeds
-            ])  # fmt: skip
+            self._skills[label] = np.array(
+                [
+                    efficacy.skill(real, self.test_rows, label, seed=s, classifier=self.classifier)
+                    for s in self.seeds
+                ]
+            )
         return self._skills[label]
 
     @cached_property
@@ -299,11 +339,11 @@ def _check_settings(n_seeds, in_memory, seed, regressor, classifier) -> None:
         if not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name} must be a positive whole number, got {name}={value!r}")
     if not isinstance(seed, Integral) or not 0 <= seed <= MAX_SEED - n_seeds:
-        raise ValueError(
-            f"seed must be a whole number in 0..2**32 - n_seeds, got seed={seed!r}"
-        )
-    for name, value, kind in (("regressor", regressor, efficacy.Regressor),
-                              ("classifier", classifier, efficacy.Classifier)):  # fmt: skip
+        raise ValueError(f"seed must be a whole number in 0..2**32 - n_seeds, got seed={seed!r}")
+    for name, value, kind in (
+        ("regressor", regressor, efficacy.Regressor),
+        ("classifier", classifier, efficacy.Classifier),
+    ):
         if not isinstance(value, kind):
             raise ValueError(f"{name} must be an efficacy.{kind.__name__}, got {value!r}")
 
@@ -330,8 +370,10 @@ def _groups(only, train, target: str | None, labels: tuple[str, ...]) -> tuple[s
         )
     out = tuple(g for g in GROUPS if g in wanted and (target is not None or "MLEF" not in g))
     if not out:
-        raise ValueError(f"only must leave a group to measure, got {list(wanted)} and "
-                         f"target={target!r}; known: {', '.join(GROUPS)}")  # fmt: skip
+        raise ValueError(
+            f"only must leave a group to measure, got {list(wanted)} and "
+            f"target={target!r}; known: {', '.join(GROUPS)}"
+        )
     return out
 
 
@@ -342,8 +384,9 @@ def _labels(train, labels: Iterable[str] | None) -> tuple[str, ...]:
     labels = (labels,) if isinstance(labels, str) else tuple(labels)
     for name in labels:
         if name not in categorical:
-            raise ValueError(f"labels must be categorical columns, got {name!r}; "
-                             f"known: {categorical}")  # fmt: skip
+            raise ValueError(
+                f"labels must be categorical columns, got {name!r}; known: {categorical}"
+            )
     return labels
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from metrics import columns
+from . import columns
 
 
 def wd(train: pd.DataFrame, synthetic: pd.DataFrame) -> float:

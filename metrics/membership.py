@@ -17,8 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from metrics import density
 from metrics.detection import auc
+
+from . import density
 
 FALSE_ALARMS = 0.01
 NAMES = ("membership AUC", "membership AUC distance", "membership found")

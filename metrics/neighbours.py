@@ -16,7 +16,7 @@ too and at worst a brute-force scan, so the whole never takes more than about tw
 Growth: near n log n where the nearest rows agree in most categories, whatever the numbers are like
 (groups of all rows, all rows equal, every category its own). With five categories a million rows
 drawn uniformly at random take about twice as long as a million job records, records with every
-column shuffled on its own about three times (`benchmarks.speed_neighbours`). A table that lies
+column shuffled on its own about three times (`benchmarks.speed.neighbours`). A table that lies
 wholly outside, moved by two spans of the index, visits every set of columns for every row: some
 sixty times the seconds at 262,000 rows, growing as n^1.6. The quadratic road needs a dozen
 categories or more that are as good as independent: then about 10 ns for each pair of rows.
@@ -147,10 +147,20 @@ class NeighbourIndex:
         order = _by_place(numbers[seen], query_group, len(forest.starts) - 1)
         none = np.empty((0, 0), np.int32)
         search(
-            *forest, none, none, self.weights[:0], numbers, seen[order], query_group[order],
-            np.full(len(numbers), weight), weight, self.p == 1, best.exclude_self,
-            best.cost, best.row,
-        )  # fmt: skip
+            *forest,
+            none,
+            none,
+            self.weights[:0],
+            numbers,
+            seen[order],
+            query_group[order],
+            np.full(len(numbers), weight),
+            weight,
+            self.p == 1,
+            best.exclude_self,
+            best.cost,
+            best.row,
+        )
 
     def _planted(self, codes, kept) -> tuple[Forest, np.ndarray]:
         """Trees over rows grouped by the columns `kept`, and the group of each query or -1.
@@ -203,10 +213,20 @@ class NeighbourIndex:
         row_codes = self.codes[forest.rows].astype(np.int32)
         order = _by_place(numbers[active], np.zeros(active.size, np.int64), 1)
         search(
-            *forest, row_codes, codes.astype(np.int32), self.weights, numbers, active[order],
-            np.zeros(active.size, np.int64), floor, 0.0, self.p == 1, best.exclude_self,
-            best.cost, best.row,
-        )  # fmt: skip
+            *forest,
+            row_codes,
+            codes.astype(np.int32),
+            self.weights,
+            numbers,
+            active[order],
+            np.zeros(active.size, np.int64),
+            floor,
+            0.0,
+            self.p == 1,
+            best.exclude_self,
+            best.cost,
+            best.row,
+        )
 
 
 class Best:

@@ -13,9 +13,10 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from metrics import association, columns, plots, report, temporal
 from metrics.grades import grade
 from metrics.meanings import BETTER, MEANINGS, TABLE_1
+
+from . import association, columns, plots, report, temporal
 
 FEW = 1000  # scored rows below which an order of models says little
 
@@ -66,19 +67,29 @@ class Page:
         """The page: verdict first, then the table, figures, all numbers, how to make it again."""
         loader = jinja2.FileSystemLoader(Path(__file__).parent)
         environment = jinja2.Environment(
-            loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+            loader=loader,
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
             lstrip_blocks=True,
-        )  # fmt: skip
+        )
         environment.filters["show"] = report.show
         images = {
             name: "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode()
             for name, text in self.figures().items()
         }
         return environment.get_template("report.html.j2").render(
-            result=self.result, images=images, note=self.note, grade=self._grade,
-            table1=TABLE_1, meanings=MEANINGS, better=BETTER, groups=self._groups(),
-            verdicts=self._verdicts(), cautions=self._cautions(),
-        )  # fmt: skip
+            result=self.result,
+            images=images,
+            note=self.note,
+            grade=self._grade,
+            table1=TABLE_1,
+            meanings=MEANINGS,
+            better=BETTER,
+            groups=self._groups(),
+            verdicts=self._verdicts(),
+            cautions=self._cautions(),
+        )
 
     def _grade(self, row: dict, key: str) -> str:
         return grade(key, row, self.result["floor"])

@@ -14,14 +14,22 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from metrics import columns
 from metrics.temporal import DAYS
 
+from . import columns
+
 STYLE = {
-    "svg.hashsalt": "pandaenv", "svg.fonttype": "path", "font.size": 9, "axes.titlesize": 9,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#8a939c",
-    "xtick.color": "#4a545e", "ytick.color": "#4a545e", "text.parse_math": False,
-}  # fmt: skip
+    "svg.hashsalt": "pandaenv",
+    "svg.fonttype": "path",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#8a939c",
+    "xtick.color": "#4a545e",
+    "ytick.color": "#4a545e",
+    "text.parse_math": False,
+}
 INK = "#1b2733"
 COLOURS = ("#0b7285", "#d9480f", "#5f3dc4", "#2b8a3e", "#c2255c", "#846358")
 BINS = 60
@@ -253,9 +261,11 @@ def privacy(rows: list[dict], floor: dict) -> Figure:
 def learning(losses: dict[str, pd.DataFrame]) -> Figure:
     """Every term of the loss of every learner over its steps, each on its own axis."""
     curves = [
-        (model, name, table) for model, table in losses.items()
-        for name in table.columns if name not in NO_LOSS
-    ]  # fmt: skip
+        (model, name, table)
+        for model, table in losses.items()
+        for name in table.columns
+        if name not in NO_LOSS
+    ]
     n_cols = min(3, max(1, len(curves)))
     n_rows = max(1, -(-len(curves) // n_cols))
     figure, axes = _grid(n_rows, n_cols, 9, 2.1 * n_rows)

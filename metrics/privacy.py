@@ -11,8 +11,9 @@ nor safety: compare with real rows in the synthetic table's place.
 import numpy as np
 import pandas as pd
 
-from metrics import columns
 from metrics.neighbours import NeighbourIndex
+
+from . import columns
 
 FAR = 1e100  # ranges of train beyond which a number is no farther: its square is a float64
 

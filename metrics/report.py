@@ -11,12 +11,20 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 import pandas as pd
 
-from metrics import efficacy
 from metrics.meanings import MEANINGS, TABLE_1, Meaning
 
+from . import efficacy
+
 __all__ = [
-    "MEANINGS", "Meaning", "Report", "Score", "TABLE_1", "markdown", "plain", "show",
-]  # fmt: skip
+    "MEANINGS",
+    "Meaning",
+    "Report",
+    "Score",
+    "TABLE_1",
+    "markdown",
+    "plain",
+    "show",
+]
 
 
 @dataclass
@@ -78,10 +86,15 @@ class Report:
         """All numbers with their floors and meanings as a Markdown table."""
         head = ["metric", "synthetic", "floor", "better", "meaning"]
         rows = [
-            [name, self._cell(name), show(self.floor.values[name]), MEANINGS[name].better,
-             MEANINGS[name].words]
+            [
+                name,
+                self._cell(name),
+                show(self.floor.values[name]),
+                MEANINGS[name].better,
+                MEANINGS[name].words,
+            ]
             for name in self.synthetic.values
-        ]  # fmt: skip
+        ]
         return markdown(head, rows)
 
     def _cell(self, name: str) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metrics import columns
+from . import columns
 
 
 class Stored(columns.OnDisk):
@@ -35,8 +35,9 @@ class Stored(columns.OnDisk):
         self.names = list(_columns(self._schema) if names is None else names)
         missing = [name for name in self.names if name not in self._schema.names]
         if missing:
-            raise ValueError(f"{self.path.name} must have the columns {self.names}, "
-                             f"got missing {missing}")  # fmt: skip
+            raise ValueError(
+                f"{self.path.name} must have the columns {self.names}, got missing {missing}"
+            )
         self._checked = False
 
     def __len__(self) -> int:
@@ -136,8 +137,9 @@ def _described(path: Path) -> tuple[pa.Schema, int, list[str]]:
     try:
         with pq.ParquetFile(path) as file:
             schema, n = file.schema_arrow, file.metadata.num_rows
-        words = [f.name for f in schema if pa.types.is_string(f.type)
-                 or pa.types.is_large_string(f.type)]  # fmt: skip
+        words = [
+            f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)
+        ]
         with pq.ParquetFile(path, read_dictionary=words) as file:
             return file.schema_arrow, n, words
     except (OSError, pa.ArrowException) as error:

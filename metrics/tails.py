@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from metrics import columns
+from . import columns
 
 DENSE = 1 << 26  # cells of a pair of categories held as flags
 QUANTILES = {"tail q99": 0.99, "tail q99.9": 0.999}
@@ -41,7 +41,7 @@ def _f(column: pd.Series) -> np.ndarray:
 
 
 def validity(train: pd.DataFrame, synthetic: pd.DataFrame) -> dict[str, float]:
-    """"invalid share", "unseen pair share" and "missing categories", each 0..1.
+    """ "invalid share", "unseen pair share" and "missing categories", each 0..1.
 
     The pair share is NaN with fewer than two categoricals, the last one without any. Both tables
     are read in blocks, so they may lie on disk.

@@ -11,8 +11,9 @@ thinning at random leaves unchanged in expectation; gaps by the distance of Smir
 import numpy as np
 import pandas as pd
 
-from metrics import columns
 from metrics.marginals import jsd_counts
+
+from . import columns
 
 DAYS = "creationtime"
 SITE = "computingsite"

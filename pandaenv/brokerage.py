@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .kernels import kernel, part
+from pandaenv.kernels import kernel, part
 
 N_BEST = 10
 """The draw is among this many sites of the largest weights."""
@@ -102,9 +102,7 @@ def production_site(
     n = len(running)
     room = np.empty(n, np.bool_), np.empty(N_BEST, np.int64), np.empty(N_BEST)
     state = running, queued, np.zeros(n), finished, failed
-    return pick_production(
-        available, missing, total, closeness, allowed, state, cap_floor, u, room
-    )
+    return pick_production(available, missing, total, closeness, allowed, state, cap_floor, u, room)
 
 
 @kernel
@@ -118,9 +116,7 @@ def pick_production(available, missing, total, closeness, allowed, state, cap_fl
         for s in range(n):
             candidate[s] = allowed[s] != 0 and (
                 attempt == 1
-                or is_healthy(
-                    running[s], queued[s] + moving[s], finished[s], failed[s], cap_floor
-                )
+                or is_healthy(running[s], queued[s] + moving[s], finished[s], failed[s], cap_floor)
             )
             if candidate[s]:
                 low, high = min(low, closeness[s]), max(high, closeness[s])

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from . import drafts
+from . import files
 
 app = typer.Typer(
     help="Surrogate job records, their fidelity, and an environment for brokering jobs.",
@@ -63,7 +63,7 @@ def ingest(
     one of proddblock, inputfiletype, destinationdblock and jobname, in any order and letter case.
     Others are skipped unread; names of users and jobs never leave it.
     """
-    from pandaenv import records
+    from . import records
 
     with _one_sentence():
         cascade = records.ingest(
@@ -97,9 +97,13 @@ def fit(
         check_target(out)
         with _stopped_fit(checkpoint):
             model.fit(
-                train, seed=seed, budget=budget, steps=steps, progress=not quiet,
+                train,
+                seed=seed,
+                budget=budget,
+                steps=steps,
+                progress=not quiet,
                 checkpoint=checkpoint,
-            )  # fmt: skip
+            )
         model.save(out)
         if os.environ.get("RANK", "0") == "0":  # torchrun starts several of these
             done = f"{generator}: {len(train):,} rows, {model.n_steps_:,} steps, saved in {out}"
@@ -117,7 +121,8 @@ def sample(
 ) -> None:
     """Draw rows from a fitted generator."""
     import generators
-    from pandaenv import records
+
+    from . import records
 
     with _one_sentence():
         _check_rows_file(out)
@@ -149,9 +154,16 @@ def evaluate(
         unseen = _opened(holdout, "test.parquet")
         rows = _opened(synthetic, "records.parquet")
         report = metrics.evaluate(
-            real, rows, unseen, target=target, seed=seed, only=only or None, n_seeds=seeds,
-            resume=resume, progress=not quiet,
-        )  # fmt: skip
+            real,
+            rows,
+            unseen,
+            target=target,
+            seed=seed,
+            only=only or None,
+            n_seeds=seeds,
+            resume=resume,
+            progress=not quiet,
+        )
         typer.echo(report.to_markdown())
         if out is not None:
             _write_text(out, report.to_json())
@@ -172,7 +184,8 @@ def play(
     import gymnasium as gym
 
     import pandaenv  # noqa: F401  registers the environments
-    from pandaenv import policies
+
+    from . import policies
 
     with _one_sentence():
         known = [name for name in gym.registry if name.startswith("PandaSiteAllocation")]
@@ -215,9 +228,10 @@ def export(
     seed: Seed = 0,
 ) -> None:
     """Write a workload, and the grid scaled to it, for another simulator."""
-    from pandaenv import exports
-    from pandaenv import workload as workloads
     from pandaenv.sites import catalogue
+    from pandaenv.workload import exports
+
+    from . import workload as workloads
 
     with _one_sentence():
         _check_file(out)
@@ -238,7 +252,8 @@ def info() -> None:
 
     import generators
     import pandaenv
-    from pandaenv import policies, sites
+
+    from . import policies, sites
 
     def _version(package: str) -> str:
         try:
@@ -260,7 +275,7 @@ def info() -> None:
 
 def _read(path: Path, part: str):
     """Read a record table; of a folder written by ingest its `part`."""
-    from pandaenv import records
+    from . import records
 
     return records.read(path / part if path.is_dir() else path)
 
@@ -268,7 +283,8 @@ def _read(path: Path, part: str):
 def _opened(path: Path, part: str):
     """The same, but a Parquet file too large for memory stays on disk."""
     from metrics import judge, streaming
-    from pandaenv import schema
+
+    from . import schema
 
     file = path / part if path.is_dir() else path
     if streaming.exceeds(file, judge.IN_MEMORY):
@@ -295,7 +311,7 @@ def _check_file(path: Path) -> None:
 def _write_text(path: Path, text: str) -> None:
     if path.is_dir():
         raise ValueError(f"the output must be a file; {path} is a folder")
-    drafts.write(path, text)
+    files.write(path, text)
 
 
 @contextmanager

@@ -48,8 +48,12 @@ class Part(CPUDispatcher):
     """
 
     def __init__(self, function, locals=None, targetoptions=None):  # as numba unpickles it
-        options = {"nopython": True, "forceinline": True, "no_cpython_wrapper": True,
-                   "no_cfunc_wrapper": True} | OPTIONS  # fmt: skip
+        options = {
+            "nopython": True,
+            "forceinline": True,
+            "no_cpython_wrapper": True,
+            "no_cfunc_wrapper": True,
+        } | OPTIONS
         super().__init__(function, targetoptions=options)
         self.enable_caching()
         self._alone = njit(**OPTIONS)(function)

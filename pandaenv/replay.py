@@ -10,13 +10,14 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from pandaenv.policies import broker_floor, warm_up
+from pandaenv.scenarios import Scenario
+from pandaenv.simulator import Simulator
+from pandaenv.simulator.state import FINISHED, LOST, REJECTED
+from pandaenv.sites import catalogue
+from pandaenv.workload import Trace
+
 from . import scenarios, schema
-from .policies import broker_floor, warm_up
-from .scenarios import Scenario
-from .simulator import Simulator
-from .sites import catalogue
-from .workload import Trace
-from .worlds import FINISHED, LOST, REJECTED
 
 RULES = ("recorded", "panda_analysis")
 STAGES = ("source", "state", "attempts", "submit", "ready", "first_start", "start", "end")

@@ -14,9 +14,9 @@ from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils import seeding
 from stable_baselines3.common.vec_env import VecEnv
 
-from . import reward as rewards
-from .env import ARGUMENTS, PandaSiteAllocationEnv, blocks, chosen_window, frame, job_log
-from .vector import COST_KEYS, EACH_COST, are_sites, are_whole, check_counts, many
+from pandaenv.env import ARGUMENTS, PandaSiteAllocationEnv, blocks, chosen_window, frame, job_log
+from pandaenv.env import reward as rewards
+from pandaenv.vector import COST_KEYS, EACH_COST, are_sites, are_whole, check_counts, many
 
 
 class PandaVecEnv(VecEnv):
@@ -132,8 +132,12 @@ class PandaVecEnv(VecEnv):
     def _reset_info(self, i: int) -> dict:
         mask = self.episodes.view.mask[i].copy()
         load = self.single.setting.realised_load
-        return {"action_mask": mask, "cost": 0.0, **dict.fromkeys(COST_KEYS, 0.0),
-                "realised_load": load}  # fmt: skip
+        return {
+            "action_mask": mask,
+            "cost": 0.0,
+            **dict.fromkeys(COST_KEYS, 0.0),
+            "realised_load": load,
+        }
 
 
 _METHODS = ("action_masks", "log", "render")

@@ -49,7 +49,9 @@ N_EXACT_INTEGERS = 2**53  # integers up to here survive a trip through float64
 
 SCHEMA = (
     Column(
-        "creationtime", "float64", "days",
+        "creationtime",
+        "float64",
+        "days",
         "when the job was submitted, counted from the Monday 00:00 UTC on or before the first "
         "record, so that hour and weekday follow from the value",
         high=N_CENTURY_DAYS,
@@ -57,7 +59,9 @@ SCHEMA = (
     Column("ninputdatafiles", "int64", "files", "input files of the job", high=N_EXACT_INTEGERS),
     Column("inputfilebytes", "int64", "bytes", "size of these files", high=N_EXACT_INTEGERS),
     Column(
-        "workload", "float64", "GFLOP",
+        "workload",
+        "float64",
+        "GFLOP",
         "cores x GFLOP/s per core of the site x CPU seconds; known only after the job has run",
     ),
     Column("computingsite", "category", "", "site or queue the job was sent to"),
@@ -65,7 +69,7 @@ SCHEMA = (
     Column("prodstep", "category", "", "production step of the input, e.g. deriv"),
     Column("datatype", "category", "", "format of the input, e.g. DAOD_PHYS"),
     Column("jobstatus", "category", "", "final state; known only at the end", levels=STATUSES),
-)  # fmt: skip
+)
 
 NUMERICAL = tuple(c.name for c in SCHEMA if c.is_numerical)
 CATEGORICAL = tuple(c.name for c in SCHEMA if not c.is_numerical)

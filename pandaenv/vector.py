@@ -13,10 +13,10 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from . import reward as rewards
-from .env import PandaSiteAllocationEnv, blocks, chosen_window, frame
-from .episodes import Episodes
-from .specs import Spoken
+from pandaenv.env import PandaSiteAllocationEnv, blocks, chosen_window, frame
+from pandaenv.env import reward as rewards
+from pandaenv.env.episodes import Episodes
+from pandaenv.env.spec import Spoken
 
 COST_KEYS = tuple(f"cost_{name}" for name in rewards.COSTS)
 EACH_COST = np.ones(len(COST_KEYS))

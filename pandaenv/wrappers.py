@@ -10,9 +10,9 @@ from gymnasium.error import InvalidAction
 from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.utils import RecordConstructorArgs
 
-from .env import blocks
-from .observation import N_GRID, N_JOB, N_SITE, space
-from .policies import rank
+from pandaenv.env import blocks
+from pandaenv.env.observation import N_GRID, N_JOB, N_SITE, space
+from pandaenv.policies import rank
 
 
 class TopCandidates(gym.Wrapper, RecordConstructorArgs):

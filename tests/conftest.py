@@ -20,9 +20,9 @@ def pytest_configure(config):
     for package in PACKAGES:
         folder = Path(__file__).parent.parent / package
         newest = max(
-            (p.stat().st_mtime for p in folder.glob("*.py") if "njit" in p.read_text()), default=0.0
+            (p.stat().st_mtime for p in folder.rglob("*.py") if "njit" in p.read_text()), default=0.0
         )
-        for compiled in folder.glob("__pycache__/*.nb[ic]"):
+        for compiled in folder.rglob("__pycache__/*.nb[ic]"):
             with suppress(FileNotFoundError):  # another run of the tests may take it away first
                 if compiled.stat().st_mtime < newest:
                     compiled.unlink()
@@ -31,9 +31,8 @@ def pytest_configure(config):
 @pytest.fixture(scope="module")
 def trace():
     """A small stream of recorded jobs."""
-    from grids import records
-
     from pandaenv.workload import Trace
+    from tests.pandaenv.simulator.grids import records
 
     return Trace(records())
 

@@ -13,17 +13,70 @@ PACKAGES = ("pandaenv", "generators", "metrics", "benchmarks")
 
 # What stands inside pandaenv, left to right: nothing imports to its right.
 ORDER = (
-    "drafts", "seeds", "specs", "schema", "nomenclature", "wlcg", "links", "sites", "drawing",
-    "cascade", "dumps", "records", "kernels", "brokerage", "jobs", "worlds", "caches", "chance",
-    "events", "ahead", "queues", "scenarios", "simulator", "calibration", "bursts", "reference",
-    "stream", "folding", "tasks", "workload", "exports", "schedule", "reward", "policies", "replay",
-    "observation", "setting", "episodes", "rendering", "env", "vector", "sb3", "scoring", "agents",
-    "wrappers", "behaviours", "trajectories", "dsrl", "layouts", "offline", "cli",
-)  # fmt: skip
+    "drafts",
+    "seeds",
+    "specs",
+    "schema",
+    "nomenclature",
+    "wlcg",
+    "links",
+    "sites",
+    "drawing",
+    "cascade",
+    "dumps",
+    "records",
+    "kernels",
+    "brokerage",
+    "jobs",
+    "worlds",
+    "caches",
+    "chance",
+    "events",
+    "ahead",
+    "queues",
+    "scenarios",
+    "simulator",
+    "calibration",
+    "bursts",
+    "reference",
+    "stream",
+    "folding",
+    "tasks",
+    "workload",
+    "exports",
+    "schedule",
+    "reward",
+    "policies",
+    "replay",
+    "observation",
+    "setting",
+    "episodes",
+    "rendering",
+    "env",
+    "vector",
+    "sb3",
+    "scoring",
+    "agents",
+    "wrappers",
+    "behaviours",
+    "trajectories",
+    "dsrl",
+    "layouts",
+    "offline",
+    "cli",
+)
 IN_REFERENCE = (
-    "arrivals", "formats", "sizes", "users", "datasets", "work", "outcomes", "background", "tables",
+    "arrivals",
+    "formats",
+    "sizes",
+    "users",
+    "datasets",
+    "work",
+    "outcomes",
+    "background",
+    "tables",
     "__init__",
-)  # fmt: skip
+)
 
 
 def imports(path: Path) -> list[tuple[str, bool]]:
@@ -109,15 +162,22 @@ def test_no_core_package_knows_the_benchmarks(path):
     assert not any(name.startswith("benchmarks") for name in ours(path))
 
 
-@pytest.mark.parametrize("path", modules("pandaenv") + modules("generators") + modules("metrics"),
-                         ids=named)  # fmt: skip
+@pytest.mark.parametrize(
+    "path", modules("pandaenv") + modules("generators") + modules("metrics"), ids=named
+)
 def test_no_file_is_a_bag(path):
     assert path.stem not in ("utils", "util", "common", "helpers", "core", "misc")
 
 
 def test_importing_pandaenv_brings_no_heavy_library():
     code = "import sys, pandaenv; print(' '.join(sys.modules))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                         cwd=ROOT, env={**os.environ})  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env={**os.environ},
+    )
     loaded = set(run.stdout.split())
     assert not loaded & {"torch", "catboost", "stable_baselines3", "numba", "sklearn", "matplotlib"}

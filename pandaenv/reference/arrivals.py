@@ -6,8 +6,8 @@ then the second of each job. All ASSUMED but Sunday, the autocorrelation and the
 
 import numpy as np
 
-from pandaenv import bursts
-from pandaenv.bursts import JOBS_PER_TASK
+from . import bursts
+from .bursts import JOBS_PER_TASK
 
 DAY = 86_400
 BURN_IN = 4

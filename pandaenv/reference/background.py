@@ -32,18 +32,44 @@ def broker(
     suffix = np.array([n.removeprefix(sites.resolve_queue(n)) for n in grid.names])
     clouds = {name: i for i, name in enumerate(sites.SITES)}
     return _broker_kernel(
-        job["second"].astype(np.float64), job["task"], job["batch"], rng.random(len(job["task"])),
-        task["dataset"], task["work_class"], task["is_himem"], task["cloud"], dataset["replicas"],
-        slots, work_s.mean() * MEAN_POWER / grid.power, grid.failure_rate, grid.tier,
-        np.array([clouds[c] for c in grid.cloud]), suffix == "_SHORT", suffix == "_HIMEM",
-    )  # fmt: skip
+        job["second"].astype(np.float64),
+        job["task"],
+        job["batch"],
+        rng.random(len(job["task"])),
+        task["dataset"],
+        task["work_class"],
+        task["is_himem"],
+        task["cloud"],
+        dataset["replicas"],
+        slots,
+        work_s.mean() * MEAN_POWER / grid.power,
+        grid.failure_rate,
+        grid.tier,
+        np.array([clouds[c] for c in grid.cloud]),
+        suffix == "_SHORT",
+        suffix == "_HIMEM",
+    )
 
 
 @njit(cache=True)
 def _broker_kernel(
-    second, job_task, batch, u, dataset, work_class, is_himem, home, replicas,
-    slots, service, failure_rate, tier, cloud, is_short_queue, is_himem_queue,
-):  # fmt: skip
+    second,
+    job_task,
+    batch,
+    u,
+    dataset,
+    work_class,
+    is_himem,
+    home,
+    replicas,
+    slots,
+    service,
+    failure_rate,
+    tier,
+    cloud,
+    is_short_queue,
+    is_himem_queue,
+):
     """Walk through the jobs in time; a task keeps its queue until a batch is brokered anew."""
     n_sites = len(slots)
     running, queued = np.zeros(n_sites), np.zeros(n_sites)

@@ -56,9 +56,14 @@ def _filled(limit: np.ndarray, file_bytes: np.ndarray) -> np.ndarray:
 def cut(task: dict, dataset: dict, job: dict) -> tuple[np.ndarray, np.ndarray]:
     """Files and bytes of each job, int64 (N,) each: whole files of the task's data set in turn."""
     return _cut_kernel(
-        job["task"], job["rank"], task["n_jobs"], task["dataset"], task["files_per_job"],
-        task["bytes_per_job"], dataset["file_bytes"],
-    )  # fmt: skip
+        job["task"],
+        job["rank"],
+        task["n_jobs"],
+        task["dataset"],
+        task["files_per_job"],
+        task["bytes_per_job"],
+        dataset["file_bytes"],
+    )
 
 
 @njit(cache=True)

@@ -1,0 +1,1 @@
+"""Episodes played and agents trained for the benchmarks: who plays, who learns, who leads."""

@@ -1,0 +1,105 @@
+"""Policies play the same worlds: episodes, one a seed, and what became of their jobs.
+
+In: a policy (`pandaenv.policies`), an environment, seeds. Out: one row an episode. Seed s plays
+window s modulo their number, with failures, outages and whatever else a scenario brings drawn from
+s alone: two policies under one seed meet the same world.
+
+`return` counts mean service times m. `flow` = -return / jobs is the mean flow time of a job over m,
+in which a lost job counts 10 beside the time it spent; `flow_h` and `wait_h` are hours, from
+submission to the end and to the first start, of jobs as they were (all, and those that started);
+`cost` is limits broken a job, `lost` the share of jobs lost or rejected.
+"""
+
+from collections.abc import Callable, Sequence
+
+import gymnasium as gym
+import numpy as np
+import pandas as pd
+
+import pandaenv  # noqa: F401  registers the environment
+from pandaenv.simulator import advance
+from pandaenv.simulator.state import LOST, REJECTED
+
+ENV_ID = "PandaSiteAllocation-v0"
+MEASURES = ("return", "flow", "cost", "flow_h", "wait_h", "lost")
+STRIDE = 250
+"""Placements a world between two reports of progress."""
+
+
+def contest(
+    settings: dict, policy, seeds: Sequence[int], tick: Callable[[int], None] = lambda n: None
+) -> pd.DataFrame:
+    """Play one episode of each seed; all side by side if the policy acts on many worlds.
+
+    Args:
+        settings: arguments of the environment.
+        tick: told how many placements have been made since it was last told.
+
+    Returns:
+        Columns seed, window and MEASURES, a row a seed.
+    """
+    if hasattr(policy, "act_all"):
+        return play_all(_envs(settings, len(seeds)), policy, seeds, tick)
+    env = gym.make(ENV_ID, **settings)
+    return pd.DataFrame([play(env, policy, seed, tick) for seed in seeds])
+
+
+def play(env: gym.Env, policy, seed: int, tick: Callable[[int], None] = lambda n: None) -> dict:
+    """Play one episode of one seed; its row."""
+    window = seed % len(env.unwrapped.setting.windows)
+    env.reset(seed=seed, options={"window": window})
+    policy.reset(seed)
+    total, cost, n_jobs, over = 0.0, 0.0, 0, False
+    while not over:
+        _, reward, terminated, truncated, info = env.step(policy.act(env))
+        total, cost, n_jobs = total + reward, cost + info["cost"], n_jobs + 1
+        over = terminated or truncated
+        if n_jobs % STRIDE == 0 or over:
+            tick(n_jobs % STRIDE or STRIDE)
+    return _row(env.unwrapped.episodes, 0, seed, total, cost, n_jobs)
+
+
+def play_all(envs, policy, seeds: Sequence[int], tick=lambda n: None) -> pd.DataFrame:
+    """The same of a seed for each world of a vector environment that does not reset itself."""
+    seeds = [int(seed) for seed in seeds]
+    episodes = envs.unwrapped.episodes
+    windows = np.array(seeds) % len(episodes.setting.windows)
+    for window in np.unique(windows):
+        options = {"window": int(window), "reset_mask": windows == window}
+        envs.reset(seed=seeds, options=options)
+    policy.reset(seeds)
+    total, cost = np.zeros(len(seeds)), np.zeros(len(seeds))
+    n_jobs = int(episodes.n_left[0])
+    for k in range(1, n_jobs + 1):
+        _, reward, _, _, info = envs.step(policy.act_all(envs))
+        total += reward
+        cost += info["cost"]
+        if k % STRIDE == 0 or k == n_jobs:
+            tick((k % STRIDE or STRIDE) * len(seeds))
+    rows = zip(seeds, total.tolist(), cost.tolist(), strict=True)
+    return pd.DataFrame([_row(episodes, i, *row, n_jobs) for i, row in enumerate(rows)])
+
+
+def _envs(settings: dict, n: int) -> gym.vector.VectorEnv:
+    return gym.make_vec(ENV_ID, num_envs=n, autoreset_mode="Disabled", copy=False, **settings)
+
+
+def _row(episodes, w: int, seed: int, total: float, cost: float, n_jobs: int) -> dict:
+    """An episode's row; its world is run to the end."""
+    row = {"seed": int(seed), "window": int(episodes.window[w]), "return": float(total)}
+    row |= {"flow": float(-total / n_jobs), "cost": float(cost / n_jobs)}
+    return row | fates(episodes, w)
+
+
+def fates(episodes, w: int) -> dict[str, float]:
+    """Hours the agent's jobs of world w took and waited, and the share lost; runs it to its end."""
+    advance(episodes.setting.grid, episodes.worlds, w, np.inf)
+    world = episodes.worlds.world[w]
+    job = episodes.worlds.job[w, int(world["first_own"]) : int(world["n_rows"])]
+    wait = job["first_start"] - job["submit"]
+    has_run = ~np.isnan(wait)
+    return {
+        "flow_h": float((job["end"] - job["submit"]).mean() / 3600),
+        "wait_h": float(wait[has_run].mean() / 3600) if has_run.any() else 0.0,
+        "lost": float(np.isin(job["state"], (LOST, REJECTED)).mean()),
+    }

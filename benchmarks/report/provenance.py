@@ -1,0 +1,87 @@
+"""What a published number was made with, and the one way it is written down.
+
+In: the command's arguments and a result. Out: a JSON file that carries its command, seed, versions,
+commit and processor (never a host or a path of the machine).
+"""
+
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pandaenv import files
+
+PACKAGES = (
+    "pandaenv",
+    "gymnasium",
+    "torch",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "catboost",
+    "stable-baselines3",
+    "numba",
+    "scipy",
+    "pyarrow",
+)
+
+
+def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
+    """Python's version and that of every installed package named."""
+    found = {"python": platform.python_version()}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def provenance(module: str, arguments: list[str], seed: int | list[int]) -> dict:
+    """The block that stands in every results file: how to make this number again.
+
+    Args:
+        module: what follows `python -m`, e.g. `benchmarks.fidelity`.
+        arguments: the command line behind it; a path is cut to its last part.
+    """
+    words = [Path(word).name if os.path.isabs(word) else word for word in arguments]
+    return {
+        "command": " ".join(["python -m", module, *words]),
+        "seed": seed,
+        "versions": versions(),
+        "commit": commit(),
+        "cpu": cpu_model(),
+        "cores": os.cpu_count(),
+    }
+
+
+def commit() -> str | None:
+    """The commit of the checkout these benchmarks lie in, None outside one."""
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def cpu_model() -> str:
+    """The processor's name as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def write_json(path: Path | str, result: dict) -> Path:
+    """Write `result` whole or not at all; parents are made. NaN is refused, JSON has none."""
+    text = json.dumps(result, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return write_text(path, text)
+
+
+def write_text(path: Path | str, text: str) -> Path:
+    """Write `text` to a neighbour of `path`, then move it into place."""
+    return files.write(path, text)

@@ -1,0 +1,468 @@
+"""The brokering problem as a Gymnasium environment: one step, one arriving job, one site.
+
+In: a workload, sites, a rate and a load. Out: `PandaSiteAllocationEnv`; its docstring is the card
+of the task. What the episodes of one configuration share is a `pandaenv.env.prepared.Setting`; how
+they run is `pandaenv.env.episodes`.
+"""
+
+import inspect
+from collections.abc import Iterable
+
+import gymnasium as gym
+import numpy as np
+import pandas as pd
+from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.spaces import Discrete
+
+from pandaenv import checks, scenarios
+from pandaenv import workload as workloads
+from pandaenv.schema import COLUMNS, STATUSES
+from pandaenv.simulator.state import FINISHED, LOST, REJECTED, stages
+from pandaenv.sites import Catalogue
+from pandaenv.workload.stream import LABELS
+
+from . import rendering
+from . import reward as rewards
+from .episodes import Episodes, turn
+from .observation import DAY_S, N_GRID, N_JOB, space
+from .prepared import REVEALED, setting
+from .spec import Spoken
+
+WAIT_LIMIT_S = 30 * 3_600.0
+BYTE_LIMIT = 1.2e10
+"""Limits on queue wait and on bytes moved, set so that PanDA's analysis rule breaks one of them in
+2-5 % of steps on the bundled workload, by both ids (`benchmarks.load` measures the shares)."""
+
+
+class PandaSiteAllocationEnv(Spoken, gym.Env):
+    """
+    ## Description
+
+    A broker places ATLAS user-analysis jobs on the sites of the grid, one job a step, in the order
+    in which they arrive. A job whose input is not at its site has it copied from the closest
+    replica or cached copy through the site's ingress, and the copy stays in the site's cache while
+    there is room (`pandaenv.simulator.caches`); it then queues first come, first served for its
+    cores, runs, and finishes or fails. Sites differ in size, speed, ingress and reliability,
+    replicas lie at a few sites only, arrivals come in bursts with the rhythm of day and week. The
+    event model is that of `pandaenv.simulator`; sites are illustrative (`pandaenv.sites`). The
+    broker moves jobs and copies; it plans no replicas.
+
+    ## Action Space
+
+    `Discrete(S)`: the site for the waiting job. Sites are sorted by size, largest first.
+
+    A site is masked while it is down, where it has fewer cores than the job needs, and while its
+    waiting jobs exceed the broker's cap (twice the running ones, or a floor). If that leaves none,
+    the cap is lifted, then the outages, so a mask is never all zero. A job placed on a masked site
+    is rejected and lost. So is a job, wherever it goes, that needs more cores than any site has;
+    its mask is all one. `info["action_mask"]` and `action_masks()` give the mask, int8 (S,).
+
+    ## Observation Space
+
+    `observation="flat"`: `Box((12 + 8 S + 6,), float32)`, the blocks job, sites and grid one after
+    the other. `observation="dict"`: the same by name, `job` (12,), `sites` (8 S,) and `grid` (6,).
+    `sites` comes site by site, so `.reshape(S, 8)` has a row a site; it is flat because libraries
+    take a box of two dimensions for an image. Everything is in [0, 1] but sines and cosines in
+    [-1, 1].
+
+    Only what a broker knows at submission is shown; workload and final state stay hidden. What is
+    expected of a job's work is the mean over past jobs of its format, size and number of cores;
+    with `reveal="estimate"` it is the job's own work times lognormal noise of mean one, right
+    within a factor of two in two cases of three (ASSUMED). f(x) stands for x / (1 + x), m for the
+    mean service time (see Rewards).
+
+    | job | meaning |
+    |---|---|
+    | 0 | log1p(input bytes) / log1p(1e12), at most 1 |
+    | 1 | log1p(input files) / log1p(1e5), at most 1 |
+    | 2 | log2(cores) / 8, at most 1 |
+    | 3 | f(expected service time / m) |
+    | 4 | square root of the format's share of past jobs |
+    | 5 | f(mean service time of past jobs of this format / m) |
+    | 6 | f(mean input bytes of past jobs of this format / their mean over all) |
+    | 7 | share of past jobs of this format that did not finish |
+    | 8, 9 | sine and cosine of the hour (UTC) |
+    | 10, 11 | sine and cosine of the time in the week |
+
+    | sites | meaning |
+    |---|---|
+    | 0 | free share of the cores; 0 while down |
+    | 1 | log1p(jobs waiting, inputs moving included) / log1p(3000), at most 1 |
+    | 2 | f(expected work queued / (cores x power) / m) |
+    | 3 | running jobs / cores |
+    | 4 | f(mean time until an ingress channel is free / 1 h) |
+    | 5 | 1 if the job's input is there, a replica or a cached copy |
+    | 6 | power / power of the fastest site |
+    | 7 | recent failed attempts / (recent attempts + 1); counts halve every 6 h |
+
+    | grid | meaning |
+    |---|---|
+    | 0 | n / (n + cores of the grid), n jobs in the system |
+    | 1 | share of the episode still to come |
+    | 2 | free share of all cores |
+    | 3 | queued jobs / (queued + running + 1) |
+    | 4 | jobs with moving input / (moving + running + 1) |
+    | 5 | share of sites that are up |
+
+    After the last job the job block and the column `data there` are zero and the mask is all one.
+
+    ## Rewards
+
+    m, the unit, is the workload's mean service time on the grid's mean core. `reward=`
+
+    - `"flow_time"` (default): minus the increase this placement causes in the projected total flow
+      time (end - submission) of the agent's jobs, over m. The projection is the simulator itself,
+      with failures and troubles as drawn and no further arrivals. The rewards of an episode add up
+      to minus the total flow time, over m, that its jobs have once all have ended.
+    - `"slowdown"`: the same with flow time over run time, runs of less than 600 s taken as 600 s.
+    - `"wait"`: the same with the time before the last start, over m.
+    - `"accrued"`: minus the time the agent's jobs spent in the system since the last step, over m.
+
+    A job lost or rejected counts 10 beside the time it spent, so failing fast never pays.
+
+    ## Costs
+
+    `info["cost"]`, a float, counts the limits that this placement breaks, known at once by the same
+    projection; `cost="binary"` clips it to 1. Its parts, 0 or 1 each:
+
+    | part | the limit |
+    |---|---|
+    | `cost_wait` | the job queues no longer than `wait_limit` before its first start |
+    | `cost_transfer` | no more than `byte_limit` bytes are moved for it |
+    | `cost_failure` | its site does not fail it 3 times, after which it is lost |
+    | `cost_rejected` | it is not placed on a masked site |
+
+    ## Starting State
+
+    A window of the stream is drawn, 24 for `split="train"`, 8 for `split="test"` from other weeks.
+    The grid has been through the `warmup_days` before it under PanDA's analysis rule, untroubled.
+    Failures and the troubles of the scenario are drawn from the episode's seed and do not depend on
+    actions: policies meet the same world under one seed. `reset(options={"window": i})` chooses the
+    window.
+
+    ## Episode Termination
+
+    `reward="accrued"`: after the last of `episode_jobs` jobs, once all have ended (the last step
+    drains the grid).
+
+    ## Episode Truncation
+
+    All other rewards: after the last of `episode_jobs` jobs; what is still in the grid has been
+    accounted for by the projection.
+
+    ## Arguments
+
+    | name | default | meaning |
+    |---|---|---|
+    | `workload` | `"tabddpm"` | a bundled surrogate's jobs; or whatever `workload.make` takes |
+    | `sites` | 40 | the n largest sites, `"tier1"`, `"all"`, names, a CSV file or a `Catalogue` |
+    | `rate` | 5500 | jobs a day; None replays the records as they are |
+    | `load` | 0.6 | offered work over the grid's capacity, which is scaled to it |
+    | `episode_jobs` | 5500 | jobs an episode |
+    | `split` | `"train"` | or `"test"`: which weeks |
+    | `observation` | `"flat"` | or `"dict"` |
+    | `reward` | `"flow_time"` | or `"slowdown"`, `"wait"`, `"accrued"` |
+    | `cost` | `"count"` | or `"binary"` |
+    | `scenario` | `"normal"` | or another of the scenarios, or your own |
+    | `wait_limit` | 108000 | seconds |
+    | `byte_limit` | 1.2e10 | bytes |
+    | `warmup_days` | 3 | length of the warm-up |
+    | `workload_seed` | 0 | of what records do not tell: tasks, replicas, core counts |
+    | `reveal` | None | or `"estimate"`: of each job's work, noisy, in place of past means |
+    | `backfill` | False | whether jobs may overtake the first of a queue that waits for cores |
+    | `render_mode` | None | or `"ansi"` (text), `"rgb_array"`, `"human"`: `env.rendering` |
+
+    `workload` may be `"tabar"` (another bundled surrogate), `"reference"`, a table of records, a
+    file or saved generator by its path, a generator, or a workload of `pandaenv.workload`.
+
+    `PandaSiteAllocationTier1-v0` is the small sister: the Tier-0 and Tier-1 sites, 2,000 jobs a
+    day, 2,000 jobs an episode.
+
+    Names, numbers, paths, lists, arrays and scenarios survive `spec.to_json()`; tables, catalogues
+    and workloads that are objects do not: give them as files.
+
+    ```python
+    import gymnasium as gym
+    import pandaenv
+
+    env = gym.make("PandaSiteAllocation-v0")
+    observation, info = env.reset(seed=0)
+    action = env.action_space.sample(info["action_mask"])
+    observation, reward, terminated, truncated, info = env.step(action)
+    ```
+
+    ## Scenarios
+
+    | name | what goes wrong beyond the failures every site has; strengths are ASSUMED |
+    |---|---|
+    | `normal` | sites are down 2 % of the time: 6 h every 14 days, each at its own |
+    | `outage` | they are down 20 % of the time: 12 h every 2 days |
+    | `degraded_network` | half of them fetch input at a tenth of the speed, hours 2 to 14 |
+    | `surge` | jobs come three times as fast, hours 2 to 6 |
+    | `black_hole_site` | one site fails all it gets within a minute and looks idle |
+
+    The last three have the outages of `normal` too. Who is hit is drawn from the episode's seed.
+    Your own is a `pandaenv.scenarios.Scenario` or a dict of its fields.
+
+    ## Version History
+
+    Version 0 is final: a change of behaviour is a new version, and the old ones stay.
+
+    * v0: initial version
+    """
+
+    metadata = {"render_modes": list(rendering.MODES), "render_fps": 10}
+
+    def __init__(
+        self,
+        workload="tabddpm",
+        sites: int | str | Iterable[str] | Catalogue = 40,
+        rate: float = 5_500,
+        load: float = 0.6,
+        episode_jobs: int = 5_500,
+        split: str = "train",
+        observation: str = "flat",
+        reward: str = "flow_time",
+        cost: str = "count",
+        scenario: str | scenarios.Scenario = "normal",
+        wait_limit: float = WAIT_LIMIT_S,
+        byte_limit: float = BYTE_LIMIT,
+        warmup_days: float = 3.0,
+        workload_seed: int = 0,
+        reveal: str | None = None,
+        backfill: bool = False,
+        render_mode: str | None = None,
+    ):
+        self.render_mode = _known("render_mode", render_mode, (None, *rendering.MODES))
+        self.is_flat = _known("observation", observation, ("flat", "dict")) == "flat"
+        self.is_binary = _known("cost", cost, ("count", "binary")) == "binary"
+        reveal = _known("reveal", reveal, REVEALED)
+        self.episodes = make_episodes(
+            (
+                workload,
+                sites,
+                rate,
+                load,
+                episode_jobs,
+                split,
+                warmup_days,
+                checks.check(workload_seed, "workload_seed"),
+                reveal,
+                _truth(backfill=backfill),
+            ),
+            reward,
+            scenario,
+            wait_limit,
+            byte_limit,
+        )
+        self.setting = self.episodes.setting
+        self.stream, self.grid = self.setting.stream, self.setting.grid
+        self.unit, self.cap_floor = self.setting.unit, self.setting.cap_floor
+        self.action_space = Discrete(self.episodes.n_sites)
+        self.observation_space = space(self.episodes.n_sites, self.is_flat)
+        self._is_accrued = self.episodes.rules.measure == rewards.ACCRUED
+        self._n_left = 0
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None):
+        super().reset(seed=seed)
+        self.episodes.begin(0, self.np_random, chosen_window(options, len(self.setting.windows)))
+        self._n_left = int(self.episodes.n_left[0])
+        if self.render_mode == "human":
+            self.render()
+        return self.observation, self._info()
+
+    def step(self, action):
+        site = self._checked(action)
+        reward = turn(self.episodes.bound, 0, 1, site, self.episodes.cost[0])
+        self._n_left -= 1
+        is_over = self._n_left == 0
+        terminated = is_over and self._is_accrued
+        if self.render_mode == "human":
+            self.render()
+        return self.observation, reward, terminated, is_over and not terminated, self._info()
+
+    def render(self):
+        """The grid as it is now: text, an image, or None after showing it in a window.
+
+        "human" shows itself after every reset and step; without a display nothing is shown.
+        """
+        return frame(self.episodes, 0, self.render_mode)
+
+    def close(self):
+        if self.render_mode == "human":
+            rendering.close()
+
+    @property
+    def worlds(self):
+        """The simulated world (row 0; the other is scratch), None before the first reset."""
+        return self.episodes.worlds
+
+    @property
+    def window(self) -> int:
+        """The window of the present episode."""
+        return int(self.episodes.window[0])
+
+    @property
+    def mask(self) -> np.ndarray:
+        """1 where the waiting job may go, int8 (S,), as it is kept: do not write to it."""
+        return self.episodes.view.mask[0]
+
+    @property
+    def observation(self):
+        """A fresh copy of the present observation."""
+        flat = self.episodes.view.flat[0].copy()
+        return flat if self.is_flat else blocks(flat)
+
+    def action_masks(self) -> np.ndarray:
+        """1 where the waiting job may go, int8 (S,); never all zero."""
+        return self.mask.copy()
+
+    def log(self) -> pd.DataFrame:
+        """Every job of the episode so far as a record, and the times of its stages.
+
+        The nine record columns carry PanDA's names; `jobstatus` is the simulated end (None before
+        it), `computingsite` the chosen site. Stage columns as in `pandaenv.simulator.stages`. Once
+        all jobs have ended `metrics.evaluate` takes it as it is.
+        """
+        if self.worlds is None:
+            raise ResetNeeded("log() needs an episode: call reset() first")
+        return job_log(self.episodes, 0)
+
+    def _checked(self, action) -> int:
+        if self._n_left == 0:
+            raise ResetNeeded("step() needs a job to place: call reset() first")
+        is_whole = isinstance(action, (int, np.integer)) and not isinstance(action, bool)
+        if isinstance(action, np.ndarray) and action.shape == ():
+            is_whole = np.issubdtype(action.dtype, np.integer)
+        if not is_whole or not 0 <= action < self.episodes.n_sites:
+            raise InvalidAction(
+                f"an action must be a whole number in [0, {self.episodes.n_sites}), got {action!r}"
+            )
+        return int(action)
+
+    def _info(self) -> dict:
+        wait, transfer, failure, rejected = self.episodes.cost[0].tolist()
+        cost = wait + transfer + failure + rejected
+        return {
+            "action_mask": self.mask.copy(),
+            "cost": min(cost, 1.0) if self.is_binary else cost,
+            "cost_wait": wait,
+            "cost_transfer": transfer,
+            "cost_failure": failure,
+            "cost_rejected": rejected,
+            "realised_load": self.setting.realised_load,
+        }
+
+
+ARGUMENTS = tuple(inspect.signature(PandaSiteAllocationEnv).parameters)
+"""What makes the task, by name."""
+
+
+def make_episodes(
+    configuration: tuple,
+    reward: str,
+    scenario,
+    wait_limit: float,
+    byte_limit: float,
+    n: int = 1,
+    n_threads: int = 1,
+) -> Episodes:
+    """n worlds of a configuration, the arguments of `prepared.setting`, options checked."""
+    measure = rewards.MEASURES[_known("reward", reward, rewards.MEASURES)]
+    scenario = scenarios.make(scenario)
+    limits = _not_negative(wait_limit=wait_limit), _not_negative(byte_limit=byte_limit)
+    return Episodes(setting(*configuration), scenario, measure, limits, n, n_threads)
+
+
+def frame(episodes: Episodes, w: int, mode: str | None) -> str | np.ndarray | None:
+    """World w as it is now in a render mode; None where it is only shown, or warned of no mode."""
+    if episodes.worlds is None:
+        raise ResetNeeded("render() needs an episode: call reset() first")
+    if mode is None:
+        gym.logger.warn(f"render() needs gym.make(..., render_mode=one of {rendering.MODES})")
+        return None
+    setting = episodes.setting
+    return rendering.render(mode, setting.grid, episodes.worlds, w, setting.stream.catalogue)
+
+
+def blocks(flat: np.ndarray) -> dict[str, np.ndarray]:
+    """The blocks of flat observations (..., d) by name."""
+    job, sites, grid = np.split(flat, [N_JOB, flat.shape[-1] - N_GRID], axis=-1)
+    return {"job": job, "sites": sites, "grid": grid}
+
+
+# --- the log --------------------------------------------------------------------------------------
+
+
+def job_log(episodes: Episodes, w: int) -> pd.DataFrame:
+    """The log of world w, see `PandaSiteAllocationEnv.log`."""
+    world = episodes.worlds.world[w]
+    job = episodes.worlds.job[w, int(world["first_own"]) : int(world["next"])]
+    stream = episodes.setting.stream
+    table = stages(job, stream.catalogue.names)
+    return pd.concat([_records(stream, job), table.drop(columns="site")], axis=1)
+
+
+def _records(stream: workloads.Stream, job: np.ndarray) -> pd.DataFrame:
+    """Record columns of JOB_STATE rows (n,)."""
+    jobs, index, state = stream.jobs, job["index"], job["state"]
+    names = np.array([None, *stream.catalogue.names], dtype=object)
+    recorded = np.array(STATUSES, dtype=object)[jobs.status[index]]
+    end = {FINISHED: "finished", LOST: "failed", REJECTED: "closed"}
+    status = [
+        end.get(s, r if s > FINISHED else None)
+        for s, r in zip(state.tolist(), recorded, strict=True)
+    ]
+    columns = {
+        "creationtime": job["submit"] / DAY_S,
+        "ninputdatafiles": jobs.nfiles[index],
+        "inputfilebytes": jobs.nbytes[index].astype(np.int64),
+        "workload": jobs.work[index],
+        "computingsite": names[job["site"] + 1],
+        **{name: stream.labels[name].astype(object).to_numpy()[index] for name in LABELS},
+        "datatype": np.array(stream.formats, dtype=object)[jobs.format[index]],
+        "jobstatus": np.array(status, dtype=object),
+    }
+    return pd.DataFrame({name: columns[name] for name in COLUMNS})
+
+
+# --- checks ---------------------------------------------------------------------------------------
+
+
+def _known(name: str, value, known: Iterable):
+    """Return a value that is among the known ones."""
+    if not any(value is k or (isinstance(value, str) and value == k) for k in known):
+        raise ValueError(
+            f"unknown {name} {value!r}; known: {', '.join(str(option) for option in known)}"
+        )
+    return value
+
+
+def _truth(**flag) -> bool:
+    ((name, value),) = flag.items()
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def _not_negative(**limit) -> float:
+    ((name, value),) = limit.items()
+    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not is_number or not value >= 0:
+        raise ValueError(f"{name} must be at least 0, got {value!r}")
+    return float(value)
+
+
+def chosen_window(options: dict | None, n_windows: int) -> int | None:
+    """The window asked for in reset options, None where none is."""
+    options = options or {}
+    unknown = [name for name in options if name != "window"]
+    if unknown:
+        raise ValueError(f"unknown reset option {unknown[0]!r}; known: window")
+    window = options.get("window")
+    if window is None:
+        return None
+    is_whole = isinstance(window, (int, np.integer)) and not isinstance(window, bool)
+    if not is_whole or not 0 <= window < n_windows:
+        raise ValueError(f"window must be a whole number in [0, {n_windows}), got {window!r}")
+    return int(window)

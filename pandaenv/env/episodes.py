@@ -1,0 +1,267 @@
+"""Episodes of one setting side by side: begun, stepped and seen, n worlds in one kernel call.
+
+In: a `Setting`, a scenario, rules of reward and cost, a site for each waiting job. Out: rewards,
+costs, observations and masks, one row a world. The single, the vector and the native SB3
+environment all stand on this, so they agree bit for bit.
+"""
+
+import copy
+from typing import NamedTuple
+
+import numpy as np
+from gymnasium.error import ResetNeeded
+from numba import get_num_threads, njit, prange, set_num_threads, types
+from numba.experimental import structref
+
+from pandaenv.kernels import kernel, part
+from pandaenv.scenarios import Scenario
+from pandaenv.simulator import advance, arrive, forget, next_arrival, suffer, unfold
+from pandaenv.simulator.forecast import STALE, plans_of
+from pandaenv.simulator.prefetch import AHEAD, bring
+from pandaenv.simulator.queues import book_all
+from pandaenv.simulator.state import NONE, Worlds, worlds_of
+
+from . import reward as rewards
+from .observation import look, look_again, view_of
+from .prepared import Setting
+
+
+class Rules(NamedTuple):
+    """How placements are judged and sites masked."""
+
+    measure: int
+    unit: float  # m, s
+    wait_limit: float  # s
+    byte_limit: float  # bytes
+    cap_floor: float  # jobs
+    features: np.ndarray  # (J, N_JOB) float32
+
+
+class Episodes:
+    """n worlds of one setting.
+
+    Args:
+        setting: stream, grid and windows.
+        scenario: what troubles are drawn.
+        measure: of `pandaenv.env.reward.MEASURES`.
+        limits: wait limit in s and byte limit in bytes.
+        n: worlds.
+        n_threads: threads that step them; results do not depend on it.
+
+    Attributes:
+        view: what is seen of each, see `pandaenv.env.observation.View`.
+        cost: limits the last placement broke, float64 (n, 4), as `pandaenv.env.reward.COSTS`.
+        reward: of the last step, float64 (n,).
+        n_left: jobs still to be placed, int64 (n,).
+        window: of the present episode, int64 (n,).
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        scenario: Scenario,
+        measure: int,
+        limits: tuple[float, float],
+        n: int = 1,
+        n_threads: int = 1,
+    ):
+        self.setting, self.scenario, self.n, self.n_threads = setting, scenario, n, n_threads
+        self.rules = Rules(measure, setting.unit, *limits, setting.cap_floor, setting.features)
+        self.n_sites = len(setting.grid.sites)
+        scenario.check_sites(self.n_sites)
+        self.view = view_of(n, self.n_sites)
+        self.plans = plans_of(n, setting.grid.sites["cores"], n_threads)
+        self.cost = np.zeros((n, len(rewards.COSTS)))
+        self.reward = np.zeros(n)
+        self.n_left, self.window = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        self.worlds: Worlds | None = None
+        self._bound = None
+
+    def begin(self, w: int, rng: np.random.Generator, window: int | None = None) -> None:
+        """Begin an episode in world w, in the window given or else drawn.
+
+        All that is drawn follows from one number of rng, so that worlds of one seed are alike
+        whatever was done in them.
+        """
+        root = np.random.SeedSequence(int(rng.integers(2**63)))
+        windows, failures, troubles = (np.random.default_rng(s) for s in root.spawn(3))
+        drawn = int(windows.integers(len(self.setting.windows)))
+        self.window[w] = drawn if window is None else window
+        self._restore(w, self.setting.snapshot(int(self.window[w])))
+        world = self.worlds.world[w]
+        world["seed"] = failures.integers(2**64, dtype=np.uint64)
+        suffer(self.worlds, w, self.scenario.draw(self.n_sites, float(world["now"]), troubles))
+        book_all(self.setting.grid, self.worlds, w)
+        self.n_left[w] = world["n_rows"] - world["next"]
+        self.cost[w], self.reward[w], self.plans.site["count"][w] = 0.0, 0.0, STALE
+        open_eyes(self.bound, w)
+
+    def step(self, sites: np.ndarray, skip: np.ndarray) -> None:
+        """Place the waiting job of each world on its site, int64 (n,); not where skip, bool (n,).
+
+        A masked site rejects the job. Where none is left it must be skipped.
+        """
+        if self.n_threads == 1 or self.n == 1:
+            step_some(self.bound, sites, skip, self.reward, self.cost, 0, self.n, self.n)
+        else:
+            before = get_num_threads()
+            set_num_threads(min(self.n_threads, before))
+            step_all(self.bound, sites, skip, self.reward, self.cost, self.n, self.n_threads)
+            set_num_threads(before)
+        self.n_left -= ~skip
+
+    @property
+    def bound(self):
+        """All arrays in one, so that a kernel call takes a microsecond, not five."""
+        if self.worlds is None:
+            raise ResetNeeded("there is no job to place: call reset() of the environment first")
+        if self._bound is None:
+            self._bound = bind(self.setting.grid, self.worlds, self.plans, self.view, self.rules)
+        return self._bound
+
+    def _restore(self, w: int, snapshot: Worlds) -> None:
+        """Copy a snapshot into world w, after making room if its jobs are too many."""
+        n_jobs, n_events = snapshot.job.shape[1], int(snapshot.world[0]["n_events"])
+        n_datasets, n_copies = snapshot.dataset.shape[1], snapshot.copy.shape[1]
+        if not self._has_room(n_jobs, n_datasets):
+            self._make_room(n_jobs + n_jobs // 16, n_datasets + n_datasets // 16)
+        worlds = self.worlds
+        worlds.world[w], worlds.site[w] = snapshot.world[0], snapshot.site[0]
+        worlds.channel[w], worlds.slow[w] = snapshot.channel[0], snapshot.slow[0]
+        worlds.job[w, :n_jobs] = snapshot.job[0]
+        worlds.heap[w, :n_events] = snapshot.heap[0, :n_events]
+        worlds.stored[w, :n_datasets] = snapshot.stored[0]
+        worlds.copy[w, :n_copies] = snapshot.copy[0]
+        worlds.dataset[w, :n_datasets] = snapshot.dataset[0]
+
+    def _has_room(self, n_jobs: int, n_datasets: int) -> bool:
+        if self.worlds is None:
+            return False
+        most_jobs, most_datasets = self.worlds.job.shape[1], self.worlds.dataset.shape[1]
+        return n_jobs <= most_jobs and n_datasets <= most_datasets
+
+    def _make_room(self, n_jobs: int, n_datasets: int) -> None:
+        """n worlds and one scratch world a thread, for n_jobs jobs each; what runs is kept."""
+        old, n = self.worlds, self.n + self.n_threads
+        n_switches = 2 * self.scenario.n_outages
+        if old is not None:
+            n_jobs = max(n_jobs, old.job.shape[1])
+            n_datasets = max(n_datasets, old.dataset.shape[1])
+        self.worlds = worlds_of(n, self.n_sites, n_jobs, n_switches, self.n, n_datasets)
+        self._bound = None
+        if old is not None:
+            for name, array in zip(Worlds._fields, self.worlds, strict=True):
+                before = getattr(old, name)
+                array[tuple(slice(size) for size in before.shape)] = before
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_bound": None}
+
+    def __deepcopy__(self, memo) -> "Episodes":
+        twin = copy.copy(self)
+        twin.__dict__ |= {
+            name: copy.deepcopy(value, memo)
+            for name, value in self.__getstate__().items()
+            if name not in ("setting", "scenario", "rules")
+        }
+        return twin
+
+
+# --- all arrays in one ----------------------------------------------------------------------------
+
+
+@structref.register
+class BoundType(types.StructRef):
+    """Numba's type of `Bound`."""
+
+    def preprocess_fields(self, fields):
+        return tuple((name, types.unliteral(kind)) for name, kind in fields)
+
+
+class Bound(structref.StructRefProxy):
+    """Arrays and rules of a set of worlds as one object that kernels take apart for nothing."""
+
+
+structref.define_proxy(Bound, BoundType, ["grid", "worlds", "plans", "sight", "rules"])
+
+
+@njit(cache=True)
+def bind(grid, worlds, plans, sight, rules):
+    return Bound(grid, worlds, plans, sight, rules)
+
+
+# --- kernels --------------------------------------------------------------------------------------
+
+
+@njit(cache=True)
+def open_eyes(bound, w):
+    """Go to the first job of world w and look."""
+    grid, worlds, rules = bound.grid, bound.worlds, bound.rules
+    arrive(grid, worlds, w)
+    look(grid, worlds, w, rules.unit, rules.cap_floor, rules.features, bound.sight)
+
+
+@njit(cache=True)
+def turn(bound, w, scratch, s, cost):
+    """One step of world w: place, settle, go on to the next job, and look. Returns the reward."""
+    grid, worlds, view, rules = bound.grid, bound.worlds, bound.sight, bound.rules
+    return turn_one(grid, worlds, bound.plans, view, rules, w, scratch, s, cost)
+
+
+@njit(cache=True, nogil=True)
+def step_some(bound, sites, skip, reward, cost, first, stop, scratch):
+    """Step the worlds first to stop - 1."""
+    grid, worlds, view, rules = bound.grid, bound.worlds, bound.sight, bound.rules
+    turn_some(
+        grid, worlds, bound.plans, view, rules, sites, skip, reward, cost, first, stop, scratch
+    )
+
+
+@njit(cache=True, parallel=True)
+def step_all(bound, sites, skip, reward, cost, n, n_parts):
+    """Step n worlds in n_parts equal parts, each with a scratch world of its own."""
+    for k in prange(n_parts):
+        first, stop = k * n // n_parts, (k + 1) * n // n_parts
+        step_some(bound, sites, skip, reward, cost, first, stop, n + k)
+
+
+@kernel
+def turn_some(grid, worlds, plans, view, rules, sites, skip, reward, cost, first, stop, scratch):
+    for w in range(first - AHEAD, stop):
+        bring(grid, worlds, plans, view, sites, w, first, stop)
+        if w < first:
+            continue
+        if skip[w]:
+            reward[w] = 0.0
+            cost[w] = 0.0
+        else:
+            reward[w] = turn_one(grid, worlds, plans, view, rules, w, scratch, sites[w], cost[w])
+
+
+@part
+def turn_one(grid, worlds, plans, view, rules, w, scratch, s, cost):
+    world = worlds.world[w]
+    integral, lost = world.integral, world.own_lost
+    site = s if view.mask[w, s] else NONE
+    reward = rewards.promise(
+        grid,
+        worlds,
+        plans,
+        w,
+        scratch,
+        site,
+        rules.measure,
+        rules.unit,
+        rules.wait_limit,
+        rules.byte_limit,
+        cost,
+    )
+    if world.next < world.n_rows:
+        unfold(grid, worlds, w, next_arrival(grid, worlds, w))
+        forget(worlds, w)
+    elif rules.measure == rewards.ACCRUED:
+        advance(grid, worlds, w, np.inf)
+    look_again(grid, worlds, w, rules.unit, rules.cap_floor, rules.features, view)
+    if rules.measure == rewards.ACCRUED:
+        return rewards.accrue(world, integral, lost, rules.unit)
+    return reward

@@ -1,0 +1,295 @@
+"""What an agent sees of the grid: the waiting job, the sites, the grid as a whole.
+
+In: a world between two steps. Out: a flat float32 array of the blocks job (12), sites (S x 8) and
+grid (6), and the mask; the docstring of `pandaenv.env.PandaSiteAllocationEnv` says what each number
+means. None depends on the true work or final state of a job that has not ended, nor of one to come.
+
+Between two steps little changes: `look` writes everything, `look_again` only what can have changed
+since, the sites marked as touched and what depends on the time or the waiting job.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from gymnasium.spaces import Box, Dict
+
+from pandaenv.kernels import kernel, part
+from pandaenv.policies import allow, is_short
+from pandaenv.schema import STATUSES
+from pandaenv.simulator.caches import holders
+from pandaenv.simulator.state import N_CHANNELS
+from pandaenv.workload.jobs import JobArrays
+
+DAY_S, WEEK_S = 86_400.0, 7 * 86_400.0
+N_JOB, N_SITE, N_GRID = 12, 8, 6
+"""Features of the waiting job, of each site, of the grid."""
+DELAY, DATA, FAILURES = 4, 5, 7
+"""Columns of the sites block that may change without an event at the site."""
+N_PRIOR = 20
+"""Jobs of overall mean that a mean over past jobs counts along (ASSUMED), so that a rare group does
+not give its few jobs away."""
+
+SEEN = np.dtype(
+    [
+        ("free", "i4"),  # cores; 0 while down
+        ("moving", "i4"),
+        ("queued", "i4"),
+        ("running", "i4"),  # jobs
+        ("is_up", "i4"),
+    ]
+)
+"""What was seen of a site when an event last touched it."""
+TOTAL = np.dtype(
+    [(name, "i8") for name in ("age", "cores", "free", "moving", "queued", "running", "up")]
+)
+"""Sums of that over the sites, their cores, and the age of the world."""
+MOST_WAITING = 3000
+WAITING = np.array([math.log1p(n) / math.log1p(MOST_WAITING) for n in range(MOST_WAITING + 1)])
+"""What is shown of so many jobs that wait; more of them look like the last."""
+
+
+class View(NamedTuple):
+    """What is seen of n worlds of S sites; rows belong to worlds."""
+
+    flat: np.ndarray  # (n, N_JOB + N_SITE S + N_GRID) float32
+    mask: np.ndarray  # (n, S) int8
+    seen: np.ndarray  # (n, S) SEEN
+    is_open: np.ndarray  # (n, S) bool, up, and its queue within the broker's cap
+    ingress: np.ndarray  # (n, 3, S) float64, of channels in use: ends added up, s; how many; first
+    total: np.ndarray  # (n,) TOTAL
+
+
+def view_of(n: int, n_sites: int) -> View:
+    """Room for what is seen of n worlds."""
+    return View(
+        np.zeros((n, N_JOB + N_SITE * n_sites + N_GRID), np.float32),
+        np.ones((n, n_sites), np.int8),
+        np.zeros((n, n_sites), SEEN),
+        np.zeros((n, n_sites), np.bool_),
+        np.zeros((n, 3, n_sites)),
+        np.zeros(n, TOTAL),
+    )
+
+
+def space(n_sites: int, is_flat: bool) -> Box | Dict:
+    low = np.zeros(N_JOB + N_SITE * n_sites + N_GRID, np.float32)
+    low[8:N_JOB] = -1.0
+    if is_flat:
+        return Box(low, np.ones_like(low))
+    job, grid = Box(low[:N_JOB], np.ones(N_JOB, np.float32)), Box(0.0, 1.0, (N_GRID,), np.float32)
+    return Dict(job=job, sites=Box(0.0, 1.0, (N_SITE * n_sites,), np.float32), grid=grid)
+
+
+def expect(jobs: JobArrays, quantity: np.ndarray, past: slice) -> np.ndarray:
+    """Mean of a quantity (J,) over past jobs of the same format, size and cores, for each job.
+
+    Sizes are eight bins of equal counts.
+    """
+    edges = np.quantile(jobs.nbytes[past], np.arange(1, 8) / 8)
+    size = np.searchsorted(edges, jobs.nbytes)
+    group = np.ravel_multi_index(
+        (jobs.cores, jobs.format, size), (jobs.cores.max() + 1, jobs.format.max() + 1, 8)
+    )
+    group = np.unique(group, return_inverse=True)[1]  # few of the combinations occur
+    return _past_mean(quantity, group, past)
+
+
+def _past_mean(quantity: np.ndarray, group: np.ndarray, past: slice) -> np.ndarray:
+    """Mean of each job's group over the past, drawn to the overall mean by N_PRIOR jobs."""
+    n_groups, overall = group.max() + 1, quantity[past].mean()
+    count = np.bincount(group[past], minlength=n_groups)
+    total = np.bincount(group[past], weights=quantity[past], minlength=n_groups)
+    return ((total + N_PRIOR * overall) / (count + N_PRIOR))[group]
+
+
+def describe(
+    jobs: JobArrays, expected: np.ndarray, service: np.ndarray, unit: float, past: slice
+) -> np.ndarray:
+    """The job block of each job: what is known of it at submission, float32 (J, N_JOB).
+
+    Args:
+        expected: seconds of service a broker would expect, (J,).
+        service: seconds of service on the mean core, (J,); only past jobs' mean by format is used.
+        unit: m, s.
+    """
+    share = np.bincount(jobs.format[past], minlength=jobs.format.max() + 1) / past.stop
+    failed = (jobs.status != STATUSES.index("finished")).astype(np.float64)
+    hour, week = (2 * np.pi * jobs.time / period for period in (DAY_S, WEEK_S))
+    columns = (
+        np.minimum(np.log1p(jobs.nbytes) / np.log1p(1e12), 1),
+        np.minimum(np.log1p(jobs.nfiles) / np.log1p(1e5), 1),
+        np.minimum(np.log2(jobs.cores) / 8, 1),
+        _f(expected / unit),
+        np.sqrt(share)[jobs.format],
+        _f(_past_mean(service, jobs.format, past) / unit),
+        _f(_past_mean(jobs.nbytes, jobs.format, past) / max(jobs.nbytes[past].mean(), 1.0)),
+        _past_mean(failed, jobs.format, past),
+        np.sin(hour),
+        np.cos(hour),
+        np.sin(week),
+        np.cos(week),
+    )
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _f(x):
+    return x / (1 + x)
+
+
+@kernel
+def look(grid, worlds, w, unit, cap_floor, features, view):
+    """Fill view w from the world as it stands."""
+    worlds.touched[w] = True
+    total = view.total[w]
+    total.age = total.cores = 0
+    total.free = total.moving = total.queued = total.running = total.up = 0
+    top = 0.0
+    for s in range(len(grid.sites)):
+        top = max(top, grid.sites[s].power)
+        total.cores += grid.sites[s].cores
+    for s in range(len(grid.sites)):
+        seen = view.seen[w, s]
+        seen.free = seen.moving = seen.queued = seen.running = seen.is_up = 0
+        view.flat[w, N_JOB + N_SITE * s + 6] = grid.sites[s].power / top
+    look_again(grid, worlds, w, unit, cap_floor, features, view)
+
+
+@part
+def look_again(grid, worlds, w, unit, cap_floor, features, view):
+    """Bring view w up to date."""
+    touched = worlds.touched[w]
+    for s in range(len(grid.sites)):
+        if touched[s]:
+            touched[s] = False
+            look_at(grid, worlds, w, s, unit, cap_floor, view)
+    see_job(worlds, w, features, view.flat[w])
+    see_time(grid, worlds, w, view)
+    see_data(grid, worlds, w, view.flat[w])
+    see_grid(grid, worlds, w, view)
+    allow_seen(grid, worlds, w, cap_floor, view)
+
+
+@part
+def look_at(grid, worlds, w, s, unit, cap_floor, view):
+    """Bring what is seen of site s up to date, but for the delay and the data."""
+    site, traits = worlds.site[w, s], grid.sites[s]
+    seen, total = view.seen[w, s], view.total[w]
+    is_up = site.n_switches % 2 == 0
+    free = site.free if is_up else 0
+    total.free += free - seen.free
+    total.moving += site.moving - seen.moving
+    total.queued += site.queued - seen.queued
+    total.running += site.running - seen.running
+    total.up += is_up - seen.is_up
+    seen.free, seen.is_up = free, is_up
+    seen.moving, seen.queued, seen.running = site.moving, site.queued, site.running
+    view.is_open[w, s] = is_up and is_short(site, cap_floor)
+    look_at_ingress(worlds, w, s, view.ingress[w])
+    block = view.flat[w, N_JOB + N_SITE * s : N_JOB + N_SITE * (s + 1)]
+    backlog = site.estimate * 1e-3 / (traits.cores * traits.power) / unit
+    block[0] = free / traits.cores
+    block[1] = WAITING[min(site.queued + site.moving, MOST_WAITING)]
+    block[2] = backlog / (1.0 + backlog)
+    block[3] = site.running / traits.cores
+    block[FAILURES] = recent_failures(site)
+
+
+@part
+def look_at_ingress(worlds, w, s, ingress):
+    """Bring what is seen of the channels into site s up to date; it stays so until one is free."""
+    ends, n_busy, first = 0.0, 0.0, np.inf
+    now = worlds.world[w].now
+    for i in range(N_CHANNELS):
+        end = worlds.channel[w, s, i]
+        is_busy = end > now  # no branch where both ways are likely
+        ends += end if is_busy else 0.0
+        n_busy += is_busy
+        first = end if is_busy & (end < first) else first
+    ingress[0, s], ingress[1, s], ingress[2, s] = ends, n_busy, first
+
+
+@part
+def recent_failures(site):
+    return site.failed / (site.failed + site.finished + 1.0)
+
+
+@part
+def see_job(worlds, w, features, out):
+    world = worlds.world[w]
+    if world.next == world.n_rows:
+        out[:N_JOB] = 0.0
+        return
+    index = worlds.job[w, world.next].index
+    for i in range(N_JOB):
+        out[i] = features[index, i]
+    if world.now > world.surge_from:  # the stream's clock is not the world's
+        see_clock(world.now, DAY_S, out[8:10])
+        see_clock(world.now, WEEK_S, out[10:12])
+
+
+@part
+def see_clock(time, period, out):
+    angle = 2.0 * np.pi * time / period
+    out[0], out[1] = np.sin(angle), np.cos(angle)
+
+
+@part
+def see_time(grid, worlds, w, view):
+    """What goes on as time passes: channels become free, recent failures are forgotten."""
+    world, total = worlds.world[w], view.total[w]
+    now, ingress, flat = world.now, view.ingress[w], view.flat[w]
+    for s in range(len(grid.sites)):
+        if ingress[2, s] <= now:
+            look_at_ingress(worlds, w, s, ingress)
+    for s in range(len(grid.sites)):
+        delay = (ingress[0, s] - ingress[1, s] * now) * (1.0 / N_CHANNELS)
+        delay = delay if delay > 0.0 else 0.0
+        flat[N_JOB + N_SITE * s + DELAY] = delay / (3600.0 + delay)
+    if world.age != total.age:
+        total.age = world.age
+        for s in range(len(grid.sites)):
+            view.flat[w, N_JOB + N_SITE * s + FAILURES] = recent_failures(worlds.site[w, s])
+
+
+@part
+def see_data(grid, worlds, w, out):
+    """Where the waiting job's input is, an original or a copy."""
+    world = worlds.world[w]
+    if world.next == world.n_rows:
+        for s in range(len(grid.sites)):
+            out[N_JOB + N_SITE * s + DATA] = 0.0
+        return
+    first = N_JOB + DATA
+    holders(grid, worlds, w, world.next, out[first:-N_GRID:N_SITE])
+
+
+@part
+def see_grid(grid, worlds, w, view):
+    world, total = worlds.world[w], view.total[w]
+    n_sites = len(grid.sites)
+    block = view.flat[w, N_JOB + N_SITE * n_sites :]
+    block[0] = world.in_system / (world.in_system + total.cores)
+    block[1] = (world.n_rows - world.next) / (world.n_rows - world.first_own)
+    block[2] = total.free / total.cores
+    block[3] = total.queued / (total.queued + total.running + 1.0)
+    block[4] = total.moving / (total.moving + total.running + 1.0)
+    block[5] = total.up / n_sites
+
+
+@part
+def allow_seen(grid, worlds, w, cap_floor, view):
+    """The mask of `pandaenv.policies.allow`, from what is seen."""
+    world, mask = worlds.world[w], view.mask[w]
+    n_allowed = 0
+    if world.next < world.n_rows:
+        cores = grid.stream[worlds.job[w, world.next].index].cores
+        for s in range(len(mask)):
+            mask[s] = view.is_open[w, s]
+        if cores > 1:  # one core fits everywhere
+            for s in range(len(mask)):
+                mask[s] &= cores <= grid.sites[s].cores
+        for s in range(len(mask)):
+            n_allowed += mask[s]
+    if n_allowed == 0:
+        allow(grid, worlds, w, cap_floor, mask)

@@ -1,0 +1,47 @@
+"""README.md: its code runs, its commands exist, its tables are those of the committed results."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.report import readme
+
+ROOT = Path(__file__).parents[3]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.mark.parametrize("code", BLOCKS, ids=range(len(BLOCKS)))
+def test_python_block_runs_as_printed(code, tmp_path):
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("page", readme.PAGES, ids=lambda page: page.parent.name)
+def test_tables_are_rendered_from_the_committed_results(page):
+    text = page.read_text(encoding="utf-8")
+    assert readme.render(text) == text
+
+
+def test_rendering_replaces_what_stood_between_the_marks():
+    name = next(iter(readme.BLOCK.finditer(TEXT)))["name"]
+    stale = f"before\n<!-- {name} -->\nSTALE\n<!-- end -->\nafter"
+    fresh = readme.render(stale)
+    assert "STALE" not in fresh
+    assert fresh.startswith("before\n<!--") and fresh.endswith("-->\nafter")
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_every_make_command_of_the_readme_is_a_target():
+    for target in set(re.findall(r"(?:^|`)make ([a-z-]+)\b", TEXT, re.MULTILINE)):
+        subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("module", sorted(set(re.findall(r"python -m ([\w.]+)", TEXT))))
+def test_every_module_command_of_the_readme_prints_its_help(module):
+    run = subprocess.run([sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True)
+    assert run.returncode == 0, run.stderr

@@ -1,0 +1,295 @@
+"""The table of policies: paired differences, intervals, the same worlds for all, the board."""
+
+import json
+
+import gymnasium as gym
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from benchmarks.play import leaderboard
+from benchmarks.play.episodes import ENV_ID, contest, play
+from benchmarks.policies import (
+    TOLD,
+    evaluate,
+    main,
+    page,
+    sentence,
+    tables,
+    verdict,
+)
+from benchmarks.report.intervals import (
+    bootstrap,
+    differences,
+    excludes_zero,
+    interval,
+    span,
+    summary,
+    to_markdown,
+)
+from pandaenv import policies, reference
+
+SMALL = {"sites": 4, "rate": 250, "episode_jobs": 50, "load": 0.7, "split": "test"}
+
+
+@pytest.fixture
+def episodes() -> pd.DataFrame:
+    """Two policies on 24 worlds, 3 a window, that differ much; `b` is about one worse on each."""
+    rng = np.random.default_rng(0)
+    seed = np.arange(24)
+    world, gap = rng.normal(0, 50, 24), 1 + 0.1 * rng.normal(size=24)
+    shared = {"seed": seed, "window": seed % 8, "cost": 0.0}
+    parts = [
+        pd.DataFrame({"policy": name, "return": world - gap * k, "flow": k + 1.0, **shared})
+        for k, name in enumerate("ab")
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pool") / "pool.parquet"
+    reference.records(days=28, seed=1, rate=300).to_parquet(path)
+    return path
+
+
+# Intervals
+
+
+def test_an_interval_is_students():
+    values = np.random.default_rng(1).normal(3, 2, 15)
+    low, high = stats.t.interval(0.95, 14, values.mean(), stats.sem(values))
+    found = interval(values)
+    assert (found["low"], found["high"]) == pytest.approx((low, high))
+    assert (found["mean"], found["n"]) == (pytest.approx(values.mean()), 15)
+
+
+def test_one_episode_has_no_interval():
+    assert interval([2.0]) == {"mean": 2.0, "low": 2.0, "high": 2.0, "n": 1}
+
+
+def test_the_bootstrap_draws_whole_windows():
+    rng = np.random.default_rng(0)
+    window = np.repeat(np.arange(100), 3)
+    between, within = rng.normal(size=100), rng.normal(size=300)
+    low, high = bootstrap(5 + between[window] + 0.1 * within, window)
+    # the spread is that of 100 windows, not of 300 episodes
+    assert (low + high) / 2 == pytest.approx(5 + between.mean(), abs=0.05)
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(between.var() / 100), rel=0.15)
+    assert bootstrap(np.arange(6.0), np.zeros(6, int))[0] > 0  # one window: its episodes
+
+
+def test_a_difference_is_clear_where_both_intervals_are():
+    assert excludes_zero({"low": 1.0, "high": 2.0, "bootstrap": [0.5, 3.0]})
+    assert not excludes_zero({"low": 1.0, "high": 2.0, "bootstrap": [-0.5, 3.0]})
+    assert not excludes_zero({"low": -1.0, "high": 2.0, "bootstrap": [0.5, 3.0]})
+    assert excludes_zero({"low": -2.0, "high": -1.0})
+
+
+def test_pairing_by_world_finds_what_means_hide(episodes):
+    (row,) = differences(episodes, "a")
+    assert row["policy"] == "a" and row["minus"] == "b"
+    assert 0.8 < row["return"]["low"] < 1 < row["return"]["high"] < 1.2
+    spread = summary(episodes, against="a")[0]["return"]
+    assert spread["high"] - spread["low"] > 20
+
+
+def test_episodes_of_one_window_count_as_one(episodes):
+    (row,) = differences(episodes, "a")
+    assert row["return"]["n"] == 8
+    twice = pd.concat([episodes, episodes.assign(seed=episodes["seed"] + 24)])
+    assert differences(twice, "a")[0]["return"]["low"] == pytest.approx(row["return"]["low"])
+
+
+# Tables
+
+
+def test_the_table_is_sorted_by_flow(episodes):
+    rows = summary(episodes, against="b")
+    assert [row["policy"] for row in rows] == ["a", "b"]
+    table = to_markdown(rows).splitlines()
+    assert "less than b by" in table[0]
+    assert table[2].startswith("| a | 1.000 | 1.000 (1.000 to 1.000) | ")
+    assert table[3].startswith("| b | 2.000 |  | ") and table[3].endswith(" | 0.0000 |")
+
+
+def test_a_single_window_is_shown_without_an_interval(episodes):
+    single = to_markdown(summary(episodes[episodes["window"] == 0], "b"))
+    assert " to " not in single
+    assert " to " in to_markdown(summary(episodes, "b"))
+    assert span(None) == ""
+
+
+def test_the_verdict_names_the_cells_that_are_not_clear(episodes):
+    swapped = episodes.assign(policy=episodes["policy"].map({"a": "b", "b": "a"}))
+    found = tables({(0.5, "normal"): episodes, (0.8, "surge"): swapped}, against="b")
+    assert verdict(found, "a") == {
+        "policy": "a",
+        "cells": 2,
+        "not_clear": [{"load": 0.8, "scenario": "surge"}],
+    }
+    said = sentence({"verdict": verdict(found, "a")})
+    assert "in 1 of 2 cells" in said and "not in load 0.8, surge" in said
+    assert verdict(found, "nobody") is None
+
+
+# Episodes
+
+
+@pytest.mark.parametrize("name", ["random", "greedy_true"])
+def test_many_worlds_at_once_give_what_they_give_one_by_one(pool, name):
+    settings, seeds = SMALL | {"workload": str(pool)}, [0, 3, 9, 11]
+    batched = contest(settings, policies.make(name), seeds)
+    env = gym.make(ENV_ID, **settings)
+    single = pd.DataFrame([play(env, policies.make(name), seed) for seed in seeds])
+    pd.testing.assert_frame_equal(batched, single)
+    assert batched["window"].tolist() == [0, 3, 1, 3]
+    alone = evaluate({name: policies.make(name)}, env, seeds, progress=False)
+    pd.testing.assert_frame_equal(alone.drop(columns="policy"), single)
+
+
+def test_an_episode_tells_hours_and_losses_as_its_log_does(pool):
+    env = gym.make(ENV_ID, workload=str(pool), **SMALL)
+    row = play(env, policies.make("random"), 5)
+    log = env.unwrapped.log()
+    hours = (log["end"] - log["submit"]).mean() / 3600
+    assert row["flow_h"] == pytest.approx(hours) and row["flow_h"] > row["wait_h"] > 0
+    assert row["wait_h"] == pytest.approx((log["first_start"] - log["submit"]).mean() / 3600)
+    is_lost = log["state"].isin(["lost", "rejected"])
+    assert row["lost"] == is_lost.mean()
+    unit = env.unwrapped.unit / 3600
+    assert row["flow"] == pytest.approx(hours / unit + 10 * is_lost.mean())
+
+
+# The command
+
+
+@pytest.fixture(scope="module")
+def published(pool, tmp_path_factory):
+    """The files of a small run: (folder, arguments)."""
+    out = tmp_path_factory.mktemp("out")
+    arguments = (
+        f"--workload {pool} --sites 4 --rate 250 --jobs 50 --seeds 9 --loads .6 .9 "
+        f"--scenarios normal --parts {out / 'parts'} --out {out / 'table.json'}"
+    ).split()
+    main(arguments)
+    return out, arguments
+
+
+def test_the_command_writes_what_it_prints(published, capsys):
+    out, arguments = published
+    main(arguments)
+    result = json.loads((out / "table.json").read_text())
+    assert [c["load"] for c in result["cells"]] == [0.6, 0.9]
+    table = to_markdown(result["cells"][0]["policies"])
+    assert table in capsys.readouterr().out and table in (out / "table.md").read_text()
+    names = {row["policy"] for row in result["cells"][0]["policies"]}
+    assert names == {*policies.names(), TOLD}
+    assert result["verdict"]["cells"] == 2
+    assert table in page(result) and "| policy | normal |" in page(result)
+    played = pd.read_csv(out / "table.csv")
+    assert len(played) == 2 * 9 * len(names) and played.notna().all().all()
+    assert (out / "table.png").stat().st_size > 10_000
+    for name in ("table.json", "table.md", "table.csv", "table-leaderboard.json"):
+        assert str(out.parent) not in (out / name).read_text()
+
+
+def test_a_run_that_was_stopped_keeps_its_finished_cells(published, tmp_path):
+    out, arguments = published
+    for path in (out / "parts").iterdir():
+        if "random" not in path.name or path.name.startswith("0.9"):
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    kept = next(tmp_path.glob("0.6-normal-round_robin-*"))
+    kept.write_text(pd.read_csv(kept).assign(flow=77.0).to_csv(index=False))
+    again = [*arguments[: arguments.index("--parts")], "--parts", str(tmp_path)]
+    main([*again, "--out", str(tmp_path / "again.json")])
+    rows = json.loads((tmp_path / "again.json").read_text())["cells"][0]["policies"]
+    flow = {row["policy"]: row["flow"]["mean"] for row in rows}
+    first = json.loads((out / "table.json").read_text())["cells"][0]["policies"]
+    before = {row["policy"]: row["flow"]["mean"] for row in first}
+    assert flow.pop("round_robin") == 77.0 and before.pop("round_robin") != 77.0
+    assert flow == before
+
+
+# The leaderboard
+
+
+MINE = """
+import numpy as np
+
+class Batched:
+    def reset(self, seeds):
+        from pandaenv import policies
+        self.rule = policies.make("random")
+        self.rule.reset(seeds)
+    def act_all(self, envs):
+        return self.rule.act_all(envs)
+
+class Single:
+    def reset(self, seed):
+        from pandaenv import policies
+        self.rule = policies.make("least_loaded")
+        self.rule.reset(seed)
+    def act(self, env):
+        return self.rule.act(env)
+
+nothing = object()
+"""
+
+
+@pytest.fixture
+def board(published, pool, tmp_path, monkeypatch):
+    """The board of the small run, where its pool and a module of policies are at hand."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pool.parquet").write_bytes(pool.read_bytes())
+    (tmp_path / "mine_.py").write_text(MINE)
+    path = tmp_path / "board.json"
+    path.write_bytes((published[0] / "table-leaderboard.json").read_bytes())
+    return path
+
+
+def test_the_board_scores_pandas_rule_one_and_others_by_their_flow(board, published):
+    held = json.loads(board.read_text())
+    scores = {row["policy"]: row["score"] for row in held["entries"]}
+    assert scores["panda_analysis"] == {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 8}
+    played = pd.read_csv(published[0] / "table.csv")
+    flow = played.pivot_table("flow", index=["load", "window"], columns="policy")
+    ratio = np.exp(np.log(flow["panda_analysis"] / flow["random"]).mean())
+    assert scores["random"]["mean"] == pytest.approx(ratio, rel=1e-5)
+    assert held["seed"] == list(range(9)) and len(held["pool_sha256"]) == 64
+
+
+def test_my_policy_is_measured_on_the_frozen_worlds(board, capsys):
+    main(["--mine", "mine_:Batched", "--board", str(board)])
+    printed = capsys.readouterr().out.strip().splitlines()
+    mine, held = json.loads(printed[-1]), json.loads(board.read_text())
+    (random,) = (row for row in held["entries"] if row["policy"] == "random")
+    assert mine["policy"] == "mine_:Batched"
+    assert mine["score"]["mean"] == pytest.approx(random["score"]["mean"], rel=1e-5)
+    assert mine["cost"] == pytest.approx(random["cost"])
+    main(["--mine", "mine_:Single", "--board", str(board), "--loads", ".6"])
+    table = capsys.readouterr().out
+    assert "mine_:Single" in table and "greedy_true" in table
+
+
+def test_another_task_than_the_frozen_one_is_refused(board):
+    held = json.loads(board.read_text())
+    held["cells"][0]["flow"]["panda_analysis"][2] *= 1.001
+    board.write_text(json.dumps(held))
+    with pytest.raises(SystemExit, match=r"worlds must be met, but PanDA's rule gives"):
+        leaderboard.measure("mine_:Batched", board)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mine_", "must be module:Policy"),
+        ("nowhere_:Policy", "can be imported"),
+        ("mine_:Nobody", "can be imported"),
+        ("mine_:nothing", "must have reset and act"),
+    ],
+)
+def test_what_is_no_policy_is_refused(board, name, message):
+    with pytest.raises(SystemExit, match=message):
+        leaderboard.measure(name, board)

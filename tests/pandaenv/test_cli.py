@@ -1,0 +1,178 @@
+"""The console commands on small files: what they print, write, and how they refuse."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import generators
+from generators import training
+from pandaenv import cli, records
+from tests.pandaenv.records.raw_dump import (
+    SECRETS,
+    random_records,
+    raw_table,
+    with_bad_rows,
+    write_dump,
+)
+
+RAW, DROPPED = with_bad_rows(raw_table(random_records(200)))
+
+
+def run(*words) -> tuple[int, str, str]:
+    result = CliRunner().invoke(cli.app, [str(word) for word in words])
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    dump = write_dump(RAW, folder / "dump.csv", garbage=True)
+    code, out, err = run("ingest", dump, "--out", folder / "records")
+    assert (code, err) == (0, "")
+    return folder / "records", out
+
+
+def test_ingest_prints_the_cascade_and_writes_four_files(ingested):
+    folder, printed = ingested
+    assert "valid and complete:             200" in printed
+    assert "160 train, 40 test" in printed
+    assert all(f"{n:,} {reason}" in printed for reason, n in DROPPED.items())
+    assert not any(secret in printed for secret in SECRETS)
+    assert {p.name for p in folder.iterdir()} == set(records.OUTPUTS)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"zzuser,9876543\n1,2\n", "no PanDA dump, it lacks prodsourcelabel"),
+        (b"", "no PanDA dump, the file is empty"),
+        (RAW.assign(prodsourcelabel="zzuser").to_csv().encode(), "nothing is kept of "),
+    ],
+)
+def test_what_is_no_dump_ends_with_one_sentence_and_code_one(content, sentence, tmp_path):
+    (tmp_path / "dump.csv").write_bytes(content)
+    code, out, err = run("ingest", tmp_path / "dump.csv", "--out", tmp_path / "out")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ") and sentence in err and err.count("\n") == 1
+    assert not any(secret in err for secret in SECRETS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_stopped_training_says_what_is_kept_and_goes_on(ingested, tmp_path, monkeypatch):
+    folder, _ = ingested
+    state = tmp_path / "state"
+    words = ["fit", folder, "--steps", "6", "--generator", "tvae", "--quiet", "--out"]
+    assert run(*words, tmp_path / "whole")[0] == 0
+    real, done = training._advance, []
+
+    def stop(*arguments):
+        done.append(1)
+        if len(done) == 4:
+            raise KeyboardInterrupt
+        real(*arguments)
+
+    monkeypatch.setattr(training, "_advance", stop)
+    code, _, err = run(*words, tmp_path / "m", "--checkpoint", state)
+    assert (code, err) == (130, f"stopped; the same command goes on from {state}\n")
+    done.clear()
+    code, _, err = run(*words, tmp_path / "m")
+    assert (code, err) == (130, "stopped; nothing is kept of it\n")
+    assert not list((tmp_path / "m").iterdir())
+    monkeypatch.undo()
+    assert run(*words, tmp_path / "m", "--checkpoint", state)[0] == 0
+    one, other = (generators.load(tmp_path / name).sample(50, seed=1) for name in ("whole", "m"))
+    assert one.equals(other)
+
+
+def test_fit_sample_and_evaluate_follow_each_other(ingested, tmp_path):
+    folder, _ = ingested
+    code, out, err = run("fit", folder, "--out", tmp_path / "m", "--generator", "smote", "--quiet")
+    assert code == 0 and out.startswith("smote: 160 rows"), err
+    code, out, err = run("sample", tmp_path / "m", 100, "--out", tmp_path / "s.parquet")
+    assert code == 0 and out.startswith("100 rows"), err
+    direct = generators.load(tmp_path / "m").sample(100, seed=0)
+    assert len(records.read(tmp_path / "s.parquet")) == 100
+    assert pd.read_parquet(tmp_path / "s.parquet")["workload"].equals(direct["workload"])
+    (tmp_path / "file").touch()
+    code, _, err = run("fit", folder, "--out", tmp_path / "file", "--generator", "smote", "--quiet")
+    assert code == 1 and "a model is saved in a folder" in err
+    words = ["evaluate", folder, tmp_path / "s.parquet", folder, "--quiet", "--seeds", 1]
+    words += ["--resume", tmp_path / "kept", "--out", tmp_path / "r.json"]
+    code, out, err = run(*words, "--only", "WD", "--only", "JSD")
+    assert code == 0 and "WD" in out, err
+    assert json.loads((tmp_path / "r.json").read_text())
+    (tmp_path / "r").mkdir()
+    code, _, err = run(*words[:-1], tmp_path / "r", "--only", "WD")
+    assert code == 1 and "r is a folder" in err
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_play_prints_one_line_an_episode(ingested, tmp_path):
+    table = tmp_path / "jobs.parquet"
+    records.write(random_records(3_000), table)
+    words = ["play", "PandaSiteAllocationTier1-v0", "--workload", table, "--jobs", 20]
+    code, out, err = run(*words, "--rate", 200, "--policy", "random", "--episodes", 2)
+    assert code == 0, err
+    assert [line.split(":")[0] for line in out.splitlines()] == ["random seed 0", "random seed 1"]
+
+
+def test_info_lists_the_known_names():
+    code, out, _ = run("info")
+    known = json.loads(out)
+    assert code == 0 and "smote" in known["generators"]
+    assert "PandaSiteAllocation-v0" in known["environments"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["fit", "nowhere.csv", "--out", "m"], "nowhere.csv does not exist"),
+        (["fit", "nowhere.csv", "--out", "m", "--generator", "gan"], "unknown generator 'gan'"),
+        (["fit", "a.csv", "--out", "m", "--budget", "9", "--steps", "5"], "not both: got 9 and 5"),
+        (["sample", "nowhere", "5", "--out", "s.csv"], "nowhere"),
+        (["sample", "tabddpm", "5", "--out", "s.txt"], "must end in .parquet, .csv or .csv.gz"),
+        (["sample", "tabddpm", "5", "--out", "."], ". is a folder"),
+        (["evaluate", "a.csv", "b.csv", "c.csv"], "a.csv does not exist"),
+        (["play", "--policy", "nobody"], "unknown policy 'nobody'"),
+        (["play", "NoSuchEnv-v0"], "unknown environment 'NoSuchEnv-v0'; known: PandaSite"),
+        (["play", "CartPole-v1"], "unknown environment 'CartPole-v1'; known: PandaSite"),
+        (["play", "--workload", "nowhere.csv"], "nowhere.csv"),
+    ],
+)
+def test_wrong_arguments_end_with_one_sentence(words, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*words)
+    assert code == 1 and sentence in err and "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_loads_no_heavy_library():
+    code = "import sys; from pandaenv import cli; print(' '.join(sys.modules))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not set(loaded.stdout.split()) & {"torch", "pandas", "numba", "duckdb", "sklearn"}
+
+
+def test_evaluate_leaves_parquet_beyond_memory_on_disk(ingested, tmp_path, monkeypatch):
+    folder, _ = ingested
+    words = ["evaluate", folder, folder / "test.parquet", folder / "test.parquet", "--quiet"]
+    words += ["--seeds", 1, "--only", "WD", "--only", "JSD", "--only", "DCR"]
+    code, whole, err = run(*words)
+    assert code == 0, err
+    from metrics import judge
+
+    monkeypatch.setattr(judge, "IN_MEMORY", 100)  # train has 160 rows, test 40
+    read, seen = cli._read, []
+    monkeypatch.setattr(cli, "_read", lambda path, part: seen.append(part) or read(path, part))
+    code, partly, err = run(*words)
+    assert (code, partly) == (0, whole), err
+    assert seen == ["test.parquet", "records.parquet"]
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 and no more")
+    words[1] = tmp_path / "t.parquet"
+    code, _, err = run(*words)
+    assert code == 1 and "t.parquet: no readable Parquet table" in err and err.count("\n") == 1

@@ -1,0 +1,39 @@
+"""Files that appear whole or not at all."""
+
+import re
+
+import pytest
+
+from pandaenv import files
+
+
+def test_bytes_and_text_arrive_and_parents_are_made(tmp_path):
+    path = files.write(tmp_path / "a" / "b.txt", "mü")
+    assert path.read_text(encoding="utf-8") == "mü"
+    assert files.write(path, b"\x00").read_bytes() == b"\x00"
+    assert [p.name for p in path.parent.iterdir()] == ["b.txt"]
+
+
+def test_what_fails_half_way_leaves_the_old_file_and_no_draft(tmp_path):
+    path = files.write(tmp_path / "b.txt", "old")
+    with pytest.raises(RuntimeError), files.whole(path) as draft:
+        draft.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["b.txt"]
+
+
+def test_what_cannot_be_written_is_named_by_its_own_name(tmp_path):
+    taken = files.write(tmp_path / "b", "text")
+    with pytest.raises(OSError, match=re.escape(f"'{taken / 'c' / 'd.txt'}'")) as error:
+        files.write(taken / "c" / "d.txt", "text")
+    assert isinstance(error.value, FileExistsError | NotADirectoryError)
+    with pytest.raises(OSError, match=r": '/proc/d\.txt'$"):
+        files.write("/proc/d.txt", "text")
+
+
+def test_a_folder_is_not_overwritten(tmp_path):
+    (tmp_path / "b").mkdir()
+    with pytest.raises(OSError):
+        files.write(tmp_path / "b", "text")
+    assert (tmp_path / "b").is_dir()
