@@ -17,7 +17,8 @@ test-slow: install-test
 	$(BIN)/python -m pytest -m slow --timeout 1500
 
 lint: install-test
-	$(BIN)/ruff check --line-length 100 --select E,F,I,B,UP,RUF100 .
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 install: $(VENV)/.run
 install-test: $(VENV)/.test

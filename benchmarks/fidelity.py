@@ -22,10 +22,10 @@ import pandas as pd
 import generators
 from benchmarks.options import command
 from benchmarks.report import claims, provenance, repeats
+from foundations.files import whole
 from metrics import Judge, temporal
 from metrics.columns import is_numerical
 from metrics.report import TABLE_1, Score, markdown, plain, show
-from pandaenv.files import whole
 
 from . import source
 

@@ -41,8 +41,8 @@ from benchmarks.play import apprentices
 from benchmarks.play.episodes import contest
 from benchmarks.policies import ORACLE, code, content
 from benchmarks.report.provenance import provenance, versions, write_json
+from foundations.files import whole, write
 from pandaenv import agents, policies, reference, sites, workload
-from pandaenv.files import whole, write
 
 OUT = Path(__file__).parent / "results" / "transfer.json"
 TRACE, HALF, ROWS = "trace", "real half", "rows alone"

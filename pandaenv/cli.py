@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from . import files
+from foundations import files
 
 app = typer.Typer(
     help="Surrogate job records, their fidelity, and an environment for brokering jobs.",

@@ -20,7 +20,8 @@ def pytest_configure(config):
     for package in PACKAGES:
         folder = Path(__file__).parent.parent / package
         newest = max(
-            (p.stat().st_mtime for p in folder.rglob("*.py") if "njit" in p.read_text()), default=0.0
+            (p.stat().st_mtime for p in folder.rglob("*.py") if "njit" in p.read_text()),
+            default=0.0,
         )
         for compiled in folder.rglob("__pycache__/*.nb[ic]"):
             with suppress(FileNotFoundError):  # another run of the tests may take it away first

@@ -33,9 +33,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
+from foundations.files import write
 from pandaenv.agents import Agent, Standardised
 from pandaenv.agents.scoring import SiteScoringPolicy, traits_of
-from pandaenv.files import write
 
 CHECKPOINT = "checkpoint.safetensors"
 SURVEY = 256

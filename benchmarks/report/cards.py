@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from foundations.files import whole
 from pandaenv import offline
-from pandaenv.files import whole
 from pandaenv.offline.dsrl import import_h5py, metadata, read
 
 from .provenance import write_json, write_text

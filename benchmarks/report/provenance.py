@@ -11,7 +11,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pandaenv import files
+from foundations import files
 
 PACKAGES = (
     "pandaenv",

@@ -25,8 +25,8 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor
 
+from foundations.files import write
 from pandaenv.env.observation import space
-from pandaenv.files import write
 
 from .scoring import SiteScoringPolicy, traits_of
 

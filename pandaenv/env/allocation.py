@@ -14,7 +14,8 @@ import pandas as pd
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.spaces import Discrete
 
-from pandaenv import checks, scenarios
+from foundations import checks
+from pandaenv import scenarios
 from pandaenv import workload as workloads
 from pandaenv.schema import COLUMNS, STATUSES
 from pandaenv.simulator.state import FINISHED, LOST, REJECTED, stages
@@ -246,7 +247,7 @@ class PandaSiteAllocationEnv(Spoken, gym.Env):
                 episode_jobs,
                 split,
                 warmup_days,
-                checks.check(workload_seed, "workload_seed"),
+                checks.seed(workload_seed, "workload_seed"),
                 reveal,
                 _truth(backfill=backfill),
             ),

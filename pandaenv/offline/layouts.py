@@ -18,7 +18,7 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 
-from pandaenv.files import whole
+from foundations.files import whole
 
 from .dsrl import EPISODES, metadata, read, read_episodes
 from .trajectories import MASKS

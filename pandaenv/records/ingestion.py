@@ -23,8 +23,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pandaenv import checks, schema, sites
-from pandaenv.files import whole
+from foundations import checks
+from foundations.files import whole
+from pandaenv import schema, sites
 
 from . import cascade, dumps
 from .cascade import Cascade
@@ -270,7 +271,7 @@ def split(
         by: "random", or "time": no test record is older than a train record.
     """
     _check_split(by)
-    checks.check(seed)
+    checks.seed(seed)
     if by == "random":
         is_test = _test_rows(len(records), by, seed)
     else:

@@ -19,7 +19,8 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 
-from pandaenv import checks, sites
+from foundations import checks
+from pandaenv import sites
 
 from . import arrivals, background, datasets, formats, outcomes, sizes, tables, users, work
 from .published import calibration
@@ -52,7 +53,7 @@ def tasks(days: int = 150, seed: int = 0, rate: float = RATE) -> Tasks:
 def _checked(days: int, seed: int, rate: float) -> tuple[int, int, float]:
     if not (isinstance(days, Real) and days % 1 == 0 and 1 <= days <= 3_650):
         raise ValueError(f"days must be a whole number between 1 and 3650, got {days!r}")
-    checks.check(seed)
+    checks.seed(seed)
     if not (isinstance(rate, Real) and 10 <= rate <= 1e7):
         raise ValueError(f"rate must be between 10 and 1e7 jobs a day, got {rate!r}")
     return int(days), int(seed), float(rate)

@@ -42,7 +42,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pandaenv import files
+from foundations import files
 from pandaenv.schema import STATUSES
 from pandaenv.sites import Catalogue
 

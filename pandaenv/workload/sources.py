@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pandaenv import checks, reference, schema
+from foundations import checks
+from pandaenv import reference, schema
 from pandaenv.records import read
 from pandaenv.sites import Catalogue, resolve, resolve_queue
 
@@ -192,7 +193,7 @@ def make_stream(
 ) -> Stream:
     """The jobs of a workload with `records` and `arrivals` as a stream, see `Trace.stream`."""
     _check_positive("load", load)
-    checks.check(seed)
+    checks.seed(seed)
     bursts, thinning, folding, placing, copying, widening = np.random.default_rng(seed).spawn(6)
     records = source.records
     time, every = source.arrivals(catalogue, bursts)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pandaenv import files
+from foundations import files
 
 
 def test_bytes_and_text_arrive_and_parents_are_made(tmp_path):

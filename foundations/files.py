@@ -8,6 +8,7 @@ process killed meanwhile leaves a hidden folder `.NAME.*` and nothing else.
         table.to_parquet(draft)
 """
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -38,3 +39,9 @@ def write(path: Path | str, content: bytes | str) -> Path:
     with whole(path) as draft:
         draft.write_bytes(content if isinstance(content, bytes) else content.encode())
     return Path(path)
+
+
+def digest(path: Path | str) -> str:
+    """SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,90 @@
+"""Checks of what a user gives: the value as it came, or one sentence with the rule and what came.
+
+In: a name, a value, a range. Out: the value. Every refusal is a `ValueError` such as
+`n must be a whole number of at least 1, got -3`. Truths are not numbers here: `True` is no 1.
+
+    episodes = whole("episodes", episodes, least=1)
+    rate = number("rate", rate, above=0)
+    reward = known("reward", reward, MEASURES)
+"""
+
+from collections.abc import Iterable
+from math import inf
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+
+def is_whole(value: Any, least: float = -inf, most: float = inf) -> bool:
+    """Whether a value is a whole number between two bounds, both allowed."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and least <= value <= most
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number; infinity and NaN are, truths are not."""
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+
+
+def whole(name: str, value: Any, least: int = 0, most: float = inf) -> Any:
+    """A whole number of at least `least` and at most `most`."""
+    rule = f"of at least {least}" if most == inf else f"between {least} and {most}"
+    require(is_whole(value, least, most), name, f"a whole number {rule}", value)
+    return value
+
+
+def seed(value: Any, name: str = "seed") -> Any:
+    """A seed: a whole number of at least 0."""
+    return whole(name, value)
+
+
+def number(
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    below: float | None = None,
+    most: float | None = None,
+) -> Any:
+    """A finite number within the bounds given; `above` and `below` exclude, the others include."""
+    good = is_number(value) and abs(value) < inf
+    good = good and (above is None or value > above) and (least is None or value >= least)
+    good = good and (below is None or value < below) and (most is None or value <= most)
+    require(good, name, _range_in_words(above, least, below, most), value)
+    return value
+
+
+def positive(name: str, value: Any) -> Any:
+    """A finite number above 0."""
+    return number(name, value, above=0)
+
+
+def truth(name: str, value: Any) -> bool:
+    """True or False, numpy's too."""
+    require(isinstance(value, bool | np.bool_), name, "True or False", value)
+    return bool(value)
+
+
+def known(what: str, value: Any, names: Iterable[str]) -> Any:
+    """One of the names that are known."""
+    names = list(names)
+    if not isinstance(value, str) or value not in names:
+        raise ValueError(f"unknown {what} {value!r}; known: {', '.join(map(str, names))}")
+    return value
+
+
+def require(is_good: Any, name: str, rule: str, value: Any) -> None:
+    """Raise `NAME must be RULE, got VALUE` unless it is good."""
+    if not is_good:
+        raise ValueError(f"{name} must be {rule}, got {value!r}")
+
+
+def _range_in_words(above, least, below, most) -> str:
+    if above == 0 and below is most is None:
+        return "positive and finite"
+    bounds = [(above, "above"), (least, "at least"), (below, "below"), (most, "at most")]
+    words = [f"{word} {bound:g}" for bound, word in bounds if bound is not None]
+    if below is most is None:
+        words.append("finite")
+    return " and ".join(words)
