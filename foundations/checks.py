@@ -66,10 +66,10 @@ def truth(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def known(what: str, value: Any, names: Iterable[str]) -> Any:
-    """One of the names that are known."""
+def known(what: str, value: Any, names: Iterable[str | None]) -> Any:
+    """One of the names that are known; None where it is one of them."""
     names = list(names)
-    if not isinstance(value, str) or value not in names:
+    if not any(value is name or (isinstance(value, str) and value == name) for name in names):
         raise ValueError(f"unknown {what} {value!r}; known: {', '.join(map(str, names))}")
     return value
 

@@ -13,16 +13,17 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from foundations import checks
 from pandaenv.env import PandaSiteAllocationEnv, blocks, chosen_window, frame
 from pandaenv.env import reward as rewards
 from pandaenv.env.episodes import Episodes
-from pandaenv.env.spec import Spoken
+from pandaenv.env.spec import PlainSpec
 
 COST_KEYS = tuple(f"cost_{name}" for name in rewards.COSTS)
 EACH_COST = np.ones(len(COST_KEYS))
 
 
-class PandaSiteAllocationVectorEnv(Spoken, gym.vector.VectorEnv):
+class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
     """n environments of one configuration over shared arrays.
 
     `gym.make_vec("PandaSiteAllocation-v0", num_envs=n)` makes one. Environment i of `reset(seed=s)`
@@ -191,17 +192,12 @@ class PandaSiteAllocationVectorEnv(Spoken, gym.vector.VectorEnv):
 
 def many(single: PandaSiteAllocationEnv, n: int, n_threads: int) -> Episodes:
     """n worlds under the rules of a single environment."""
-    one = single.episodes
-    limits = one.rules.wait_limit, one.rules.byte_limit
-    return Episodes(one.setting, one.scenario, one.rules.measure, limits, n, n_threads)
+    return Episodes(single.setting, single.config, n, n_threads)
 
 
 def check_counts(**counts) -> list[int]:
     """The counts as numbers of Python; what is not a whole number of at least 1 is refused."""
-    for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-    return [int(value) for value in counts.values()]
+    return [int(checks.whole(name, value, least=1)) for name, value in counts.items()]
 
 
 def are_whole(actions: np.ndarray, n: int) -> bool:

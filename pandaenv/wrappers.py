@@ -10,6 +10,7 @@ from gymnasium.error import InvalidAction
 from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.utils import RecordConstructorArgs
 
+from foundations import checks
 from pandaenv.env import blocks
 from pandaenv.env.observation import N_GRID, N_JOB, N_SITE, space
 from pandaenv.policies import rank
@@ -33,8 +34,7 @@ class TopCandidates(gym.Wrapper, RecordConstructorArgs):
         RecordConstructorArgs.__init__(self, k=k.item() if isinstance(k, np.integer) else k)
         gym.Wrapper.__init__(self, env)
         n_sites = env.unwrapped.episodes.n_sites
-        if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= n_sites:
-            raise ValueError(f"k must be a whole number in [1, {n_sites}], got {k!r}")
+        checks.whole("k", k, least=1, most=n_sites)
         self.candidates = np.zeros(int(k), np.int64)
         self.action_space = Discrete(int(k))
         self.observation_space: Box | Dict = space(int(k), env.unwrapped.is_flat)

@@ -2,20 +2,20 @@
 
 from .allocation import (
     ARGUMENTS,
-    BYTE_LIMIT,
-    WAIT_LIMIT_S,
     PandaSiteAllocationEnv,
     blocks,
     chosen_window,
     frame,
     job_log,
 )
+from .config import BYTE_LIMIT, WAIT_LIMIT_S, TaskConfig
 
 __all__ = [
     "ARGUMENTS",
     "BYTE_LIMIT",
-    "PandaSiteAllocationEnv",
     "WAIT_LIMIT_S",
+    "PandaSiteAllocationEnv",
+    "TaskConfig",
     "blocks",
     "chosen_window",
     "frame",

@@ -6,7 +6,8 @@ they run is `pandaenv.env.episodes`.
 """
 
 import inspect
-from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -15,27 +16,21 @@ from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.spaces import Discrete
 
 from foundations import checks
-from pandaenv import scenarios
 from pandaenv import workload as workloads
 from pandaenv.schema import COLUMNS, STATUSES
 from pandaenv.simulator.state import FINISHED, LOST, REJECTED, stages
-from pandaenv.sites import Catalogue
 from pandaenv.workload.stream import LABELS
 
 from . import rendering
 from . import reward as rewards
+from .config import TaskConfig
 from .episodes import Episodes, turn
 from .observation import DAY_S, N_GRID, N_JOB, space
-from .prepared import REVEALED, setting
-from .spec import Spoken
-
-WAIT_LIMIT_S = 30 * 3_600.0
-BYTE_LIMIT = 1.2e10
-"""Limits on queue wait and on bytes moved, set so that PanDA's analysis rule breaks one of them in
-2-5 % of steps on the bundled workload, by both ids (`benchmarks.load` measures the shares)."""
+from .prepared import prepare
+from .spec import PlainSpec
 
 
-class PandaSiteAllocationEnv(Spoken, gym.Env):
+class PandaSiteAllocationEnv(PlainSpec, gym.Env):
     """
     ## Description
 
@@ -213,49 +208,19 @@ class PandaSiteAllocationEnv(Spoken, gym.Env):
     """
 
     metadata = {"render_modes": list(rendering.MODES), "render_fps": 10}
+    __signature__ = inspect.Signature(
+        [
+            *inspect.signature(TaskConfig).parameters.values(),
+            inspect.Parameter("render_mode", inspect.Parameter.KEYWORD_ONLY, default=None),
+        ]
+    )
 
-    def __init__(
-        self,
-        workload="tabddpm",
-        sites: int | str | Iterable[str] | Catalogue = 40,
-        rate: float = 5_500,
-        load: float = 0.6,
-        episode_jobs: int = 5_500,
-        split: str = "train",
-        observation: str = "flat",
-        reward: str = "flow_time",
-        cost: str = "count",
-        scenario: str | scenarios.Scenario = "normal",
-        wait_limit: float = WAIT_LIMIT_S,
-        byte_limit: float = BYTE_LIMIT,
-        warmup_days: float = 3.0,
-        workload_seed: int = 0,
-        reveal: str | None = None,
-        backfill: bool = False,
-        render_mode: str | None = None,
-    ):
-        self.render_mode = _known("render_mode", render_mode, (None, *rendering.MODES))
-        self.is_flat = _known("observation", observation, ("flat", "dict")) == "flat"
-        self.is_binary = _known("cost", cost, ("count", "binary")) == "binary"
-        reveal = _known("reveal", reveal, REVEALED)
-        self.episodes = make_episodes(
-            (
-                workload,
-                sites,
-                rate,
-                load,
-                episode_jobs,
-                split,
-                warmup_days,
-                checks.seed(workload_seed, "workload_seed"),
-                reveal,
-                _truth(backfill=backfill),
-            ),
-            reward,
-            scenario,
-            wait_limit,
-            byte_limit,
-        )
+    def __init__(self, *, render_mode: str | None = None, **arguments: Any):
+        self.config = task_config(arguments)
+        self.render_mode = checks.known("render_mode", render_mode, (None, *rendering.MODES))
+        self.is_flat = self.config.observation == "flat"
+        self.is_binary = self.config.cost == "binary"
+        self.episodes = Episodes(prepare(self.config), self.config)
         self.setting = self.episodes.setting
         self.stream, self.grid = self.setting.stream, self.setting.grid
         self.unit, self.cap_floor = self.setting.unit, self.setting.cap_floor
@@ -355,24 +320,16 @@ class PandaSiteAllocationEnv(Spoken, gym.Env):
         }
 
 
-ARGUMENTS = tuple(inspect.signature(PandaSiteAllocationEnv).parameters)
+ARGUMENTS = (*(field.name for field in fields(TaskConfig)), "render_mode")
 """What makes the task, by name."""
 
 
-def make_episodes(
-    configuration: tuple,
-    reward: str,
-    scenario,
-    wait_limit: float,
-    byte_limit: float,
-    n: int = 1,
-    n_threads: int = 1,
-) -> Episodes:
-    """n worlds of a configuration, the arguments of `prepared.setting`, options checked."""
-    measure = rewards.MEASURES[_known("reward", reward, rewards.MEASURES)]
-    scenario = scenarios.make(scenario)
-    limits = _not_negative(wait_limit=wait_limit), _not_negative(byte_limit=byte_limit)
-    return Episodes(setting(*configuration), scenario, measure, limits, n, n_threads)
+def task_config(arguments: dict[str, Any]) -> TaskConfig:
+    """The task of arguments by name."""
+    unknown = [name for name in arguments if name not in ARGUMENTS]
+    if unknown:
+        raise TypeError(f"unknown argument {unknown[0]!r}; known: {', '.join(ARGUMENTS)}")
+    return TaskConfig(**arguments)
 
 
 def frame(episodes: Episodes, w: int, mode: str | None) -> str | np.ndarray | None:
@@ -428,30 +385,6 @@ def _records(stream: workloads.Stream, job: np.ndarray) -> pd.DataFrame:
 
 
 # --- checks ---------------------------------------------------------------------------------------
-
-
-def _known(name: str, value, known: Iterable):
-    """Return a value that is among the known ones."""
-    if not any(value is k or (isinstance(value, str) and value == k) for k in known):
-        raise ValueError(
-            f"unknown {name} {value!r}; known: {', '.join(str(option) for option in known)}"
-        )
-    return value
-
-
-def _truth(**flag) -> bool:
-    ((name, value),) = flag.items()
-    if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"{name} must be True or False, got {value!r}")
-    return bool(value)
-
-
-def _not_negative(**limit) -> float:
-    ((name, value),) = limit.items()
-    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not is_number or not value >= 0:
-        raise ValueError(f"{name} must be at least 0, got {value!r}")
-    return float(value)
 
 
 def chosen_window(options: dict | None, n_windows: int) -> int | None:

@@ -22,6 +22,7 @@ from pandaenv.simulator.queues import book_all
 from pandaenv.simulator.state import NONE, Worlds, worlds_of
 
 from . import reward as rewards
+from .config import TaskConfig
 from .observation import look, look_again, view_of
 from .prepared import Setting
 
@@ -42,9 +43,7 @@ class Episodes:
 
     Args:
         setting: stream, grid and windows.
-        scenario: what troubles are drawn.
-        measure: of `pandaenv.env.reward.MEASURES`.
-        limits: wait limit in s and byte limit in bytes.
+        config: the task: scenario, reward and limits are read from it.
         n: worlds.
         n_threads: threads that step them; results do not depend on it.
 
@@ -59,16 +58,21 @@ class Episodes:
     def __init__(
         self,
         setting: Setting,
-        scenario: Scenario,
-        measure: int,
-        limits: tuple[float, float],
+        config: TaskConfig,
         n: int = 1,
         n_threads: int = 1,
     ):
-        self.setting, self.scenario, self.n, self.n_threads = setting, scenario, n, n_threads
-        self.rules = Rules(measure, setting.unit, *limits, setting.cap_floor, setting.features)
+        self.setting, self.config, self.n, self.n_threads = setting, config, n, n_threads
+        self.rules = Rules(
+            rewards.MEASURES[config.reward],
+            setting.unit,
+            float(config.wait_limit),
+            float(config.byte_limit),
+            setting.cap_floor,
+            setting.features,
+        )
         self.n_sites = len(setting.grid.sites)
-        scenario.check_sites(self.n_sites)
+        self.scenario.check_sites(self.n_sites)
         self.view = view_of(n, self.n_sites)
         self.plans = plans_of(n, setting.grid.sites["cores"], n_threads)
         self.cost = np.zeros((n, len(rewards.COSTS)))
@@ -76,6 +80,11 @@ class Episodes:
         self.n_left, self.window = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self.worlds: Worlds | None = None
         self._bound = None
+
+    @property
+    def scenario(self) -> Scenario:
+        """What troubles are drawn."""
+        return self.config.scenario
 
     def begin(self, w: int, rng: np.random.Generator, window: int | None = None) -> None:
         """Begin an episode in world w, in the window given or else drawn.
@@ -162,7 +171,7 @@ class Episodes:
         twin.__dict__ |= {
             name: copy.deepcopy(value, memo)
             for name, value in self.__getstate__().items()
-            if name not in ("setting", "scenario", "rules")
+            if name not in ("setting", "config", "rules")
         }
         return twin
 

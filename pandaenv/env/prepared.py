@@ -1,15 +1,15 @@
 """What all episodes of one configuration share: the stream, the scaled grid, the warm windows.
 
-In: a workload, sites, a rate, a load, lengths. Out: a `Setting`, kept for the next environment of
-the same configuration; its windows are warmed up when first asked for and then only copied.
+In: a `TaskConfig`. Out: a `Setting`, kept for the next environment of the same configuration; its
+windows are warmed up when first asked for and then only copied.
 """
 
-import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from pandaenv import workload as workloads
 from pandaenv.policies import broker_floor, warm_up
@@ -27,12 +27,12 @@ from pandaenv.simulator.state import (
 )
 from pandaenv.sites import catalogue
 
+from .config import PREPARED, STREAM, TaskConfig
 from .observation import describe, expect
 
 LONGEST_S = 1e9
 """30 years; a catalogue on which one job's input would move or one job run longer is refused, since
 such times leave nothing of the digits of all others."""
-REVEALED = (None, "estimate")
 ESTIMATE_SIGMA = float(np.log(2))
 """Standard deviation of the logarithm of revealed work: two estimates in three are right within a
 factor of two (ASSUMED)."""
@@ -77,67 +77,56 @@ class Setting:
         return snapshot
 
 
-class Table:
-    """A table of records that can be looked up: equal to any other of the same content."""
+class Kept:
+    """The last few things made, by what they were made from.
 
-    def __init__(self, records: pd.DataFrame):
-        self.records = records
-        digest = hashlib.sha256(repr(records.dtypes.to_dict()).encode())
-        digest.update(pd.util.hash_pandas_object(records, index=False).to_numpy().tobytes())
-        self.digest = digest.digest()
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
-
-    def __eq__(self, other) -> bool:
-        return isinstance(other, Table) and self.digest == other.digest
-
-
-def setting(
-    workload, sites, rate, load, episode_jobs, split, warmup_days, seed, reveal=None, backfill=False
-) -> Setting:
-    """The setting of a configuration, from the last few made where its parts can be compared.
-
-    A file that has been written anew is another part; tables are compared by content. By `reveal`,
-    one of REVEALED, a broker expects of a job's work the mean of past jobs, or has an `estimate`.
+    What cannot be a key is made each time.
     """
-    if isinstance(sites, list):
-        sites = tuple(sites)
-    if isinstance(workload, pd.DataFrame):
-        workload = Table(workload)
-    written = workloads.stamp(workload), workloads.stamp(sites)
-    key = (
-        workload,
-        sites,
-        rate,
-        load,
-        episode_jobs,
-        split,
-        warmup_days,
-        seed,
-        reveal,
-        backfill,
-        written,
-    )
-    try:
-        hash(key)
-    except TypeError:
-        return _make_setting(*key)
-    return _kept_setting(*key)
+
+    def __init__(self, n: int):
+        self.n = n
+        self._made: OrderedDict[tuple, Any] = OrderedDict()
+
+    def get(self, key: tuple, make: Callable[[], Any]) -> Any:
+        """What was made for this key, or what `make` makes now."""
+        try:
+            made = self._made[key] if key in self._made else make()
+        except TypeError as error:
+            if "unhashable" not in str(error):
+                raise
+            return make()
+        self._made[key] = made
+        self._made.move_to_end(key)
+        while len(self._made) > self.n:
+            self._made.popitem(last=False)
+        return made
 
 
-def _make_setting(
-    workload, sites, rate, load, episode_jobs, split, warmup_days, seed, reveal, backfill, written
-) -> Setting:
-    stream = _stream(workload, sites, rate, load, seed, written)
-    lengths = {"episode_jobs": episode_jobs, "warmup_days": warmup_days}
-    windows = stream.windows(split, **lengths)
+SETTINGS, STREAMS = Kept(4), Kept(2)
+"""A train and a test environment share the stream."""
+
+
+def prepare(config: TaskConfig) -> Setting:
+    """The setting of a task, kept for the next environment that needs the same.
+
+    By `config.reveal` a broker expects of a job's work the mean of past jobs, or has an estimate.
+
+    Raises:
+        ValueError: the records, the sites and the lengths do not fit together.
+    """
+    return SETTINGS.get(config.key(PREPARED), lambda: _make_setting(config))
+
+
+def _make_setting(config: TaskConfig) -> Setting:
+    stream = STREAMS.get(config.key(STREAM), lambda: _make_stream(config))
+    lengths = {"episode_jobs": config.episode_jobs, "warmup_days": config.warmup_days}
+    windows = stream.windows(config.split, **lengths)
     past = slice(0, max(window.stop for window in stream.windows("train", **lengths)))
     mean_power = workloads.capacity(stream.catalogue) / stream.catalogue.cores.sum()
     service = stream.jobs.work / stream.jobs.cores / mean_power
     unit = float(service.mean())
-    if reveal == "estimate":
-        expected = estimate(stream.jobs.work, seed)
+    if config.reveal == "estimate":
+        expected = estimate(stream.jobs.work, config.workload_seed)
     else:
         expected = expect(stream.jobs, stream.jobs.work, past)
     return Setting(
@@ -148,36 +137,21 @@ def _make_setting(
         broker_floor(stream.scale),
         describe(stream.jobs, expected / stream.jobs.cores / mean_power, service, unit, past),
         float(stream.realised_load),
-        backfill,
+        config.backfill,
     )
+
+
+def _make_stream(config: TaskConfig) -> workloads.Stream:
+    source, grid = workloads.make(config.workload), catalogue(config.sites)
+    stream = source.stream(grid, rate=config.rate, load=config.load, seed=config.workload_seed)
+    _check_times(stream)
+    return stream
 
 
 def estimate(work: np.ndarray, seed: int) -> np.ndarray:
     """Work (J,) times lognormal noise of mean one, independent from job to job."""
     noise = np.random.default_rng((seed, 1)).standard_normal(len(work))
     return work * np.exp(ESTIMATE_SIGMA * noise - ESTIMATE_SIGMA**2 / 2)
-
-
-_kept_setting = lru_cache(maxsize=4, typed=True)(_make_setting)
-
-
-def _make_stream(workload, sites, rate, load, seed, written) -> workloads.Stream:
-    source = workload.records if isinstance(workload, Table) else workload
-    stream = workloads.make(source).stream(catalogue(sites), rate=rate, load=load, seed=seed)
-    _check_times(stream)
-    return stream
-
-
-_kept_stream = lru_cache(maxsize=2, typed=True)(_make_stream)
-
-
-def _stream(*key) -> workloads.Stream:
-    """The stream, kept too: a train and a test environment share it."""
-    try:
-        hash(key)
-    except TypeError:
-        return _make_stream(*key)
-    return _kept_stream(*key)
 
 
 def _check_times(stream: workloads.Stream) -> None:

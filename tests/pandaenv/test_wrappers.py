@@ -114,7 +114,7 @@ def test_specs_remember_the_wrappers(make):
 
 @pytest.mark.parametrize("k", [0, 14, 2.0, True])
 def test_k_is_checked(make, k):
-    with pytest.raises(ValueError, match=r"k must be a whole number in \[1, 13\], got"):
+    with pytest.raises(ValueError, match=r"k must be a whole number between 1 and 13, got"):
         TopCandidates(make(), k)
 
 
