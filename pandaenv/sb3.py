@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
 from stable_baselines3.common.vec_env import VecEnv
 
 from pandaenv.env import ARGUMENTS, PandaSiteAllocationEnv, blocks, chosen_window, frame, job_log
 from pandaenv.env import reward as rewards
-from pandaenv.vector import COST_KEYS, EACH_COST, are_sites, are_whole, check_counts, many
+from pandaenv.env.actions import many_sites
+from pandaenv.vector import COST_KEYS, EACH_COST, check_counts, many
 
 
 class PandaVecEnv(VecEnv):
@@ -55,13 +56,7 @@ class PandaVecEnv(VecEnv):
         return self._observe()
 
     def step_async(self, actions: np.ndarray) -> None:
-        sites = np.asarray(actions)
-        n_sites = self.episodes.n_sites
-        if not are_whole(sites, self.num_envs) or not are_sites(sites, n_sites):
-            raise InvalidAction(
-                f"actions must be {self.num_envs} whole numbers in [0, {n_sites}), got {actions!r}"
-            )
-        self._actions = sites.astype(np.int64, copy=False)
+        self._actions = many_sites(actions, self.num_envs, self.episodes.n_sites)
 
     def step_wait(self):
         self.episodes.step(self._actions, self._no_skip)

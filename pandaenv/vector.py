@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
@@ -16,6 +16,7 @@ from gymnasium.vector.utils import batch_space
 from foundations import checks
 from pandaenv.env import PandaSiteAllocationEnv, blocks, chosen_window, frame
 from pandaenv.env import reward as rewards
+from pandaenv.env.actions import many_sites
 from pandaenv.env.episodes import Episodes
 from pandaenv.env.spec import PlainSpec
 
@@ -173,21 +174,9 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
 
     def _checked(self, actions, skip: np.ndarray) -> np.ndarray:
         """The sites as int64 (n,), 0 where they are ignored."""
-        n, n_sites = self.num_envs, self.episodes.n_sites
-        sites = np.asarray(actions)
-        if not are_whole(sites, n):
-            raise InvalidAction(f"actions must be {n} whole numbers, got {actions!r}")
         if not self._is_begun:
             raise ResetNeeded("step() needs jobs to place: call reset() first")
-        if skip.any():
-            sites = np.where(skip, 0, sites)
-        if not are_sites(sites, n_sites):
-            wrong = (sites < 0) | (sites >= n_sites)
-            raise InvalidAction(
-                f"an action must be a whole number in [0, {n_sites}), got {sites[wrong][0]} for "
-                f"environment {wrong.argmax()}"
-            )
-        return sites.astype(np.int64, copy=False)
+        return many_sites(actions, self.num_envs, self.episodes.n_sites, skip)
 
 
 def many(single: PandaSiteAllocationEnv, n: int, n_threads: int) -> Episodes:
@@ -198,16 +187,6 @@ def many(single: PandaSiteAllocationEnv, n: int, n_threads: int) -> Episodes:
 def check_counts(**counts) -> list[int]:
     """The counts as numbers of Python; what is not a whole number of at least 1 is refused."""
     return [int(checks.whole(name, value, least=1)) for name, value in counts.items()]
-
-
-def are_whole(actions: np.ndarray, n: int) -> bool:
-    """Whether these are n whole numbers, one an environment."""
-    return actions.shape == (n,) and actions.dtype.kind in "iu"
-
-
-def are_sites(actions: np.ndarray, n_sites: int) -> bool:
-    """Whether all whole numbers are in [0, n_sites)."""
-    return bool((actions.astype(np.uint64) < n_sites).all())  # below zero becomes enormous
 
 
 def _spread(seed, n: int) -> list[int | None]:

@@ -12,6 +12,7 @@ from gymnasium.utils import RecordConstructorArgs
 
 from foundations import checks
 from pandaenv.env import blocks
+from pandaenv.env.actions import one_site
 from pandaenv.env.observation import N_GRID, N_JOB, N_SITE, space
 from pandaenv.policies import rank
 
@@ -44,14 +45,8 @@ class TopCandidates(gym.Wrapper, RecordConstructorArgs):
         return self._seen(info)
 
     def step(self, action):
-        is_whole = isinstance(action, int | np.integer) and not isinstance(action, bool)
-        if isinstance(action, np.ndarray) and action.shape == ():
-            is_whole = np.issubdtype(action.dtype, np.integer)
-        if not is_whole or not 0 <= action < len(self.candidates):
-            raise InvalidAction(
-                f"an action must be a whole number in [0, {len(self.candidates)}), got {action!r}"
-            )
-        _, reward, terminated, truncated, info = self.env.step(int(self.candidates[int(action)]))
+        site = int(self.candidates[one_site(action, len(self.candidates))])
+        _, reward, terminated, truncated, info = self.env.step(site)
         observation, info = self._seen(info)
         return observation, reward, terminated, truncated, info
 

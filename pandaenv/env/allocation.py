@@ -12,7 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pandas as pd
-from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Discrete
 
 from foundations import checks
@@ -23,6 +23,7 @@ from pandaenv.workload.stream import LABELS
 
 from . import rendering
 from . import reward as rewards
+from .actions import one_site
 from .config import TaskConfig
 from .episodes import Episodes, turn
 from .observation import DAY_S, N_GRID, N_JOB, space
@@ -174,6 +175,8 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
     `PandaSiteAllocationTier1-v0` is the small sister: the Tier-0 and Tier-1 sites, 2,000 jobs a
     day, 2,000 jobs an episode.
 
+    All but `render_mode` are the fields of a `pandaenv.env.TaskConfig`, kept as `config`.
+
     Names, numbers, paths, lists, arrays and scenarios survive `spec.to_json()`; tables, catalogues
     and workloads that are objects do not: give them as files.
 
@@ -297,14 +300,7 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
     def _checked(self, action) -> int:
         if self._n_left == 0:
             raise ResetNeeded("step() needs a job to place: call reset() first")
-        is_whole = isinstance(action, (int, np.integer)) and not isinstance(action, bool)
-        if isinstance(action, np.ndarray) and action.shape == ():
-            is_whole = np.issubdtype(action.dtype, np.integer)
-        if not is_whole or not 0 <= action < self.episodes.n_sites:
-            raise InvalidAction(
-                f"an action must be a whole number in [0, {self.episodes.n_sites}), got {action!r}"
-            )
-        return int(action)
+        return one_site(action, self.episodes.n_sites)
 
     def _info(self) -> dict:
         wait, transfer, failure, rejected = self.episodes.cost[0].tolist()
@@ -396,7 +392,4 @@ def chosen_window(options: dict | None, n_windows: int) -> int | None:
     window = options.get("window")
     if window is None:
         return None
-    is_whole = isinstance(window, (int, np.integer)) and not isinstance(window, bool)
-    if not is_whole or not 0 <= window < n_windows:
-        raise ValueError(f"window must be a whole number in [0, {n_windows}), got {window!r}")
-    return int(window)
+    return int(checks.whole("window", window, most=n_windows - 1))

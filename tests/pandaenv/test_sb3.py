@@ -160,7 +160,7 @@ def test_frames_are_those_of_single_environments(small):
 def test_wrong_actions_are_errors(small, actions):
     envs = PandaVecEnv(N, **small)
     envs.reset()
-    with pytest.raises(InvalidAction, match=r"4 whole numbers in \[0, 13\)"):
+    with pytest.raises(InvalidAction, match=r"whole numbers?"):
         envs.step(actions)
 
 

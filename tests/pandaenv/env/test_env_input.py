@@ -137,8 +137,8 @@ def test_a_job_too_large_for_every_site_is_rejected_wherever_it_goes(make, trace
 def test_reset_options_are_checked(make):
     env = make()
     for options, message in (
-        ({"window": 24}, r"window must be a whole number in \[0, 24\), got 24"),
-        ({"window": True}, r"window must be a whole number in \[0, 24\), got True"),
+        ({"window": 24}, r"window must be a whole number between 0 and 23, got 24"),
+        ({"window": True}, r"window must be a whole number between 0 and 23, got True"),
         ({"windows": 1}, "unknown reset option 'windows'; known: window"),
     ):
         with pytest.raises(ValueError, match=message):
