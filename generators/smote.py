@@ -19,10 +19,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from generators.base import Generator, Plan, reject
-from generators.options import check as check_options
-from generators.transform import Layout
 from metrics.neighbours import NeighbourIndex
+
+from .base import Generator, reject
+from .options import check as check_options
+from .plan import Plan
+from .transform import Layout
 
 CHUNK = 65_536  # rows mixed at once, so that only the table itself grows with n
 

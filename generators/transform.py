@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from .arrays import pack_columns, unpack_columns
+
 EXACT = 2.0**53  # beyond it a float64 no longer holds every integer
 MAX_DECIMALS = 9  # floats that end within so many decimals are given back so
 
@@ -365,23 +367,12 @@ class Numericals:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Arrays under names of their own, for `save`."""
-        return {
-            f"scale.{j}.{name}": np.asarray(getattr(scale, name))
-            for j, scale in enumerate(self.scales)
-            for name in Scale.__dataclass_fields__
-        }
+        return pack_columns("scale", self.scales)
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray], n_columns: int) -> Numericals:
         """Inverse of `to_arrays`."""
-        fields = Scale.__dataclass_fields__
-        parts = [{f: arrays[f"scale.{j}.{f}"] for f in fields} for j in range(n_columns)]
-        return cls(
-            tuple(
-                Scale(**{**p, "n_cells": p["n_cells"].item(), "n_rows": p["n_rows"].item()})
-                for p in parts
-            )
-        )
+        return cls(unpack_columns(Scale, "scale", arrays, n_columns))
 
 
 def to_normal(share: np.ndarray, n_rows: int) -> np.ndarray:

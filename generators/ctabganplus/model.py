@@ -18,9 +18,8 @@ left out: this package measures privacy, it does not promise it. See the DIFF li
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -28,9 +27,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generators import training
-from generators.base import Generator, Plan, reject
+from generators.arrays import pack_weights, unpack_weights
+from generators.base import Generator, reject
 from generators.modes import Encoding, ModeOptions
 from generators.options import check as check_options
+from generators.plan import Plan
 from generators.training import Pace, initialise
 from generators.transform import Layout
 
@@ -249,6 +250,7 @@ class Adversaries:
 
     def __init__(self, net: Networks, alpha: Tensor, x: Tensor):
         self.module, self.alpha, self.x = net, alpha, x
+        self.n_rows = len(x)
         self.conditions = Conditions.of(x, net.Ks)
         self.parts = [list(net.critic.parameters()), list(net.generator.parameters())]
         self.parts += [list(net.downstream.parameters())] if net.target is not None else []
@@ -351,7 +353,7 @@ class CTABGANPlus(Generator):
     Config = CTABGANPlusConfig
 
     def _fit(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan) -> None:
-        began, config = time.monotonic(), self.config
+        config = self.config
         rng = np.random.default_rng(plan.seed)
         with training.steady_threads():
             encoding, alpha, x = self._encode(layout, numbers, codes, rng)
@@ -365,17 +367,7 @@ class CTABGANPlus(Generator):
         # DIFF: paper keeps rate and last weights; we lower the rate and average the weights because
         # all learned generators here train in one loop.
         pace = Pace(config.batch_size, config.lr, steps, ema=config.ema)
-        key = {
-            "generator": self.name,
-            "config": asdict(config),
-            "columns": layout.to_json(),
-            "data": training.fingerprint(numbers, codes) if plan.checkpoint else "",
-        }
-        history = training.run(
-            learner, len(numbers), plan, pace, key=key, label=self.name, began=began
-        )
-        self.n_steps_, self.losses_ = history.n_steps, history.losses
-        self.seconds_ = history.seconds
+        self._train(learner, plan, pace)
 
     def _encode(
         self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, rng: np.random.Generator
@@ -453,18 +445,10 @@ class CTABGANPlus(Generator):
         arrays = self.encoding_.to_arrays()
         if self.net_ is not None:
             arrays["counts"] = self.conditions_.counts.numpy()
-            arrays |= {f"net.{k}": v.numpy() for k, v in self.net_.state_dict().items()}
-        return arrays
+        return arrays | pack_weights("net", self.net_)
 
     def _from_arrays(self, layout: Layout, arrays: dict[str, np.ndarray]) -> None:
         self._build(layout, Encoding.from_arrays(arrays, layout))
-        weights = {
-            k.removeprefix("net."): torch.from_numpy(v)
-            for k, v in arrays.items()
-            if k.startswith("net.")
-        }
+        unpack_weights("net", self.net_, arrays)
         if self.net_ is not None:
             self.conditions_ = Conditions(torch.from_numpy(arrays["counts"]), self.encoding_.Ks)
-            self.net_.load_state_dict(weights)
-        elif weights:
-            raise ValueError("there are weights but no column that varies")

@@ -26,9 +26,7 @@ line.
 from __future__ import annotations
 
 import math
-import time
-from dataclasses import asdict, dataclass
-from dataclasses import fields as dataclass_fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -36,8 +34,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generators import training
-from generators.base import Generator, Plan
+from generators.arrays import pack_columns, pack_weights, unpack_columns, unpack_weights
+from generators.base import Generator
 from generators.options import check as check_options
+from generators.plan import Plan
 from generators.training import Pace
 from generators.transform import Layout
 
@@ -104,7 +104,7 @@ class Learner:
         self, module: Watched, train: Tensor, held: Tensor, config: TabARConfig, every: int
     ):
         self.module, self.train, self.held = module, train, held
-        self.config, self.every = config, every
+        self.config, self.every, self.n_rows = config, every, len(train)
         optimizer = torch.optim.AdamW(
             module.net.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
         )
@@ -221,7 +221,7 @@ class TabAR(Generator):
     Config = TabARConfig
 
     def _fit(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan) -> None:
-        began, config = time.monotonic(), self.config
+        config = self.config
         when = time_column(layout, config.time)
         self.bins_ = [cut(x, config, j == when) for j, x in enumerate(numbers.T)]
         fields = fields_of(layout, self.bins_, self._order(layout, numbers, codes, when), when)
@@ -241,17 +241,7 @@ class TabAR(Generator):
         learner = Learner(Watched(self.net_), train, held, config, max(50, per_epoch // 2))
         steps = max(1, round(config.epochs * per_epoch))
         pace = Pace(config.batch_size, config.lr, steps, config.warmup, ema=0.0)
-        key = {
-            "generator": self.name,
-            "config": asdict(config),
-            "columns": layout.to_json(),
-            "data": training.fingerprint(numbers, codes) if plan.checkpoint else "",
-        }
-        history = training.run(
-            learner, len(train), plan, pace, key=key, label=self.name, began=began
-        )
-        self.n_steps_, self.losses_ = history.n_steps, history.losses
-        self.seconds_ = history.seconds
+        self._train(learner, plan, pace)
         with training.steady_threads():
             learner.check()
             put(self.net_, learner.module.best)
@@ -343,33 +333,19 @@ class TabAR(Generator):
         return numbers, codes
 
     def _to_arrays(self) -> dict[str, np.ndarray]:
-        arrays = {
-            f"bins.{j}.{k}": v for j, b in enumerate(self.bins_) for k, v in b.to_arrays().items()
-        }
+        arrays = pack_columns("bins", self.bins_)
         fields = self.net_.fields if self.net_ else []
         rows = [[KINDS.index(f.kind), f.column, f.size] for f in fields]
         arrays["fields"] = np.array(rows, dtype=np.int64).reshape(-1, 3)
-        if self.net_:
-            arrays |= {f"weights.{k}": v.numpy() for k, v in self.net_.state_dict().items()}
-        return arrays
+        return arrays | pack_weights("weights", self.net_)
 
     def _from_arrays(self, layout: Layout, arrays: dict[str, np.ndarray]) -> None:
-        names = [field.name for field in dataclass_fields(Bins)]
-        self.bins_ = [
-            Bins(**{name: arrays[f"bins.{j}.{name}"] for name in names})
-            for j in range(len(layout.numericals))
-        ]
+        self.bins_ = list(unpack_columns(Bins, "bins", arrays, len(layout.numericals)))
         fields = [Field(KINDS[k], int(j), int(size)) for k, j, size in arrays["fields"]]
         if not self._holds(layout, fields) or f"bins.{len(self.bins_)}.cut" in arrays:
             raise ValueError("its fields are of other columns")
         self.net_ = self._net(fields)
-        if fields:
-            weights = {
-                k.removeprefix("weights."): torch.from_numpy(v)
-                for k, v in arrays.items()
-                if k.startswith("weights.")
-            }
-            self.net_.load_state_dict(weights)
+        unpack_weights("weights", self.net_, arrays)
 
     def _holds(self, layout: Layout, fields: list[Field]) -> bool:
         """The fields are those of the layout's columns that vary."""

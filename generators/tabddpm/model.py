@@ -25,8 +25,7 @@ no latent space, and neither has ours. The target column is diffused like any ot
 from __future__ import annotations
 
 import math
-import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,8 +34,10 @@ import torch
 from torch import Tensor, nn
 
 from generators import training, transform
-from generators.base import Generator, Plan, reject
+from generators.arrays import pack_weights, unpack_weights
+from generators.base import Generator, reject
 from generators.options import check as check_options
+from generators.plan import Plan
 from generators.training import Descent, Pace, initialise
 from generators.transform import Layout, Numericals
 
@@ -308,7 +309,7 @@ class TabDDPM(Generator):
         return unseen * math.log(self.n_rows_ + 1) + ranges.sum(1), inside, codes.clip(0)
 
     def _fit(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan) -> None:
-        began, config = time.monotonic(), self.config
+        config = self.config
         self._check_cells(layout)
         self.n_rows_ = len(numbers)
         self._build(layout, cut(numbers, self._cells(layout), config.atom_share))
@@ -319,19 +320,9 @@ class TabDDPM(Generator):
         if config.d_embed:
             self.diffusion_.net.start_at(rows.log_marginals())
         pace = Pace(config.batch_size, config.lr, config.n_steps, config.warmup, config.ema)
-        key = {
-            "generator": self.name,
-            "config": asdict(config),
-            "columns": layout.to_json(),
-            "data": training.fingerprint(numbers, codes) if plan.checkpoint else "",
-        }
         if config.calibrate and plan.budget is not None:
             plan = replace(plan, budget=plan.budget * (1 - CALIBRATION))
-        history = training.run(
-            self._learner(rows), len(numbers), plan, pace, key=key, label=self.name, began=began
-        )
-        self.n_steps_, self.losses_ = history.n_steps, history.losses
-        self.seconds_ = history.seconds
+        self._train(self._learner(rows), plan, pace)
         self._calibrate(rows, plan.seed)
 
     def _learner(self, rows: Rows) -> Descent:
@@ -342,6 +333,7 @@ class TabDDPM(Generator):
             self.diffusion_,
             lambda batch, rng: self.diffusion_.loss(*rows.draw_random(batch, rng), rng),
             [optimizer],
+            len(rows.codes),
         )
 
     def _calibrate(self, rows: Rows, seed: int) -> None:
@@ -421,20 +413,11 @@ class TabDDPM(Generator):
         arrays = {**self.fields_.scales.to_arrays(), "n_rows": np.array([self.n_rows_])}
         if self.diffusion_ is not None:
             arrays["tilt"] = self.diffusion_.tilt.numpy()
-            weights = self.diffusion_.state_dict()
-            arrays |= {f"weights.{k}": v.numpy() for k, v in weights.items()}
-        return arrays
+        return arrays | pack_weights("weights", self.diffusion_)
 
     def _from_arrays(self, layout: Layout, arrays: dict[str, np.ndarray]) -> None:
         self.n_rows_ = int(arrays["n_rows"][0])
         self._build(layout, Numericals.from_arrays(arrays, len(layout.numericals)))
-        weights = {
-            k.removeprefix("weights."): torch.from_numpy(v)
-            for k, v in arrays.items()
-            if k.startswith("weights.")
-        }
+        unpack_weights("weights", self.diffusion_, arrays)
         if self.diffusion_ is not None:
-            self.diffusion_.load_state_dict(weights)
             self.diffusion_.tilt.copy_(torch.from_numpy(arrays["tilt"]))
-        elif weights:
-            raise ValueError("there are weights but no column that varies")

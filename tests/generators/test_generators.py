@@ -192,9 +192,9 @@ def test_sampling_before_fit_is_refused(name):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"n": -3}, "n must be an integer of at least 0, got n=-3"),
-        ({"n": 2.5}, "n must be an integer"),
-        ({"n": 1, "seed": -1}, "seed must be an integer"),
+        ({"n": -3}, "n must be a whole number of at least 0, got -3"),
+        ({"n": 2.5}, "n must be a whole number of at least 0, got 2.5"),
+        ({"n": 1, "seed": -1}, "seed must be a whole number of at least 0, got -1"),
         ({"n": 1, "where": {"nope": 1}}, "where takes the categorical columns .* got 'nope'"),
         ({"n": 1, "where": {"files": 1}}, "where takes the categorical columns .* got 'files'"),
         ({"n": 1, "where": {"site": "w"}}, "site: 'w' was not seen in training"),
@@ -208,10 +208,10 @@ def test_wrong_arguments_of_sample_get_a_sentence(name, fitted, arguments, sente
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"seed": "x"}, "seed must be an integer"),
-        ({"steps": 0}, "steps must be an integer of at least 1"),
-        ({"budget": -1.0}, "budget must be a positive number of seconds, got budget=-1.0"),
-        ({"budget": float("nan")}, "budget must be a positive"),
+        ({"seed": "x"}, "seed must be a whole number of at least 0, got 'x'"),
+        ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
+        ({"budget": -1.0}, "budget must be positive and finite, got -1.0"),
+        ({"budget": float("nan")}, "budget must be positive and finite, got nan"),
         ({"table": MIXED.assign(bytes=np.nan)}, "bytes: 160 of 160 rows are missing"),
         ({"table": pd.concat([MIXED, MIXED], axis=1)}, "column names must be unique"),
     ],

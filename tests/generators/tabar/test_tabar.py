@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from generators import tabar
-from generators.base import Plan
+from generators.plan import Plan
 from generators.tabar import Draw, TabAR, TabARConfig, encode, select, walk
 from generators.tabar.network import Net, choose, clock, use
 from generators.tabar.ordering import by_information, mutual_information
