@@ -1,11 +1,11 @@
 """The processes that train one model together, as `torchrun` starts them.
 
 In: the variables `torchrun` sets (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT). Out: a
-`ProcessGroup`, of one process where they are not set. Every process takes its share of each batch; gradients are
-averaged by share before each optimizer's step (synchronous data-parallel descent, Li et al. 2020,
-arXiv 2006.15704), so all processes hold the same weights at every step, for several optimizers and
-for gradients of gradients alike: what a process needs for itself stays its own until an optimizer
-steps.
+`ProcessGroup`, of one process where they are not set. Every process takes its shard of each batch;
+gradients are averaged, weighted by shard size, before each optimizer's step (synchronous
+data-parallel descent, Li et al. 2020, arXiv 2006.15704). So all processes hold the same weights at
+every step. Only the gradients an optimizer steps with are averaged, so several optimizers and
+gradients of gradients work as in one process.
 
 The rows of a step are those of one process alone, so a loss that draws nothing gives the weights of
 one process up to rounding. Noise is drawn by each process for its own rows, from seed, step and
@@ -92,9 +92,8 @@ class ProcessGroup:
 
         if self.world_size == 1:
             return values
-        return self._all_reduce_mean(
-            torch.tensor(values, dtype=torch.float64) * self.shard_weight
-        ).tolist()
+        local = torch.tensor(values, dtype=torch.float64) * self.shard_weight
+        return self._all_reduce_mean(local).tolist()
 
     def broadcast(self, value: float) -> float:
         """The leader's value, for decisions that depend on a clock."""

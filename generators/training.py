@@ -8,8 +8,8 @@ Several processes train one model together when `torchrun` starts them, nothing 
 
     python -m torch.distributed.run --nproc-per-node 2 -m pandaenv.cli fit TABLE --out MODEL
 
-Each takes its shard of every batch (`distributed`), the leader (rank 0) writes and reads the files
-and shows the progress, all end with the same weights. A checkpoint goes on with the same number of processes.
+Each takes its shard of every batch (`distributed`). The leader (rank 0) writes the files and shows
+the progress. All end with the same weights. A checkpoint resumes with the same number of processes.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from . import training
 from .arrays import pack_weights, unpack_weights
 from .base import Generator, reject
 from .modes import Encoding, ModeOptions
-from .options import check as check_options
+from .options import Config, choice, not_negative, positive, share_below_one, whole, wholes
 from .plan import Plan
 from .training import Descent, Pace, initialise
 from .transform import Layout
@@ -40,25 +40,20 @@ SIGMA = (0.01, 0.1, 1.0)  # least, first and largest deviation of a place
 
 
 @dataclass(frozen=True)
-class TVAEConfig:
+class TVAEConfig(Config):
     """Defaults are the paper's or, where it is silent, its public code's."""
 
-    d_latent: int = 128
-    d_layers: tuple[int, ...] = (128, 128)  # of encoder and decoder (paper: section 4.4)
-    weight: float = 2.0  # of the reconstruction against the KL term (code)
-    n_modes: int = 10  # of a numerical at most (paper: found by the mixture; code: 10)
-    n_points: int = 2_000  # quantiles a mixture is fitted to
-    draw: str = "softmax"  # of categories and modes in sampling; "argmax" is the code's
-    batch_size: int = 500  # code
-    lr: float = 1e-3  # paper: section 4.4
-    weight_decay: float = 1e-5  # code
-    epochs: int = 300  # without budget or steps (paper: section 5.1)
-    ema: float = 0.999  # of the weights; 0: none, as in the paper
-
-    def __post_init__(self):
-        check_options(self)
-        if self.draw not in ("softmax", "argmax"):
-            raise ValueError(f"draw must be softmax or argmax, got {self.draw!r}")
+    d_latent: int = whole(128, least=1)
+    d_layers: tuple[int, ...] = wholes((128, 128), least=1)  # encoder; the decoder is its mirror
+    weight: float = positive(2.0)  # of the reconstruction against the KL term (code)
+    n_modes: int = whole(10, least=1)  # of a column at most (paper: by the mixture; code: 10)
+    n_points: int = whole(2_000, least=2)  # quantiles a mixture is fitted to
+    draw: str = choice("softmax", "argmax")  # how to sample categories; "argmax": code
+    batch_size: int = whole(500, least=1)  # code
+    lr: float = positive(1e-3)  # paper: section 4.4
+    weight_decay: float = not_negative(1e-5)  # code
+    epochs: int = positive(300)  # without budget or steps (paper: section 5.1)
+    ema: float = share_below_one(0.999)  # of the weights; 0: none, as in the paper
 
 
 # The networks --------------------------------------------------------------------------------

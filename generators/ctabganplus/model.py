@@ -30,7 +30,17 @@ from generators import training
 from generators.arrays import pack_weights, unpack_weights
 from generators.base import Generator, reject
 from generators.modes import Encoding, ModeOptions
-from generators.options import check as check_options
+from generators.options import (
+    Config,
+    choice,
+    not_negative,
+    positive,
+    share,
+    share_below_one,
+    truth,
+    whole,
+    wholes,
+)
 from generators.plan import Plan
 from generators.training import Pace, initialise
 from generators.transform import Layout
@@ -52,34 +62,29 @@ FLOOR = -40.0  # of a softmax's exponent: smaller ones make denormals, a hundred
 
 
 @dataclass(frozen=True)
-class CTABGANPlusConfig:
+class CTABGANPlusConfig(Config):
     """Defaults are the paper's or, where it is silent, its authors' code's."""
 
-    d_noise: int = 100  # code
-    n_channels: int = 64  # of the paper's first convolution; it sets the number of parameters
-    windows: str = "disjoint"  # or "overlapping", the code's convolutions
-    d_downstream: tuple[int, ...] = (256, 256, 256, 256)  # code
+    d_noise: int = whole(100, least=1)  # code
+    n_channels: int = whole(64, least=1)  # of the paper's first convolution: sets the size
+    windows: str = choice("disjoint", "overlapping")  # or "overlapping", the code's convolutions
+    d_downstream: tuple[int, ...] = wholes((256, 256, 256, 256), least=1)  # code
     target: str | None = None  # of the downstream loss; None: the last categorical that varies
-    downstream: bool = True  # train with the downstream loss
-    critic_steps: int = 5  # before each step of the generator (code)
-    penalty: float = 10.0  # lambda (code)
-    tau: float = 0.2  # temperature of the Gumbel softmax (code)
-    n_modes: int = 10  # paper
-    n_points: int = 2_000  # quantiles a mixture is fitted to
-    atom_share: float = 0.02  # a value with this share of rows makes its column a mixed one
-    batch_size: int = 500  # paper
+    downstream: bool = truth(True)  # train with the downstream loss
+    critic_steps: int = whole(5, least=1)  # before each step of the generator (code)
+    penalty: float = not_negative(10.0)  # lambda (code)
+    tau: float = positive(0.2)  # temperature of the Gumbel softmax (code)
+    n_modes: int = whole(10, least=1)  # paper
+    n_points: int = whole(2_000, least=2)  # quantiles a mixture is fitted to
+    atom_share: float = share(0.02)  # a value with this share of rows makes its column a mixed one
+    batch_size: int = whole(500, least=1)  # paper
     # DIFF: code keeps 2e-4; we start at 1e-3 and fall to 0, because at 2e-4 a last layer of few
     # inputs a window needs thousands of steps before its logits differ.
-    lr: float = 1e-3  # of Adam with betas (.5, .9)
-    eps: float = 1e-3  # of Adam (code)
-    weight_decay: float = 1e-5  # code
-    epochs: int = 150  # without budget or steps (code)
-    ema: float = 0.999  # of the weights; 0: none, as in the paper
-
-    def __post_init__(self):
-        check_options(self)
-        if self.windows not in ("disjoint", "overlapping"):
-            raise ValueError(f"windows must be disjoint or overlapping, got {self.windows!r}")
+    lr: float = positive(1e-3)  # of Adam with betas (.5, .9)
+    eps: float = positive(1e-3)  # of Adam (code)
+    weight_decay: float = not_negative(1e-5)  # code
+    epochs: int = positive(150)  # without budget or steps (code)
+    ema: float = share_below_one(0.999)  # of the weights; 0: none, as in the paper
 
 
 # The networks --------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from generators import training
 from generators.arrays import pack_columns, pack_weights, unpack_columns, unpack_weights
 from generators.base import Generator
-from generators.options import check as check_options
+from generators.options import Config, not_negative, positive, share_below_one, whole
 from generators.plan import Plan
 from generators.training import Pace
 from generators.transform import Layout
@@ -53,28 +53,25 @@ TRIES, POOL = 400, 8192  # of `where`: batches of prefixes, rows each
 
 
 @dataclass(frozen=True)
-class TabARConfig:
+class TabARConfig(Config):
     """Defaults as chosen on other tables than the published ones."""
 
     order: str | tuple[str, ...] = "information"  # "table", or the names of all columns
     time: str | None = None  # column in days since a Monday; None: one called creationtime or time
-    n_coarse: int = 64  # bins of a numerical at most, fewer for small tables
-    n_fine: int = 32  # bins of a coarse bin at most
-    atom: int = 20  # rows that make a value an atom
-    blur: int = 8  # rows whose ground is drawn from evenly
-    d_trunk: int = 128
-    d_head: int = 64
-    dropout: float = 0.1  # chance that a head does not see a field, while learning
-    batch_size: int = 512
-    lr: float = 6e-3
-    weight_decay: float = 0.01
-    warmup: int = 100  # steps of rising rate
-    epochs: float = 20.0  # without budget or steps
-    ema: float = 0.998  # of the weights
-    validation: float = 0.05  # share of rows held back to stop and to choose heads
-
-    def __post_init__(self):
-        check_options(self)
+    n_coarse: int = whole(64, least=1)  # bins of a numerical at most, fewer for small tables
+    n_fine: int = whole(32, least=1)  # bins of a coarse bin at most
+    atom: int = whole(20, least=1)  # rows that make a value an atom
+    blur: int = whole(8, least=1)  # rows whose ground is drawn from evenly
+    d_trunk: int = whole(128, least=1)
+    d_head: int = whole(64, least=1)
+    dropout: float = share_below_one(0.1)  # chance that a head does not see a field, while learning
+    batch_size: int = whole(512, least=1)
+    lr: float = positive(6e-3)
+    weight_decay: float = not_negative(0.01)
+    warmup: int = whole(100, least=0)  # steps of rising rate
+    epochs: float = positive(20.0)  # without budget or steps
+    ema: float = share_below_one(0.998)  # of the weights
+    validation: float = share_below_one(0.05)  # share of rows held back to stop and to choose heads
 
 
 # Training ------------------------------------------------------------------------------------

@@ -36,7 +36,16 @@ from torch import Tensor, nn
 from generators import training, transform
 from generators.arrays import pack_weights, unpack_weights
 from generators.base import Generator, reject
-from generators.options import check as check_options
+from generators.options import (
+    Config,
+    choice,
+    positive,
+    share,
+    share_below_one,
+    truth,
+    whole,
+    wholes,
+)
 from generators.plan import Plan
 from generators.training import Descent, Pace, initialise
 from generators.transform import Layout, Numericals
@@ -58,40 +67,28 @@ CONDITIONS = ("particles", "rejection", "revealed")  # ways to obey `where`
 
 
 @dataclass(frozen=True)
-class TabDDPMConfig:
+class TabDDPMConfig(Config):
     """The default is ours; `preset="paper"` sets the options of `PAPER`, the published recipe."""
 
-    preset: str = "default"
-    n_timesteps: int = 1000  # T (paper: 100 or 1000)
-    sampler: str = "jumps"  # "ancestral" is the paper's
-    steps: int = 25  # times visited in sampling (paper: n_timesteps)
-    d_layers: tuple[int, ...] = (256, 256, 256)  # hidden widths (paper: searched, 128 to 1024)
-    d_embed: int = 16  # learned embedding of a category; 0: linear in the one-hot, as in the paper
-    n_frequencies: int = 4  # octaves of sin and cos of z_t beside z_t
-    n_cells: int = 64  # quantile cells of a numerical diffused as categories
+    preset: str = choice("default", "paper")
+    n_timesteps: int = whole(1000, least=1)  # T (paper: 100 or 1000)
+    sampler: str = choice("jumps", "ancestral")  # "ancestral" is the paper's
+    steps: int = whole(25, least=1)  # times visited in sampling (paper: n_timesteps)
+    d_layers: tuple[int, ...] = wholes((256, 256, 256), least=1)  # paper: searched, 128 to 1024
+    d_embed: int = whole(16, least=0)  # of a category; 0: linear in the one-hot (paper)
+    n_frequencies: int = whole(4, least=0)  # octaves of sin and cos of z_t beside z_t
+    n_cells: int = whole(64, least=1)  # quantile cells of a numerical diffused as categories
     cells: tuple[str, ...] | None = None  # numericals cut into cells; None: all
-    atom_share: float = 0.005  # a value with this share of rows becomes a category of its own
-    dequantise: bool = True  # a repeated value stands for its interval of ranks, not for the middle
-    objective: str = "v-ce"  # "eps-kl" is the paper's
-    calibrate: bool = True  # tilt the sampled logits until the marginals are those of the table
-    reveal: float = 0.0  # share of rows trained with some categories known, for "revealed"
-    batch_size: int = 1024  # paper: 4096 at most
-    lr: float = 2e-3  # paper: searched from 1e-5 to 3e-3
-    warmup: int = 100  # steps of rising rate
-    n_steps: int = 10_000  # without budget or steps (paper: up to 30,000)
-    ema: float = 0.999  # of the weights
-
-    def __post_init__(self):
-        check_options(self)
-        for name, known in (
-            ("preset", ("default", "paper")),
-            ("objective", ("v-ce", "eps-kl")),
-            ("sampler", tuple(SAMPLERS)),
-        ):
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"{name} must be {' or '.join(known)}, got {getattr(self, name)!r}"
-                )
+    atom_share: float = share(0.005)  # a value with this share of rows is its own category
+    dequantise: bool = truth(True)  # a repeated value stands for its interval of ranks
+    objective: str = choice("v-ce", "eps-kl")  # "eps-kl" is the paper's
+    calibrate: bool = truth(True)  # tilt logits until sampled marginals are right
+    reveal: float = share(0.0)  # share of rows trained with some categories known, for "revealed"
+    batch_size: int = whole(1024, least=1)  # paper: 4096 at most
+    lr: float = positive(2e-3)  # paper: searched from 1e-5 to 3e-3
+    warmup: int = whole(100, least=0)  # steps of rising rate
+    n_steps: int = whole(10_000, least=1)  # without budget or steps (paper: up to 30,000)
+    ema: float = share_below_one(0.999)  # of the weights
 
 
 PAPER = dict(

@@ -98,10 +98,8 @@ def test_a_batch_smaller_than_the_world_size_is_refused():
 def test_one_process_is_a_group_of_its_own(monkeypatch):
     for name in distributed.ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
-    assert (
-        distributed.from_environment() == ProcessGroup(0, 1)
-        and distributed.init_process_group().is_leader
-    )
+    assert distributed.from_environment() == ProcessGroup(0, 1)
+    assert distributed.init_process_group().is_leader
     own = torch.Generator().manual_seed(5)
     before = own.get_state()
     assert torch.equal(ProcessGroup().step_rng(own, 1, 2).get_state(), before)

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from dataclasses import fields
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -256,12 +257,13 @@ def test_importing_the_registry_loads_no_model():
 
 
 @pytest.mark.parametrize("name", generators.names())
-def test_every_number_of_a_configuration_has_a_rule(name):
-    for field in fields(generators.make(name).Config):
-        is_number = isinstance(field.default, (int, float)) and not isinstance(field.default, bool)
-        is_many = isinstance(field.default, tuple) and isinstance(field.default[0], int)
-        if is_number or is_many:
-            assert field.name in options.LEAST or field.name in options.RULES, field.name
+def test_every_number_and_truth_of_a_configuration_has_a_rule(name):
+    config = make(name).Config
+    types = get_type_hints(config)
+    for field in fields(config):
+        kinds = {types[field.name], *get_args(types[field.name])}
+        if kinds & {int, float, bool}:
+            assert options.RULE in field.metadata, field.name
 
 
 @pytest.mark.parametrize(
