@@ -27,7 +27,8 @@ from safetensors.numpy import save as tensors_to_bytes
 
 from foundations import checks, files
 
-from . import distributed, transform
+from . import distributed
+from .layout import Layout, as_tuples, check
 from .plan import Plan, fingerprint
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Generator(ABC):
             checkpoint: file to write while training, and to resume from if it is there.
             every: seconds between checkpoints.
         """
-        transform.check(table)
+        check(table)
         plan = Plan(
             int(checks.seed(seed)),
             None if budget is None else float(checks.positive("budget", budget)),
@@ -95,7 +96,7 @@ class Generator(ABC):
     def _fit_from_scratch(self, table: pd.DataFrame, plan: Plan) -> None:
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
-        layout = transform.Layout.of(table)
+        layout = Layout.from_table(table)
         numbers, codes = layout.split(table)
         self.losses_, self.n_steps_, self.seconds_ = pd.DataFrame(), 0, 0.0
         if plan.checkpoint is not None:
@@ -103,9 +104,7 @@ class Generator(ABC):
         self._fit(layout, numbers, codes, plan)
         self.layout_ = layout
 
-    def _run_key(
-        self, layout: transform.Layout, numbers: np.ndarray, codes: np.ndarray
-    ) -> dict[str, Any]:
+    def _run_key(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray) -> dict[str, Any]:
         """What tells the checkpoint of this run from another's."""
         return {
             "generator": self.name,
@@ -197,9 +196,8 @@ class Generator(ABC):
 
     @classmethod
     def _revive(cls, card: dict, arrays: dict[str, np.ndarray]) -> Self:
-        as_tuple = {k: tuple(v) if isinstance(v, list) else v for k, v in card["config"].items()}
-        self = cls(cls.Config(**as_tuple))
-        self.layout_ = transform.Layout.from_json(card["columns"])
+        self = cls(cls.Config(**as_tuples(card["config"])))
+        self.layout_ = Layout.from_json(card["columns"])
         self.n_steps_, self.seconds_ = int(card["n_steps"]), float(card["seconds"])
         losses = pd.DataFrame(arrays["losses"], columns=card["losses"])
         self.losses_ = losses.astype({"step": int} if "step" in losses else {})
@@ -207,9 +205,7 @@ class Generator(ABC):
         return self
 
     @abstractmethod
-    def _fit(
-        self, layout: transform.Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan
-    ) -> None:
+    def _fit(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan) -> None:
         """Learn from numbers (n, d) and codes (n, c) of the layout's columns."""
 
     @abstractmethod
@@ -221,7 +217,7 @@ class Generator(ABC):
         """What `_fit` learned, as plain arrays."""
 
     @abstractmethod
-    def _from_arrays(self, layout: transform.Layout, arrays: dict[str, np.ndarray]) -> None:
+    def _from_arrays(self, layout: Layout, arrays: dict[str, np.ndarray]) -> None:
         """Inverse of `_to_arrays`."""
 
     def _no_rows(self) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """Mode-specific normalisation: a number as a mode of its column and a place inside the mode.
 
-In: numbers (n, d) and codes (n, c) of a `transform.Layout`. Out: `alpha` (n, D) in [-1, 1], a place
+In: numbers (n, d) and codes (n, c) of a `Layout`. Out: `alpha` (n, D) in [-1, 1], a place
 for each numerical that is not constant, and `x` (n, C) indices, the mode of each numerical that has
 several and the category of each categorical that varies. `Encoding.decode` goes back.
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .arrays import pack_columns, unpack_columns
-from .transform import Layout
+from .layout import Layout
 
 CHUNK = 16_384  # rows whose densities are held at once
 REACH = 4.0  # standard deviations from the middle of a mode to alpha = 1

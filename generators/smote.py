@@ -22,9 +22,9 @@ import numpy as np
 from metrics.neighbours import NeighbourIndex
 
 from .base import Generator, reject
+from .layout import Layout
 from .options import Config, whole
 from .plan import Plan
-from .transform import Layout
 
 CHUNK = 65_536  # rows mixed at once, so that only the table itself grows with n
 

@@ -29,11 +29,11 @@ from torch.nn.utils import skip_init
 from . import training
 from .arrays import pack_weights, unpack_weights
 from .base import Generator, reject
+from .layout import Layout
 from .modes import Encoding, ModeOptions
 from .options import Config, choice, not_negative, positive, share_below_one, whole, wholes
 from .plan import Plan
 from .training import Descent, Pace, initialise
-from .transform import Layout
 
 CHUNK = 16_384  # rows sampled at once
 SIGMA = (0.01, 0.1, 1.0)  # least, first and largest deviation of a place

@@ -16,9 +16,9 @@ from benchmarks.plain.tvae import PlainTVAE
 from generators import ctabganplus as gan
 from generators import make
 from generators.ctabganplus.networks import n_parameters, side_of
+from generators.layout import Layout
 from generators.modes import Encoding, ModeOptions
 from generators.training import initialise
-from generators.transform import Layout
 from generators.tvae import Autoencoder, TVAEConfig
 from pandaenv import reference
 
@@ -29,7 +29,7 @@ BATCH = 500
 def measure(seed: int) -> dict:
     """All lines; needs the table of `reference` with 20,000 rows and some minutes."""
     table = reference.records(days=10, seed=7 + seed, rate=2000)
-    layout = Layout.of(table)
+    layout = Layout.from_table(table)
     numbers, codes = layout.split(table)
     return {
         "threads": torch.get_num_threads(),

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from generators import training
 from generators.arrays import pack_weights, unpack_weights
 from generators.base import Generator, reject
+from generators.layout import Layout
 from generators.modes import Encoding, ModeOptions
 from generators.options import (
     Config,
@@ -43,7 +44,6 @@ from generators.options import (
 )
 from generators.plan import Plan
 from generators.training import Pace, initialise
-from generators.transform import Layout
 
 from .conditions import Conditions
 from .networks import (

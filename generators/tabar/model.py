@@ -36,10 +36,10 @@ from torch import Tensor, nn
 from generators import training
 from generators.arrays import pack_columns, pack_weights, unpack_columns, unpack_weights
 from generators.base import Generator
+from generators.layout import Layout
 from generators.options import Config, not_negative, positive, share_below_one, whole
 from generators.plan import Plan
 from generators.training import Pace
-from generators.transform import Layout
 
 from .bins import Bins, fit_bins
 from .network import CLOCKS, KINDS, Field, Net, clock, use

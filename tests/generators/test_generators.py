@@ -214,7 +214,7 @@ def test_wrong_arguments_of_sample_get_a_sentence(name, fitted, arguments, sente
         ({"budget": -1.0}, "budget must be positive and finite, got -1.0"),
         ({"budget": float("nan")}, "budget must be positive and finite, got nan"),
         ({"table": MIXED.assign(bytes=np.nan)}, "bytes: 160 of 160 rows are missing"),
-        ({"table": pd.concat([MIXED, MIXED], axis=1)}, "column names must be unique"),
+        ({"table": pd.concat([MIXED, MIXED], axis=1)}, "column names must differ"),
     ],
 )
 def test_wrong_arguments_of_fit_get_a_sentence(name, arguments, sentence):

@@ -30,8 +30,8 @@ from generators.ctabganplus.networks import (
     side_of,
     stages,
 )
+from generators.layout import Layout
 from generators.modes import Encoding, ModeOptions
-from generators.transform import Layout
 
 RNG = np.random.default_rng(2)
 N = 1200
@@ -56,7 +56,7 @@ def rng(seed=0):
 def prepared(table=TABLE, **options):
     """Random networks over a table and the learner that would train them."""
     config = CTABGANPlusConfig(**{**SMALL, **options})
-    layout = Layout.of(table)
+    layout = Layout.from_table(table)
     numbers, codes = layout.split(table)
     encoding = Encoding.fit(layout, numbers, ModeOptions(general=True), np.random.default_rng(0))
     alpha, x = encoding.encode(numbers, codes, np.random.default_rng(1))

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from generators import tabar
+from generators.layout import Layout
 from generators.plan import Plan
 from generators.tabar import Draw, TabAR, TabARConfig, encode, select, walk
 from generators.tabar.network import Net, choose, clock, use
 from generators.tabar.ordering import by_information, mutual_information
-from generators.transform import Layout
 
 RNG = np.random.default_rng(8)
 N = 4000
@@ -42,7 +42,7 @@ def fitted():
 def prepared(config=None, table=TABLE, seed=3):
     """A random network over a table, with weights large enough to matter, and the indices."""
     config = config or TabARConfig(**SMALL)
-    layout = Layout.of(table)
+    layout = Layout.from_table(table)
     numbers, codes = layout.split(table)
     bins = [tabar.cut(x, config, j == 0) for j, x in enumerate(numbers.T)]
     order = [(True, 0), (False, 0), (False, 1), (True, 1), (True, 2)]
@@ -94,7 +94,7 @@ def test_an_untrained_model_is_the_columns_own_distributions():
 
 def test_probabilities_of_all_rows_sum_to_one():
     table = pd.DataFrame({"p": list("aabbc") * 8, "q": list("xyyyx") * 8, "r": [1, 2, 1, 1, 3] * 8})
-    layout = Layout.of(table)
+    layout = Layout.from_table(table)
     numbers, codes = layout.split(table)
     bins = [tabar.cut(numbers[:, 0], TabARConfig(), False)]
     fields = tabar.fields_of(layout, bins, [(False, 0), (False, 1), (True, 0)], None)
@@ -305,7 +305,7 @@ def test_order_is_by_rule_or_by_name(fitted):
 
 
 def _parts(table):
-    layout = Layout.of(table)
+    layout = Layout.from_table(table)
     return layout, *layout.split(table)
 
 
