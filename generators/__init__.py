@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .base import Generator
 
 __all__ = ["load", "make", "names"]
 
@@ -27,20 +30,30 @@ def names() -> tuple[str, ...]:
     return tuple(REGISTRY)
 
 
-def make(name: str, **config: Any):
-    """An untrained generator, e.g. `make("tabddpm", preset="paper")`."""
+def make(name: str, **config: Any) -> Generator:
+    """An untrained generator, e.g. `make("tabddpm", preset="paper")`.
+
+    Args:
+        name: one of `names()`.
+        config: fields of its configuration to change.
+
+    Raises: ValueError for an unknown name or option, or an option that breaks its rule.
+    """
     return _class(name)(**config)
 
 
-def load(folder: str | os.PathLike):
-    """The generator that `Generator.save` left in a folder."""
-    from generators.base import read_saved
+def load(folder: str | os.PathLike) -> Generator:
+    """The generator that `Generator.save` left in a folder.
+
+    Raises: FileNotFoundError where there is none, ValueError where it is damaged.
+    """
+    from .base import read_saved
 
     card, _ = read_saved(folder)
     return _class(card["generator"]).load(folder)
 
 
-def _class(name: str):
+def _class(name: str) -> type[Generator]:
     if name not in REGISTRY:
         raise ValueError(f"unknown generator {name!r}; known: {', '.join(REGISTRY)}")
     module, _, attribute = REGISTRY[name].partition(":")

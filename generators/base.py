@@ -12,10 +12,12 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -23,26 +25,20 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_from_bytes
 from safetensors.numpy import save as tensors_to_bytes
 
-from . import distributed, transform
+from foundations import checks, files
+
+from . import distributed
+from .layout import Layout, as_tuples, check
+from .plan import Plan, fingerprint
+
+if TYPE_CHECKING:
+    from .training import Learner, Pace
 
 FORMAT = "generators/1"
 CARD = "generator.json"
 KEYS = ("generator", "config", "columns", "n_steps", "seconds", "losses", "sha256")  # of a card
 MAX_TRIES = 200  # batches drawn before `where` by rejection gives up
-DRAFT = ".part"  # how the name of a file not yet in its place ends
 CELL_BYTES = 24  # of memory for one value on its way: as an array, rounded, and in the frame
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How one `fit` is to run: everything that is not the model's own configuration."""
-
-    seed: int = 0
-    budget: float | None = None  # seconds of wall clock
-    steps: int | None = None  # optimizer steps; wins over budget
-    progress: bool = True
-    checkpoint: Path | None = None
-    every: float = 30.0  # seconds between checkpoints
 
 
 class Generator(ABC):
@@ -72,7 +68,7 @@ class Generator(ABC):
         progress: bool = True,
         checkpoint: str | os.PathLike | None = None,
         every: float = 30.0,
-    ) -> Generator:
+    ) -> Self:
         """Learn the table; whatever was fitted before is forgotten.
 
         Args:
@@ -84,23 +80,46 @@ class Generator(ABC):
             checkpoint: file to write while training, and to resume from if it is there.
             every: seconds between checkpoints.
         """
-        transform.check(table)
+        check(table)
         plan = Plan(
-            _integer(seed, "seed"),
-            _positive(budget, "budget"),
-            None if steps is None else _integer(steps, "steps", least=1),
+            int(checks.seed(seed)),
+            None if budget is None else float(checks.positive("budget", budget)),
+            None if steps is None else int(checks.whole("steps", steps, least=1)),
             bool(progress),
             None if checkpoint is None else Path(checkpoint),
             float(every),
+            time.monotonic(),
         )
+        self._fit_from_scratch(table, plan)
+        return self
+
+    def _fit_from_scratch(self, table: pd.DataFrame, plan: Plan) -> None:
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
-        layout = transform.Layout.of(table)
+        layout = Layout.from_table(table)
         numbers, codes = layout.split(table)
         self.losses_, self.n_steps_, self.seconds_ = pd.DataFrame(), 0, 0.0
+        if plan.checkpoint is not None:
+            plan = replace(plan, key=self._run_key(layout, numbers, codes))
         self._fit(layout, numbers, codes, plan)
         self.layout_ = layout
-        return self
+
+    def _run_key(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray) -> dict[str, Any]:
+        """What tells the checkpoint of this run from another's."""
+        return {
+            "generator": self.name,
+            "config": asdict(self.config),
+            "columns": layout.to_json(),
+            "data": fingerprint(numbers, codes),
+        }
+
+    def _train(self, learner: Learner, plan: Plan, pace: Pace) -> None:
+        """Train in the loop all learned generators share, and keep the history of the run."""
+        from .training import run  # torch takes a second to import, and not all need it
+
+        history = run(learner, plan, pace, label=self.name)
+        self.n_steps_, self.losses_ = history.n_steps, history.losses
+        self.seconds_ = history.seconds
 
     def sample(
         self, n: int, *, seed: int = 0, where: dict[str, Any] | None = None, **options: Any
@@ -114,10 +133,10 @@ class Generator(ABC):
             options: of the model's own sampling, e.g. `steps` of TabDDPM.
         """
         self._check_fitted()
-        n, seed = _integer(n, "n"), _integer(seed, "seed")
-        given = self._given(where or {})
+        n, seed = int(checks.whole("n", n)), int(checks.seed(seed))
+        given = self._given_codes(where or {})
         self._check_room(n)
-        numbers, codes = self._sample(n, seed, given, **options) if n else self._nothing()
+        numbers, codes = self._sample(n, seed, given, **options) if n else self._no_rows()
         return self.layout_.join(numbers, codes)
 
     def save(self, folder: str | os.PathLike) -> Path:
@@ -130,7 +149,7 @@ class Generator(ABC):
         """
         self._check_fitted()
         folder = Path(folder)
-        if distributed.launched().leads:
+        if distributed.from_environment().is_leader:
             check_target(folder)
             try:
                 self._write(folder)
@@ -142,7 +161,7 @@ class Generator(ABC):
         arrays = {**self._to_arrays(), "losses": self.losses_.to_numpy(np.float64)}
         # safetensors would write a view's memory as it lies
         data = tensors_to_bytes({k: np.ascontiguousarray(v) for k, v in arrays.items()})
-        digest = hashlib.sha256(data).hexdigest()
+        digest = _sha256(data)
         card = {
             "format": FORMAT,
             "generator": self.name,
@@ -153,16 +172,16 @@ class Generator(ABC):
             "losses": list(self.losses_.columns),
             "sha256": digest,
         }
-        for name in (CARD, "weights-*.safetensors"):
-            forget_drafts(folder, name)
-        write_atomically(folder / _weights_name(digest), data)
-        write_atomically(folder / CARD, json.dumps(sealed(card), indent=1).encode())
-        for old in folder.glob("weights-*.safetensors"):
+        for name in (CARD, _weights_name("*")):
+            files.remove_drafts(folder, name)
+        files.write(folder / _weights_name(digest), data, parents=False)
+        files.write(folder / CARD, json.dumps(sealed(card), indent=1), parents=False)
+        for old in folder.glob(_weights_name("*")):
             if old.name != _weights_name(digest):
                 old.unlink()
 
     @classmethod
-    def load(cls, folder: str | os.PathLike) -> Generator:
+    def load(cls, folder: str | os.PathLike) -> Self:
         """Inverse of `save`; runs no code from the files.
 
         Raises `ValueError` if they are damaged or another generator's.
@@ -176,10 +195,9 @@ class Generator(ABC):
             raise ValueError(f"{folder} does not fit this {cls.name}: {error}") from error
 
     @classmethod
-    def _revive(cls, card: dict, arrays: dict[str, np.ndarray]) -> Generator:
-        as_tuple = {k: tuple(v) if isinstance(v, list) else v for k, v in card["config"].items()}
-        self = cls(cls.Config(**as_tuple))
-        self.layout_ = transform.Layout.from_json(card["columns"])
+    def _revive(cls, card: dict, arrays: dict[str, np.ndarray]) -> Self:
+        self = cls(cls.Config(**as_tuples(card["config"])))
+        self.layout_ = Layout.from_json(card["columns"])
         self.n_steps_, self.seconds_ = int(card["n_steps"]), float(card["seconds"])
         losses = pd.DataFrame(arrays["losses"], columns=card["losses"])
         self.losses_ = losses.astype({"step": int} if "step" in losses else {})
@@ -187,9 +205,7 @@ class Generator(ABC):
         return self
 
     @abstractmethod
-    def _fit(
-        self, layout: transform.Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan
-    ) -> None:
+    def _fit(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan) -> None:
         """Learn from numbers (n, d) and codes (n, c) of the layout's columns."""
 
     @abstractmethod
@@ -201,16 +217,17 @@ class Generator(ABC):
         """What `_fit` learned, as plain arrays."""
 
     @abstractmethod
-    def _from_arrays(self, layout: transform.Layout, arrays: dict[str, np.ndarray]) -> None:
+    def _from_arrays(self, layout: Layout, arrays: dict[str, np.ndarray]) -> None:
         """Inverse of `_to_arrays`."""
 
-    def _nothing(self) -> tuple[np.ndarray, np.ndarray]:
+    def _no_rows(self) -> tuple[np.ndarray, np.ndarray]:
         return (
             np.empty((0, len(self.layout_.numericals))),
             np.empty((0, len(self.layout_.categoricals)), np.int64),
         )
 
-    def _given(self, where: dict[str, Any]) -> dict[int, int]:
+    def _given_codes(self, where: dict[str, Any]) -> dict[int, int]:
+        """Code by number of the categorical column."""
         names = [c.name for c in self.layout_.categoricals]
         given = {}
         for name, value in where.items():
@@ -252,7 +269,12 @@ def memory() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def reject(draw, n: int, seed: int, given: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def reject(
+    draw: Callable[[int, int], tuple[np.ndarray, np.ndarray]],
+    n: int,
+    seed: int,
+    given: dict[int, int],
+) -> tuple[np.ndarray, np.ndarray]:
     """n rows that hold the given codes, by throwing the others away.
 
     `draw(n, seed)` gives numbers and codes. Raises `ValueError` when the codes hardly ever come.
@@ -292,7 +314,7 @@ def read_saved(folder: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
         if missing := [key for key in KEYS if key not in card]:
             raise ValueError(f"{CARD} lacks {missing[0]!r}")
         data = (folder / _weights_name(str(card["sha256"]))).read_bytes()
-        if hashlib.sha256(data).hexdigest() != card["sha256"]:
+        if _sha256(data) != card["sha256"]:
             raise ValueError("the weights do not have the hash of the card")
         return card, tensors_from_bytes(data)
     except (ValueError, OSError, RecursionError, SafetensorError) as error:
@@ -320,32 +342,16 @@ def sealed(card: dict) -> dict:
     """The card with a hash of all its other entries, by which `read_saved` knows it is whole."""
     rest = {key: value for key, value in card.items() if key != "seal"}
     text = json.dumps(rest, sort_keys=True)
-    return {**rest, "seal": hashlib.sha256(text.encode()).hexdigest()}
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Put data at path in one move: readers see the old file or the new one, never half of it."""
-    handle, temporary = tempfile.mkstemp(DRAFT, f".{path.name}.", path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def forget_drafts(folder: Path, name: str) -> None:
-    """Remove what processes killed in `write_atomically` left in the folder; name may hold a *."""
-    for draft in folder.glob(f".{name}.????????{DRAFT}"):
-        draft.unlink(missing_ok=True)
+    return {**rest, "seal": _sha256(text.encode())}
 
 
 def _weights_name(digest: str) -> str:
-    return f"weights-{''.join(c for c in digest if c.isalnum())[:12]}.safetensors"
+    """File name of the weights with a hash; `*` stands for any."""
+    return f"weights-{''.join(c for c in digest if c.isalnum() or c == '*')[:12]}.safetensors"
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _configure(generator: Generator, config: Any, options: dict[str, Any]) -> Any:
@@ -361,15 +367,3 @@ def _configure(generator: Generator, config: Any, options: dict[str, Any]) -> An
         wanted = generator.Config.__name__
         raise TypeError(f"config must be a {wanted}, got {type(config).__name__}")
     return type(config)(**{**asdict(config), **options})
-
-
-def _integer(value: Any, what: str, least: int = 0) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{what} must be an integer of at least {least}, got {what}={value!r}")
-    return int(value)
-
-
-def _positive(value: Any, what: str) -> float | None:
-    if value is not None and not (np.isfinite(value) and value > 0):
-        raise ValueError(f"{what} must be a positive number of seconds, got {what}={value!r}")
-    return None if value is None else float(value)

@@ -1,11 +1,11 @@
 """The processes that train one model together, as `torchrun` starts them.
 
-In: the variables `torchrun` sets (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT). Out: a `Team`, of
-one process where they are not set. Every process takes its share of each batch; gradients are
-averaged by share before each optimizer's step (synchronous data-parallel descent, Li et al. 2020,
-arXiv 2006.15704), so all processes hold the same weights at every step, for several optimizers and
-for gradients of gradients alike: what a process needs for itself stays its own until an optimizer
-steps.
+In: the variables `torchrun` sets (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT). Out: a
+`ProcessGroup`, of one process where they are not set. Every process takes its shard of each batch;
+gradients are averaged, weighted by shard size, before each optimizer's step (synchronous
+data-parallel descent, Li et al. 2020, arXiv 2006.15704). So all processes hold the same weights at
+every step. Only the gradients an optimizer steps with are averaged, so several optimizers and
+gradients of gradients work as in one process.
 
 The rows of a step are those of one process alone, so a loss that draws nothing gives the weights of
 one process up to rounding. Noise is drawn by each process for its own rows, from seed, step and
@@ -26,38 +26,41 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass
-class Team:
-    """This process among `size` equals; `share` is its part of the batch at hand, times size."""
+class ProcessGroup:
+    """This process among `world_size` equals, and the weight of its shard of the batch at hand.
+
+    The weight is the shard's part of the batch times the world size, so its mean over all is 1.
+    """
 
     rank: int = 0
-    size: int = 1
-    share: float = 1.0
+    world_size: int = 1
+    shard_weight: float = 1.0
 
     @property
-    def leads(self) -> bool:
-        """Whether this is the process that writes files and shows progress."""
+    def is_leader(self) -> bool:
+        """Whether this is rank 0, the process that writes files and shows progress."""
         return self.rank == 0
 
     def shard(self, rows: Tensor) -> Tensor:
         """The rows of a batch this process works on; raises `ValueError` if there are too few."""
-        if len(rows) < self.size:
+        if len(rows) < self.world_size:
             raise ValueError(
-                f"a batch must have a row for each process, got {len(rows)} for {self.size}"
+                f"a batch must have a row for each process, got {len(rows)} for {self.world_size}"
             )
-        part = rows.tensor_split(self.size)[self.rank]
-        self.share = len(part) * self.size / len(rows)
+        part = rows.tensor_split(self.world_size)[self.rank]
+        self.shard_weight = len(part) * self.world_size / len(rows)
         return part
 
-    def rng(self, own: torch.Generator, seed: int, step: int) -> torch.Generator:
+    def step_rng(self, own: torch.Generator, seed: int, step: int) -> torch.Generator:
         """The generator of a step: one process keeps its own, several reseed it at every step.
 
-        So a checkpoint of one process is enough to go on with all of them.
+        So the checkpoint of one process is enough to resume all of them.
         """
-        if self.size > 1:
+        if self.world_size > 1:
             words = np.random.SeedSequence([seed, step, self.rank]).generate_state(1, np.uint64)
             own.manual_seed(int(words[0] >> 1))
         return own
@@ -67,73 +70,75 @@ class Team:
         import torch
 
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        has = torch.tensor([float(p.grad is not None) for p in parameters])
+        has_grad = torch.tensor([float(p.grad is not None) for p in parameters])
         parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        flat = torch.cat([part.flatten() for part in parts]).mul_(self.share)
-        total, has = self._mean(torch.cat([flat, has])).split([len(flat), len(has)])
+        flat = torch.cat([part.flatten() for part in parts]).mul_(self.shard_weight)
+        means = self._all_reduce_mean(torch.cat([flat, has_grad]))
+        grads, has_grad = means.split([len(flat), len(has_grad)])
         sizes = [p.numel() for p in parameters]
-        for p, grad, some in zip(parameters, total.split(sizes), has.tolist(), strict=True):
-            p.grad = grad.view_as(p).clone() if some else None
+        for p, grad, has in zip(parameters, grads.split(sizes), has_grad.tolist(), strict=True):
+            p.grad = grad.view_as(p).clone() if has else None
 
-    def average_statistics(self, module: nn.Module) -> None:
+    def average_running_statistics(self, module: nn.Module) -> None:
         """Let all processes hold the mean of the running statistics of batch normalisation."""
         names = ("running_mean", "running_var")
         found = [b for n, b in module.named_buffers() if n.rpartition(".")[2] in names]
-        for values in found if self.size > 1 else ():
-            values.copy_(self._mean(values.clone()))
+        for values in found if self.world_size > 1 else ():
+            values.copy_(self._all_reduce_mean(values.clone()))
 
     def mean(self, values: list[float]) -> list[float]:
         """Means over the batch of what each process found in its part."""
         import torch
 
-        if self.size == 1:
+        if self.world_size == 1:
             return values
-        return self._mean(torch.tensor(values, dtype=torch.float64) * self.share).tolist()
+        local = torch.tensor(values, dtype=torch.float64) * self.shard_weight
+        return self._all_reduce_mean(local).tolist()
 
-    def agree(self, value: float) -> float:
-        """The leader's value, for decisions that hang on a clock."""
+    def broadcast(self, value: float) -> float:
+        """The leader's value, for decisions that depend on a clock."""
         import torch
         import torch.distributed as dist
 
-        if self.size == 1:
+        if self.world_size == 1:
             return value
-        said = torch.tensor([value], dtype=torch.float64)
-        dist.broadcast(said, src=0)
-        return said.item()
+        tensor = torch.tensor([value], dtype=torch.float64)
+        dist.broadcast(tensor, src=0)
+        return tensor.item()
 
-    def wait(self) -> None:
-        """Until all processes are here."""
+    def barrier(self) -> None:
+        """Wait until all processes are here."""
         import torch.distributed as dist
 
-        if self.size > 1:
+        if self.world_size > 1:
             dist.barrier()
 
-    def _mean(self, values: Tensor) -> Tensor:
+    def _all_reduce_mean(self, values: Tensor) -> Tensor:
         import torch.distributed as dist
 
         dist.all_reduce(values)
-        return values.div_(self.size)
+        return values.div_(self.world_size)
 
 
-def launched() -> Team:
-    """The team as the environment describes it, without contact to the others."""
-    if not all(os.environ.get(name) for name in LAUNCHED):
-        return Team()
-    return Team(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+def from_environment() -> ProcessGroup:
+    """The group as the environment describes it, without contact to the others."""
+    if not all(os.environ.get(name) for name in ENVIRONMENT):
+        return ProcessGroup()
+    return ProcessGroup(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
 
 
-def join() -> Team:
-    """The team this process belongs to, in contact with the others over gloo."""
+def init_process_group() -> ProcessGroup:
+    """The group this process belongs to, in contact with the others over gloo."""
     import torch.distributed as dist
 
-    team = launched()
-    if team.size > 1 and not dist.is_initialized():
+    group = from_environment()
+    if group.world_size > 1 and not dist.is_initialized():
         dist.init_process_group("gloo")
-        atexit.register(_leave)
-    return team
+        atexit.register(_destroy_process_group)
+    return group
 
 
-def _leave() -> None:
+def _destroy_process_group() -> None:
     import torch.distributed as dist
 
     if dist.is_initialized():

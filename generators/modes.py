@@ -1,6 +1,6 @@
 """Mode-specific normalisation: a number as a mode of its column and a place inside the mode.
 
-In: numbers (n, d) and codes (n, c) of a `transform.Layout`. Out: `alpha` (n, D) in [-1, 1], a place
+In: numbers (n, d) and codes (n, c) of a `Layout`. Out: `alpha` (n, D) in [-1, 1], a place
 for each numerical that is not constant, and `x` (n, C) indices, the mode of each numerical that has
 several and the category of each categorical that varies. `Encoding.decode` goes back.
 
@@ -14,11 +14,12 @@ four standard deviations from either end of the range.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
-from generators.transform import Layout
+from .arrays import pack_columns, unpack_columns
+from .layout import Layout
 
 CHUNK = 16_384  # rows whose densities are held at once
 REACH = 4.0  # standard deviations from the middle of a mode to alpha = 1
@@ -317,17 +318,10 @@ class Encoding:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Arrays under names of their own, for `save`."""
-        return {
-            f"modes.{j}.{f.name}": np.asarray(getattr(m, f.name))
-            for j, m in enumerate(self.modes)
-            for f in fields(Modes)
-        }
+        return pack_columns("modes", self.modes)
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray], layout: Layout) -> Encoding:
         """Inverse of `to_arrays`."""
-        modes = []
-        for j in range(len(layout.numericals)):
-            parts = {f.name: arrays[f"modes.{j}.{f.name}"] for f in fields(Modes)}
-            modes.append(Modes(**{k: v if v.ndim else v.item() for k, v in parts.items()}))
-        return cls(tuple(modes), tuple(len(c.categories) for c in layout.categoricals))
+        modes = unpack_columns(Modes, "modes", arrays, len(layout.numericals))
+        return cls(modes, tuple(len(c.categories) for c in layout.categoricals))

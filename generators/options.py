@@ -1,72 +1,98 @@
-"""What the options of generators may be: the rule of each number, by its name, for all of them.
+"""Options of generators: each number, truth or choice carries its rule in its own field.
 
-In: a configuration. Out: nothing, or one sentence on the first option that breaks its rule. So a
-wrong number is found when a generator is made and not after its training.
+In: the default of an option and the rule it keeps. Out: a dataclass field, and one sentence on the
+first option of a configuration that breaks its rule. So a wrong option is found when a generator is
+made and not after its training.
+
+    @dataclass(frozen=True)
+    class NetConfig(Config):
+        d_layers: tuple[int, ...] = wholes((128, 128), least=1)
+        lr: float = positive(1e-3)
+        draw: str = choice("softmax", "argmax")
 """
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from math import inf
-from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
-LEAST = {
-    "atom": 1, "batch_size": 1, "blur": 1, "critic_steps": 1, "d_downstream": 1, "d_embed": 0,
-    "d_head": 1, "d_latent": 1, "d_layers": 1, "d_noise": 1, "d_trunk": 1, "k": 1, "n_cells": 1,
-    "n_channels": 1, "n_coarse": 1, "n_fine": 1, "n_frequencies": 0, "n_modes": 1, "n_points": 2,
-    "n_steps": 1, "n_timesteps": 1, "steps": 1, "warmup": 0,
-}  # fmt: skip
-"""Least whole number that an option, or each of its parts, may be."""
+from foundations.checks import is_number, is_whole, require
 
-Rule = tuple[Callable[[float], bool], str]
-POSITIVE: Rule = (lambda x: 0 < x < inf, "positive and finite")
-NOT_NEGATIVE: Rule = (lambda x: 0 <= x < inf, "at least 0 and finite")
-SHARE: Rule = (lambda x: 0 <= x <= 1, "in [0, 1]")
-BELOW_ONE: Rule = (lambda x: 0 <= x < 1, "in [0, 1)")
-RULES = {
-    "atom_share": SHARE,
-    "dropout": BELOW_ONE,
-    "ema": BELOW_ONE,
-    "epochs": POSITIVE,
-    "eps": POSITIVE,
-    "lr": POSITIVE,
-    "penalty": NOT_NEGATIVE,
-    "reveal": SHARE,
-    "tau": POSITIVE,
-    "validation": BELOW_ONE,
-    "weight": POSITIVE,
-    "weight_decay": NOT_NEGATIVE,
-}
+RULE = "rule"  # key of a field's metadata
 
 
-def check(config: Any) -> None:
-    """Raise a ValueError on the first number or truth of a configuration that breaks its rule."""
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if isinstance(field.default, bool):
-            _check(field.name, value, isinstance(value, bool), "True or False")
-        elif field.name in LEAST:
-            _check_whole(field.name, value, isinstance(field.default, tuple))
-        elif field.name in RULES:
-            is_good, rule = RULES[field.name]
-            is_number = isinstance(value, Real) and not isinstance(value, bool)
-            _check(field.name, value, is_number and is_good(value), rule)
+class Rule(NamedTuple):
+    """When a value is good, and the words for it: "NAME must be WORDS, got VALUE"."""
+
+    is_good: Callable[[Any], bool]
+    words: str
 
 
-def _check_whole(name: str, value: Any, are_many: bool) -> None:
-    least = LEAST[name]
-    if are_many:
-        good = isinstance(value, list | tuple) and len(value) > 0
-        good = good and all(_is_whole(part, least) for part in value)
-        _check(name, value, good, f"one or more whole numbers of at least {least}")
-    else:
-        _check(name, value, _is_whole(value, least), f"a whole number of at least {least}")
+@dataclass(frozen=True)
+class Config:
+    """Options of a generator; making one checks them.
+
+    Raises: ValueError on the first option that breaks its rule.
+    """
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            if RULE in option.metadata:
+                rule = option.metadata[RULE]
+                value = getattr(self, option.name)
+                require(rule.is_good(value), option.name, rule.words, value)
 
 
-def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+def whole(default: int, *, least: int) -> Any:
+    """A whole number of at least `least`."""
+    rule = f"a whole number of at least {least}"
+    return _option(default, lambda value: is_whole(value, least), rule)
 
 
-def _check(name: str, value: Any, is_good: bool, rule: str) -> None:
-    if not is_good:
-        raise ValueError(f"{name} must be {rule}, got {value!r}")
+def wholes(default: tuple[int, ...], *, least: int) -> Any:
+    """One or more whole numbers of at least `least`."""
+
+    def is_good(value: Any) -> bool:
+        are_many = isinstance(value, list | tuple) and len(value) > 0
+        return are_many and all(is_whole(part, least) for part in value)
+
+    return _option(default, is_good, f"one or more whole numbers of at least {least}")
+
+
+def positive(default: float) -> Any:
+    """A finite number above 0."""
+    return _number(default, lambda x: 0 < x < inf, "positive and finite")
+
+
+def not_negative(default: float) -> Any:
+    """A finite number of at least 0."""
+    return _number(default, lambda x: 0 <= x < inf, "at least 0 and finite")
+
+
+def share(default: float) -> Any:
+    """A number from 0 to 1."""
+    return _number(default, lambda x: 0 <= x <= 1, "in [0, 1]")
+
+
+def share_below_one(default: float) -> Any:
+    """A number of at least 0 and below 1."""
+    return _number(default, lambda x: 0 <= x < 1, "in [0, 1)")
+
+
+def truth(default: bool) -> Any:
+    """True or False."""
+    return _option(default, lambda value: isinstance(value, bool), "True or False")
+
+
+def choice(default: str, *others: str) -> Any:
+    """One of some names, of which the default is the first."""
+    known = (default, *others)
+    return _option(default, lambda value: value in known, " or ".join(known))
+
+
+def _number(default: float, is_inside: Callable[[float], bool], words: str) -> Any:
+    return _option(default, lambda value: is_number(value) and is_inside(value), words)
+
+
+def _option(default: Any, is_good: Callable[[Any], bool], words: str) -> Any:
+    return field(default=default, metadata={RULE: Rule(is_good, words)})

@@ -19,22 +19,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from generators.base import Generator, Plan, reject
-from generators.options import check as check_options
-from generators.transform import Layout
 from metrics.neighbours import NeighbourIndex
+
+from .base import Generator, reject
+from .layout import Layout
+from .options import Config, whole
+from .plan import Plan
 
 CHUNK = 65_536  # rows mixed at once, so that only the table itself grows with n
 
 
 @dataclass(frozen=True)
-class SMOTEConfig:
+class SMOTEConfig(Config):
     """Defaults are the paper's."""
 
-    k: int = 5  # nearest neighbours a row may be mixed with (section 4.2)
-
-    def __post_init__(self):
-        check_options(self)
+    k: int = whole(5, least=1)  # nearest neighbours a row may be mixed with (section 4.2)
 
 
 def neighbours(numbers: np.ndarray, codes: np.ndarray, k: int) -> np.ndarray:

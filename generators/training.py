@@ -8,14 +8,13 @@ Several processes train one model together when `torchrun` starts them, nothing 
 
     python -m torch.distributed.run --nproc-per-node 2 -m pandaenv.cli fit TABLE --out MODEL
 
-Each takes its shard of every batch (`team`), the first writes and reads the files and shows the
-progress, all end with the same weights. A checkpoint goes on with the same number of processes.
+Each takes its shard of every batch (`distributed`). The leader (rank 0) writes the files and shows
+the progress. All end with the same weights. A checkpoint resumes with the same number of processes.
 """
 
 from __future__ import annotations
 
 import glob
-import hashlib
 import json
 import math
 import sys
@@ -37,8 +36,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from generators.base import Plan, forget_drafts, write_atomically
-from generators.distributed import Team, join
+from foundations import files
+
+from .distributed import ProcessGroup, init_process_group
+from .plan import Plan, digest
 
 FORMAT = "generators-checkpoint/2"
 PROBE_SHARE, PROBE_SECONDS = 0.05, 2.0  # of the budget, at most, spent on timing a step
@@ -52,6 +53,7 @@ class Learner(Protocol):
 
     module: nn.Module
     optimizers: list[torch.optim.Optimizer]
+    n_rows: int  # of the table it learns from
 
     def step(self, rows: Tensor, rng: torch.Generator) -> dict[str, float]:
         """One update on the rows (batch,) of the table; returns the loss terms."""
@@ -64,8 +66,10 @@ class Descent:
     module: nn.Module
     loss: Callable[[Tensor, torch.Generator], dict[str, Tensor]]
     optimizers: list[torch.optim.Optimizer]
+    n_rows: int
 
     def step(self, rows: Tensor, rng: torch.Generator) -> dict[str, float]:
+        """One step of the only optimizer."""
         (optimizer,) = self.optimizers
         terms = self.loss(rows, rng)
         optimizer.zero_grad(set_to_none=True)
@@ -102,7 +106,7 @@ class State:
     averaged: AveragedModel
     rng: torch.Generator
     seed: int = 0
-    team: Team = field(default_factory=Team)
+    processes: ProcessGroup = field(default_factory=ProcessGroup)
     step: int = 0
     seconds: float = 0.0
     terms: list[str] = field(default_factory=list)
@@ -110,9 +114,13 @@ class State:
     sums: list[float] = field(default_factory=list)
 
     @classmethod
-    def start(cls, learner: Learner, seed: int, ema: float, team: Team | None = None) -> State:
+    def start(
+        cls, learner: Learner, seed: int, ema: float, processes: ProcessGroup | None = None
+    ) -> State:
+        """The state before the first step; the average begins at the learner's weights."""
         averaged = AveragedModel(learner.module, multi_avg_fn=_average(ema))
-        return cls(learner, averaged, torch.Generator().manual_seed(seed), seed, team or Team())
+        rng = torch.Generator().manual_seed(seed)
+        return cls(learner, averaged, rng, seed, processes or ProcessGroup())
 
     def tensors(self) -> dict[str, Tensor]:
         """A copy of the state as named tensors."""
@@ -145,53 +153,47 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def run(
-    learner: Learner,
-    n_rows: int,
-    plan: Plan,
-    pace: Pace,
-    *,
-    key: dict[str, Any],
-    label: str = "fit",
-    began: float | None = None,
-) -> History:
+def run(learner: Learner, plan: Plan, pace: Pace, *, label: str = "fit") -> History:
     """Train for the plan's steps or budget; the module ends with the averaged weights.
 
-    Args:
-        key: what makes this run itself (model, configuration, data); a checkpoint of another is
-            refused.
-        began: `time.monotonic()` from which a budget counts; now if None.
+    The checkpoint of a run whose key, seed, length, rows or processes differ is refused.
 
-    Raises `ValueError` for a damaged or foreign checkpoint, `OSError` where none can be written.
+    Args:
+        label: of the progress bar.
+
+    Raises:
+        ValueError: a damaged or foreign checkpoint.
+        OSError: a checkpoint that cannot be written or read.
     """
-    began = time.monotonic() if began is None else began
-    state = State.start(learner, plan.seed, pace.ema, join())
-    run_key = _run_key([key, plan.steps, plan.budget, plan.seed, n_rows], state.team.size)
+    began = time.monotonic() if plan.began is None else plan.began
+    state = State.start(learner, plan.seed, pace.ema, init_process_group())
+    run_key = _run_key(plan, learner.n_rows, state.processes.world_size)
     n_steps = _resume(state, plan.checkpoint, run_key)
-    with steady_threads(), _together(state):
+    with steady_threads(), _averaging_gradients(state):
         if n_steps is None:
-            n_steps = plan.steps or _steps_in(state, n_rows, plan, pace, began) or pace.steps
-            if plan.checkpoint is not None and state.team.leads:
+            n_steps = plan.steps or _steps_in_budget(state, plan, pace, began) or pace.steps
+            if plan.checkpoint is not None and state.processes.is_leader:
                 write_checkpoint(plan.checkpoint, state, run_key, n_steps)
-        _loop(state, n_rows, plan, pace, n_steps, run_key, label)
+        _loop(state, plan, pace, n_steps, run_key, label)
     learner.module.load_state_dict(state.averaged.module.state_dict())
     losses = pd.DataFrame(state.rows, columns=["step", "lr", *state.terms])
     return History(n_steps, state.seconds, losses.astype({"step": int}))
 
 
-def _run_key(parts: list, n_processes: int) -> str:
-    key, steps, budget, *rest = parts
-    parts = [key, [steps, None if steps else budget], *rest]
-    parts += [n_processes] if n_processes > 1 else []
-    return _digest(json.dumps(parts, sort_keys=True).encode())
+def _run_key(plan: Plan, n_rows: int, world_size: int) -> str:
+    """Hash of all that makes a run itself."""
+    length = [plan.steps, None if plan.steps else plan.budget]
+    parts = [plan.key, length, plan.seed, n_rows] + [world_size] * (world_size > 1)
+    return digest(json.dumps(parts, sort_keys=True).encode())
 
 
 @contextmanager
-def _together(state: State) -> Iterator[None]:
-    """Average gradients over the team before every step of every optimizer."""
+def _averaging_gradients(state: State) -> Iterator[None]:
+    """Average gradients over the processes before every step of every optimizer."""
+    processes = state.processes
     hooks = [
-        optimizer.register_step_pre_hook(state.team.average_gradients)
-        for optimizer in (state.learner.optimizers if state.team.size > 1 else [])
+        optimizer.register_step_pre_hook(processes.average_gradients)
+        for optimizer in (state.learner.optimizers if processes.world_size > 1 else [])
     ]
     try:
         yield
@@ -227,18 +229,16 @@ def _set_by_numba(threads: int) -> bool:
         return False
 
 
-def _loop(
-    state: State, n_rows: int, plan: Plan, pace: Pace, n_steps: int, run_key: str, label: str
-) -> None:
-    window = max(1, n_steps // HISTORY_ROWS)
+def _loop(state: State, plan: Plan, pace: Pace, n_steps: int, run_key: str, label: str) -> None:
+    window, n_rows = max(1, n_steps // HISTORY_ROWS), state.learner.n_rows
     saved, done = time.monotonic(), state.step
     began = saved - state.seconds
-    path = plan.checkpoint if state.team.leads else None
+    path = plan.checkpoint if state.processes.is_leader else None
     with tqdm(
         total=n_steps,
         initial=done,
         desc=label,
-        disable=not (plan.progress and state.team.leads),
+        disable=not (plan.progress and state.processes.is_leader),
         unit="step",
         mininterval=0.5,
     ) as bar:
@@ -260,15 +260,15 @@ def _advance(state: State, rows: Tensor, pace: Pace, n_steps: int, window: int) 
     for optimizer in state.learner.optimizers:
         for group in optimizer.param_groups:
             group["lr"] = lr * group.get("lr_factor", 1.0)
-    team = state.team
-    shard, rng = team.shard(rows), team.rng(state.rng, state.seed, state.step)
+    processes = state.processes
+    shard, rng = processes.shard(rows), processes.step_rng(state.rng, state.seed, state.step)
     terms = state.learner.step(shard, rng)
-    team.average_statistics(state.learner.module)
+    processes.average_running_statistics(state.learner.module)
     state.averaged.update_parameters(state.learner.module)
     state.step += 1
     state.terms = list(terms)
     sums = state.sums or [0.0] * len(terms)
-    means = team.mean([float(t) for t in terms.values()])
+    means = processes.mean([float(t) for t in terms.values()])
     state.sums = [s + t for s, t in zip(sums, means, strict=True)]
     if state.step % window == 0:
         state.rows.append([state.step, lr, *(s / window for s in state.sums)])
@@ -322,21 +322,22 @@ def _average(decay: float) -> Callable:
     return update
 
 
-def _steps_in(state: State, n_rows: int, plan: Plan, pace: Pace, began: float) -> int | None:
+def _steps_in_budget(state: State, plan: Plan, pace: Pace, began: float) -> int | None:
     """Steps that fit in the budget, by timing some on the very state and putting it back."""
     if plan.budget is None:
         return None
     before = state.tensors()
     limit = min(PROBE_SHARE * plan.budget, PROBE_SECONDS)
     times = [time.monotonic()]
-    for rows in batches(n_rows, pace.batch_size, plan.seed, 0, 10_000):
+    for rows in batches(state.learner.n_rows, pace.batch_size, plan.seed, 0, 10_000):
         _advance(state, rows, pace, 10_000, 10_000)
         times.append(time.monotonic())
-        if state.team.agree(len(times) > 4 and times[-1] - times[0] > limit):
+        if state.processes.broadcast(len(times) > 4 and times[-1] - times[0] > limit):
             break
     state.restore(before, 0, [])
     per_step = (times[-1] - times[2]) / (len(times) - 3)  # the first two also warm up
-    return int(state.team.agree(max(1, (plan.budget - (time.monotonic() - began)) // per_step)))
+    left = plan.budget - (time.monotonic() - began)
+    return int(state.processes.broadcast(max(1, left // per_step)))
 
 
 def write_checkpoint(path: Path, state: State, run_key: str, n_steps: int) -> None:
@@ -352,7 +353,7 @@ def write_checkpoint(path: Path, state: State, run_key: str, n_steps: int) -> No
     }
     meta["digest"] = _digest_of(tensors, meta)
     try:
-        write_atomically(path, tensors_to_bytes(tensors, metadata=meta))
+        files.write(path, tensors_to_bytes(tensors, metadata=meta), parents=False)
     except OSError as error:
         raise OSError(f"cannot write a checkpoint at {path}: {error.strerror}") from error
 
@@ -369,18 +370,18 @@ def read_checkpoint(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         meta = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
     except (SafetensorError, ValueError) as error:
         raise ValueError(f"{path} is not a whole checkpoint: {error}") from error
-    digest = meta.pop("digest", None)
-    if meta.get("format") != FORMAT or digest != _digest_of(tensors, meta):
+    expected = meta.pop("digest", None)
+    if meta.get("format") != FORMAT or expected != _digest_of(tensors, meta):
         raise ValueError(f"{path} is not a whole checkpoint: its hash or format is wrong")
     return meta, tensors
 
 
 def _resume(state: State, path: Path | None, run_key: str) -> int | None:
-    if path is not None and state.team.leads:
-        forget_drafts(path.parent, glob.escape(path.name))
-    there = path is not None and state.team.agree(path.exists())
-    n_steps = _restore(state, path, run_key) if there else None
-    state.team.wait()  # nobody writes before all have read
+    if path is not None and state.processes.is_leader:
+        files.remove_drafts(path.parent, glob.escape(path.name))
+    exists = path is not None and state.processes.broadcast(path.exists())
+    n_steps = _restore(state, path, run_key) if exists else None
+    state.processes.barrier()  # nobody writes before all have read
     return n_steps
 
 
@@ -403,15 +404,6 @@ def _try_write(path: Path, state: State, run_key: str, n_steps: int) -> None:
         warnings.warn(f"{error}; training goes on, the last good one stays", stacklevel=2)
 
 
-def fingerprint(*arrays: np.ndarray) -> str:
-    """Hash of arrays, to tell the data of one run from another's."""
-    return _digest(b"".join(_digest(np.ascontiguousarray(a).tobytes()).encode() for a in arrays))
-
-
 def _digest_of(tensors: dict[str, Tensor], meta: dict[str, str]) -> str:
-    parts = (f"{k}:{_digest(v.numpy().tobytes())}" for k, v in sorted(tensors.items()))
-    return _digest("".join([json.dumps(meta, sort_keys=True), *parts]).encode())
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
+    parts = (f"{k}:{digest(v.numpy().tobytes())}" for k, v in sorted(tensors.items()))
+    return digest("".join([json.dumps(meta, sort_keys=True), *parts]).encode())

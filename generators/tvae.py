@@ -18,8 +18,7 @@ free parameters starting at .1 and kept in [.01, 1], weight decay 1e-5. See the 
 
 from __future__ import annotations
 
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -27,38 +26,34 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from generators.base import Generator, Plan, reject
-from generators.modes import Encoding, ModeOptions
-from generators.options import check as check_options
-from generators.training import Descent, Pace, initialise
-from generators.transform import Layout
-
 from . import training
+from .arrays import pack_weights, unpack_weights
+from .base import Generator, reject
+from .layout import Layout
+from .modes import Encoding, ModeOptions
+from .options import Config, choice, not_negative, positive, share_below_one, whole, wholes
+from .plan import Plan
+from .training import Descent, Pace, initialise
 
 CHUNK = 16_384  # rows sampled at once
 SIGMA = (0.01, 0.1, 1.0)  # least, first and largest deviation of a place
 
 
 @dataclass(frozen=True)
-class TVAEConfig:
+class TVAEConfig(Config):
     """Defaults are the paper's or, where it is silent, its public code's."""
 
-    d_latent: int = 128
-    d_layers: tuple[int, ...] = (128, 128)  # of encoder and decoder (paper: section 4.4)
-    weight: float = 2.0  # of the reconstruction against the KL term (code)
-    n_modes: int = 10  # of a numerical at most (paper: found by the mixture; code: 10)
-    n_points: int = 2_000  # quantiles a mixture is fitted to
-    draw: str = "softmax"  # of categories and modes in sampling; "argmax" is the code's
-    batch_size: int = 500  # code
-    lr: float = 1e-3  # paper: section 4.4
-    weight_decay: float = 1e-5  # code
-    epochs: int = 300  # without budget or steps (paper: section 5.1)
-    ema: float = 0.999  # of the weights; 0: none, as in the paper
-
-    def __post_init__(self):
-        check_options(self)
-        if self.draw not in ("softmax", "argmax"):
-            raise ValueError(f"draw must be softmax or argmax, got {self.draw!r}")
+    d_latent: int = whole(128, least=1)
+    d_layers: tuple[int, ...] = wholes((128, 128), least=1)  # encoder; the decoder is its mirror
+    weight: float = positive(2.0)  # of the reconstruction against the KL term (code)
+    n_modes: int = whole(10, least=1)  # of a column at most (paper: by the mixture; code: 10)
+    n_points: int = whole(2_000, least=2)  # quantiles a mixture is fitted to
+    draw: str = choice("softmax", "argmax")  # how to sample categories; "argmax": code
+    batch_size: int = whole(500, least=1)  # code
+    lr: float = positive(1e-3)  # paper: section 4.4
+    weight_decay: float = not_negative(1e-5)  # code
+    epochs: int = positive(300)  # without budget or steps (paper: section 5.1)
+    ema: float = share_below_one(0.999)  # of the weights; 0: none, as in the paper
 
 
 # The networks --------------------------------------------------------------------------------
@@ -180,7 +175,7 @@ class TVAE(Generator):
     Config = TVAEConfig
 
     def _fit(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan) -> None:
-        began, config = time.monotonic(), self.config
+        config = self.config
         rng = np.random.default_rng(plan.seed)
         options = ModeOptions(n_modes=config.n_modes, n_points=config.n_points)
         with training.steady_threads():
@@ -194,17 +189,7 @@ class TVAE(Generator):
         # DIFF: paper keeps rate and last weights; we lower the rate and average the weights because
         # all learned generators here train in one loop.
         pace = Pace(config.batch_size, config.lr, steps, ema=config.ema)
-        key = {
-            "generator": self.name,
-            "config": asdict(config),
-            "columns": layout.to_json(),
-            "data": training.fingerprint(numbers, codes) if plan.checkpoint else "",
-        }
-        history = training.run(
-            learner, len(numbers), plan, pace, key=key, label=self.name, began=began
-        )
-        self.n_steps_, self.losses_ = history.n_steps, history.losses
-        self.seconds_ = history.seconds
+        self._train(learner, plan, pace)
 
     def _learner(self, alpha: Tensor, x: Tensor) -> Descent:
         net, config = self.net_, self.config
@@ -212,7 +197,7 @@ class TVAE(Generator):
             net.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
         )
         loss = lambda rows, rng: net.loss(alpha[rows], x[rows], rng)  # noqa: E731
-        return BoundedDescent(net, loss, [optimizer])
+        return BoundedDescent(net, loss, [optimizer], len(x))
 
     def _build(self, encoding: Encoding) -> None:
         self.encoding_ = encoding
@@ -240,17 +225,8 @@ class TVAE(Generator):
         return self.encoding_.decode(alpha.numpy(), x.numpy())
 
     def _to_arrays(self) -> dict[str, np.ndarray]:
-        weights = {} if self.net_ is None else self.net_.state_dict()
-        return self.encoding_.to_arrays() | {f"net.{k}": v.numpy() for k, v in weights.items()}
+        return self.encoding_.to_arrays() | pack_weights("net", self.net_)
 
     def _from_arrays(self, layout: Layout, arrays: dict[str, np.ndarray]) -> None:
         self._build(Encoding.from_arrays(arrays, layout))
-        weights = {
-            k.removeprefix("net."): torch.from_numpy(v)
-            for k, v in arrays.items()
-            if k.startswith("net.")
-        }
-        if self.net_ is not None:
-            self.net_.load_state_dict(weights)
-        elif weights:
-            raise ValueError("there are weights but no column that varies")
+        unpack_weights("net", self.net_, arrays)

@@ -13,12 +13,14 @@ import torch
 
 from benchmarks.plain.gan import PlainGAN, plain_mixture, plain_rows
 from benchmarks.plain.tvae import PlainTVAE
-from generators import ctabganplus as gan
 from generators import make
-from generators.ctabganplus.networks import n_parameters, side_of
+from generators.ctabganplus import CTABGANPlus
+from generators.ctabganplus.layers import n_parameters, side_of
+from generators.ctabganplus.networks import draw_weights
+from generators.ctabganplus.training import Adversaries
+from generators.layout import Layout
 from generators.modes import Encoding, ModeOptions
 from generators.training import initialise
-from generators.transform import Layout
 from generators.tvae import Autoencoder, TVAEConfig
 from pandaenv import reference
 
@@ -29,7 +31,7 @@ BATCH = 500
 def measure(seed: int) -> dict:
     """All lines; needs the table of `reference` with 20,000 rows and some minutes."""
     table = reference.records(days=10, seed=7 + seed, rate=2000)
-    layout = Layout.of(table)
+    layout = Layout.from_table(table)
     numbers, codes = layout.split(table)
     return {
         "threads": torch.get_num_threads(),
@@ -137,16 +139,16 @@ def ctabganplus_line(layout: Layout, numbers, codes, seed: int) -> dict:
 
 def learner(windows: str, layout: Layout, numbers, codes, seed: int) -> tuple:
     """CTAB-GAN+ over the table with random weights, and its learner, ready for a step."""
-    model = gan.CTABGANPlus(windows=windows)
+    model = CTABGANPlus(windows=windows)
     encoding, alpha, x = model._encode(layout, numbers, codes, np.random.default_rng(seed))
     model._build(layout, encoding)
-    gan.draw_weights(model.net_, torch.Generator().manual_seed(seed))
-    out = gan.Adversaries(model.net_, torch.from_numpy(alpha).float(), torch.from_numpy(x))
+    draw_weights(model.net_, torch.Generator().manual_seed(seed))
+    out = Adversaries(model.net_, torch.from_numpy(alpha).float(), torch.from_numpy(x))
     model.layout_, model.conditions_ = layout, out.conditions
     return model, out
 
 
-def plain_of(ours: gan.Adversaries, seed: int) -> PlainGAN:
+def plain_of(ours: Adversaries, seed: int) -> PlainGAN:
     """The plain restatement over the same encoded rows and the same target."""
     net = ours.module
     rows = net.row(ours.alpha, ours.x).double().numpy()

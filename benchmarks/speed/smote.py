@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.flights import flights
+from generators.layout import Layout
 from generators.smote import SMOTE
-from generators.transform import Layout
 
 SIZES = (20_000, 40_000, 80_000, 160_000)
 BRUTE = 20_000  # rows at which brute force over one-hot columns is affordable
@@ -42,7 +42,7 @@ def _seconds(table, seed: int) -> tuple[float, float]:
 def _against(table, seed: int) -> dict:
     ours, _ = _seconds(table, seed)
     began = time.perf_counter()
-    layout = Layout.of(table)
+    layout = Layout.from_table(table)
     numbers, codes = layout.split(table)
     one_hot = [np.eye(codes[:, j].max() + 1)[codes[:, j]] for j in range(codes.shape[1])]
     points = np.hstack([numbers / numbers.std(0), *(x * np.sqrt(0.5) for x in one_hot)])

@@ -23,7 +23,7 @@ import generators
 from benchmarks.plain.tabddpm import Net, PlainDiffusion, train_step
 from generators import training
 from generators.tabddpm import TabDDPM
-from generators.tabddpm.fields import Rows
+from generators.tabddpm.encoding import TrainingRows
 
 
 class Shape(NamedTuple):
@@ -109,7 +109,8 @@ def our_state(
     ours: TabDDPM, table: pd.DataFrame, seed: int
 ) -> tuple[training.State, training.Pace]:
     """The training loop's own state over our model."""
-    rows = Rows.of(ours.fields_, *ours.layout_.split(table), ours.config.dequantise)
+    numbers, codes = ours.layout_.split(table)
+    rows = TrainingRows.from_table(ours.encoding_, numbers, codes, ours.config.dequantise)
     learner = ours._learner(rows)
     return (training.State.start(learner, seed, 0.999), training.Pace(BATCH, ours.config.lr, 1000))
 

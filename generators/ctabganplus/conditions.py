@@ -26,7 +26,7 @@ class Conditions:
         self.by_log, self.by_count = _upto([torch.log1p(p) for p in parts]), _upto(parts)
 
     @classmethod
-    def of(cls, x: Tensor, Ks: list[int]) -> Conditions:
+    def from_table(cls, x: Tensor, Ks: list[int]) -> Conditions:
         """Count the categories of a table x (n, C)."""
         counts = [torch.bincount(column, minlength=K) for column, K in zip(x.T, Ks, strict=True)]
         out = cls(torch.cat([torch.empty(0, dtype=torch.long), *counts]), Ks)

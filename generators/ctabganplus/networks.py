@@ -1,138 +1,120 @@
-"""Networks over rows as square images: windows that overlap, as published, or that do not.
+"""The generator, the critic and the downstream network over encoded rows.
 
-In: the width of a row and a number of channels. Out: critics, image to score, and generators, noise
-to image, with their weights not yet drawn; an image is (batch, side * side).
+In: an encoding, a configuration, a target. Out: `Networks` with weights drawn by `draw_weights`.
 
-Source: Zhao et al. (2022), "CTAB-GAN+", arXiv 2204.00401, and its authors' code for the layers.
+Source: Zhao et al. (2022), "CTAB-GAN+", arXiv 2204.00401, and its authors' code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch.nn as nn
-from torch import Tensor
-from torch.nn.utils import skip_init
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-SIDES = {4: 2, 8: 4, 16: 4, 24: 6, 32: 8, 64: 8}  # of an image: side of its disjoint windows
+from generators.modes import Encoding
+from generators.training import initialise
 
+from .layers import (
+    as_large_as,
+    disjoint_critic,
+    disjoint_generator,
+    linear,
+    overlapping_critic,
+    overlapping_generator,
+    side_of,
+)
+from .target import Target
 
-def side_of(width: int) -> int:
-    """Side of the smallest square image that holds `width` values."""
-    fits = [side for side in SIDES if side * side >= width]
-    return fits[0] if fits else 8 * int(np.ceil(np.sqrt(width) / 8))
+if TYPE_CHECKING:
+    from .model import CTABGANPlusConfig
 
-
-def stages(side: int, channels: int) -> list[tuple[int, int]]:
-    """(channels, side) of the image and of each of the code's convolutions, which halve it."""
-    out = [(1, side), (channels, side // 2)]
-    while out[-1][1] > 3 and len(out) < 4:
-        out.append((out[-1][0] * 2, out[-1][1] // 2))
-    return out
-
-
-def linear(d_in: int, d_out: int, bias: bool = False) -> nn.Linear:
-    """A linear layer with no weights yet."""
-    return skip_init(nn.Linear, d_in, d_out, bias=bias)
+FLOOR = -40.0  # of a softmax's exponent: smaller ones make denormals, a hundred times as slow
 
 
-class Windows(nn.Module):
-    """Images (batch, side * side) cut into disjoint windows (batch, windows, k * k)."""
+class Networks(nn.Module):
+    """Generator, critic and downstream network over rows of an encoding."""
 
-    def __init__(self, side: int, k: int):
+    def __init__(self, encoding: Encoding, config: CTABGANPlusConfig, target: Target | None):
         super().__init__()
-        self.s, self.k = side // k, k
+        self.D, self.Ks, self.width = len(encoding.smooth), encoding.Ks, encoding.width
+        self.config, self.target = config, target
+        d_in, self.side = config.d_noise + sum(self.Ks), side_of(self.width + sum(self.Ks))
+        small, ch = side_of(self.width), config.n_channels
+        if config.windows == "overlapping":
+            self.critic = overlapping_critic(self.side, ch)
+            self.generator = overlapping_generator(small, ch, d_in)
+        else:
+            # DIFF: code's kernels overlap, so each weight serves up to 144 places of an image whose
+            # neighbours mean nothing; we let windows be disjoint and give the arithmetic saved
+            # to more channels, as many weights in all.
+            self.critic = as_large_as(
+                lambda c: overlapping_critic(self.side, c),
+                lambda c: disjoint_critic(self.side, c),
+                ch,
+            )
+            self.generator = as_large_as(
+                lambda c: overlapping_generator(small, c, d_in),
+                lambda c: disjoint_generator(small, c, d_in),
+                ch,
+            )
+        if target is not None:
+            widths = [self.width - len(target.hidden), *config.d_downstream, target.n_out]
+            self.downstream = nn.ModuleList(
+                linear(a, b, True) for a, b in zip(widths, widths[1:], strict=False)
+            )
 
-    def forward(self, image: Tensor) -> Tensor:
-        cut = image.view(-1, self.s, self.k, self.s, self.k).transpose(2, 3)
-        return cut.reshape(len(image), self.s * self.s, self.k * self.k)
+    def score(self, row: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """D(row, c) (n,) and its last features (n, F)."""
+        image = torch.cat([row, c], 1)
+        features = self.critic[:-1](F.pad(image, (0, self.side**2 - image.shape[1])))
+        # DIFF: code ends its critic in a ReLU; we do not, because a Wasserstein critic must be able
+        # to tell bad rows from worse ones.
+        return self.critic[-1](features)[:, 0], features
 
+    def generate(self, c: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """A row (n, width) and the logits (n, sum of K) its one-hots were drawn from."""
+        z = torch.randn((len(c), self.config.d_noise), generator=rng)
+        # DIFF: code feeds the single 1 of c beside noise of norm 10; we make c as long as the noise
+        # because otherwise the generator hardly hears what it is asked for.
+        loud = self.config.d_noise**0.5 * c
+        out = self.generator(torch.cat([z, loud], 1))[:, : self.width]
+        logits = out[:, self.D :]
+        hot = gumbel_softmax(logits, self.Ks, self.config.tau, rng)
+        return torch.cat([out[:, : self.D].tanh(), hot], 1), logits
 
-class Tiles(Windows):
-    """Inverse of `Windows`."""
+    def row(self, alpha: Tensor, x: Tensor) -> Tensor:
+        """A real row (n, width) of places and indices."""
+        row = alpha.new_zeros((len(alpha), self.width))
+        row[:, : self.D] = alpha
+        starts = torch.tensor(np.cumsum([self.D, *self.Ks])[:-1], dtype=torch.long)
+        return row.scatter_(1, starts + x, 1.0)
 
-    def forward(self, windows: Tensor) -> Tensor:
-        cut = windows.view(-1, self.s, self.s, self.k, self.k).transpose(2, 3)
-        return cut.reshape(len(windows), -1)
-
-
-def disjoint_critic(side: int, c: int) -> nn.Sequential:
-    """Three convolutions of c, 2c, 4c channels whose windows do not overlap; the last is 1 x 1."""
-    k = SIDES.get(side, 8)
-    n = (side // k) ** 2
-    return nn.Sequential(
-        Windows(side, k),
-        linear(k * k, c),
-        nn.Flatten(1),
-        nn.LayerNorm(n * c),
-        nn.LeakyReLU(0.2),
-        linear(n * c, 2 * c),
-        nn.LayerNorm(2 * c),
-        nn.LeakyReLU(0.2),
-        linear(2 * c, 4 * c),
-        nn.LayerNorm(4 * c),
-        nn.LeakyReLU(0.2),
-        linear(4 * c, 1, bias=True),
-    )
-
-
-def disjoint_generator(side: int, c: int, d_in: int) -> nn.Sequential:
-    """`disjoint_critic` backwards."""
-    k = SIDES.get(side, 8)
-    n = (side // k) ** 2
-    return nn.Sequential(
-        linear(d_in, 4 * c),
-        nn.LayerNorm(4 * c),
-        nn.ReLU(),
-        linear(4 * c, 2 * c),
-        nn.LayerNorm(2 * c),
-        nn.ReLU(),
-        linear(2 * c, n * c),
-        nn.LayerNorm(n * c),
-        nn.ReLU(),
-        nn.Unflatten(1, (n, c)),
-        linear(c, k * k, bias=True),
-        Tiles(side, k),
-    )
-
-
-def overlapping_critic(side: int, channels: int) -> nn.Sequential:
-    """The code's critic: kernels of 4 x 4 at every second place, then one of the whole image."""
-    dims = stages(side, channels)
-    parts: list[nn.Module] = [nn.Unflatten(1, (1, side, side))]
-    for (before, _), (after, s) in zip(dims, dims[1:], strict=False):
-        parts += [
-            skip_init(nn.Conv2d, before, after, 4, 2, 1, bias=False),
-            nn.LayerNorm([after, s, s]),
-            nn.LeakyReLU(0.2),
-        ]
-    return nn.Sequential(*parts, nn.Flatten(1), linear(dims[-1][0] * dims[-1][1] ** 2, 1, True))
+    def predict(self, row: Tensor, rng: torch.Generator) -> Tensor:
+        """C(row without the target) (n, n_out), half of the hidden units dropped."""
+        h = row[:, self.target.shown]
+        for layer in self.downstream[:-1]:
+            h = F.leaky_relu(layer(h), 0.2)
+            h = h * (torch.rand(h.shape, generator=rng) < 0.5) * 2
+        return self.downstream[-1](h)
 
 
-def overlapping_generator(side: int, channels: int, d_in: int) -> nn.Sequential:
-    """The code's generator: `overlapping_critic` backwards."""
-    dims = stages(side, channels)[::-1]
-    first = skip_init(nn.ConvTranspose2d, d_in, dims[0][0], dims[0][1], bias=False)
-    parts: list[nn.Module] = [nn.Unflatten(1, (d_in, 1, 1)), first]
-    for (before, s), (after, _) in zip(dims, dims[1:], strict=False):
-        parts += [
-            nn.LayerNorm([before, s, s]),
-            nn.ReLU(),
-            skip_init(nn.ConvTranspose2d, before, after, 4, 2, 1),
-        ]
-    return nn.Sequential(*parts, nn.Flatten(1))
+def gumbel_softmax(logits: Tensor, Ks: list[int], tau: float, rng: torch.Generator) -> Tensor:
+    """Nearly one-hot draws (n, sum of K) of every column; their argmax follows the softmax."""
+    noise = torch.empty_like(logits).exponential_(generator=rng).clamp(min=1e-30).log()
+    parts = ((logits - noise) / tau).split(Ks, 1) if Ks else []
+    hot = [(p - p.detach().amax(1, keepdim=True)).clamp(min=FLOOR).softmax(1) for p in parts]
+    return torch.cat(hot, 1) if hot else logits
 
 
-def n_parameters(net: nn.Module) -> int:
-    """Number of weights."""
-    return sum(p.numel() for p in net.parameters())
-
-
-def as_large_as(paper: Callable, ours: Callable, channels: int) -> nn.Sequential:
-    """`ours` with the fewest channels that give it as many weights as `paper` has."""
-    one, two, three = (n_parameters(ours(c)) for c in (1, 2, 3))
-    a = (three - 2 * two + one) / 2  # the number is a c^2 + b c + its value at 0
-    b = two - one - 3 * a
-    missing = n_parameters(paper(channels)) - (one - a - b)
-    return ours(max(1, int(np.ceil((np.sqrt(b * b + 4 * a * max(missing, 0)) - b) / (2 * a)))))
+def draw_weights(net: Networks, rng: torch.Generator) -> None:
+    """Convolutions normal with deviation .02 and no bias, the downstream network PyTorch's way."""
+    if net.target is not None:
+        initialise(net.downstream, rng)
+    for part in [*net.critic.modules(), *net.generator.modules()]:
+        if isinstance(part, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.normal_(part.weight, 0.0, 0.02, generator=rng)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)

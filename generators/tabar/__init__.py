@@ -1,5 +1,5 @@
 """TabAR: an autoregressive surrogate, one column after the other."""
 
-from .model import Draw, TabAR, TabARConfig, cut, encode, fields_of, nll_of, select, walk
+from .model import TabAR, TabARConfig
 
-__all__ = ["Draw", "TabAR", "TabARConfig", "cut", "encode", "fields_of", "nll_of", "select", "walk"]
+__all__ = ["TabAR", "TabARConfig"]

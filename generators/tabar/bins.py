@@ -8,7 +8,7 @@ few neighbours together, and are rounded to the grid the column lies on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -64,10 +64,6 @@ class Bins:
     def _snap(self, x: np.ndarray) -> np.ndarray:
         origin, step, per_unit = self.grid
         return origin + np.rint((x - origin) / step * per_unit) * step / per_unit if step else x
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Arrays by field, for `save`."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 def fit_bins(

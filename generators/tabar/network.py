@@ -8,30 +8,14 @@ frequency of field i, and log p(x_i | s_i) = base_i + W'' relu(W' relu(g_i s_i +
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CLOCKS = {"hour": 24, "weekday": 7}
-KNOWN = ("cell", *CLOCKS)  # kinds of fields that follow from those before
-KINDS = ("category", "coarse", "fine", *KNOWN)
+from .fields import CLOCKS, Field
+
 NEVER = -1e4  # log probability of what has none; infinity would spoil gradients
-
-
-class Field(NamedTuple):
-    """One index of a row: "category", "coarse", "fine", or a clock read off the time column."""
-
-    kind: str
-    column: int  # among the categoricals, or among the numericals
-    size: int
-
-    @property
-    def is_known(self) -> bool:
-        """It follows from the fields before it."""
-        return self.kind in KNOWN
 
 
 class Head(nn.Module):
@@ -94,9 +78,9 @@ class Head(nn.Module):
     def draw(self, s: Tensor, before: Tensor, u: Tensor) -> Tensor:
         """x_i (n,) at u (n, 1) in [0, 1), by the inverse of the summed probabilities."""
         if self.used:
-            return choose(self.logits(s, before), u)
+            return draw_index(self.logits(s, before), u)
         upto = self.base.exp().cumsum(1)
-        return place(upto[before] if len(upto) > 1 else upto, u)
+        return inverse_cdf(upto[before] if len(upto) > 1 else upto, u)
 
 
 class Net(nn.Module):
@@ -146,12 +130,12 @@ def _zeros(*shape: int) -> nn.Parameter:
     return nn.Parameter(torch.zeros(shape))
 
 
-def choose(logits: Tensor, u: Tensor) -> Tensor:
+def draw_index(logits: Tensor, u: Tensor) -> Tensor:
     """Index (n,) drawn from softmax(logits) (n, K) at u (n, 1) in [0, 1)."""
-    return place((logits - logits.amax(1, keepdim=True)).exp_().cumsum(1), u)
+    return inverse_cdf((logits - logits.amax(1, keepdim=True)).exp_().cumsum(1), u)
 
 
-def place(upto: Tensor, u: Tensor) -> Tensor:
+def inverse_cdf(upto: Tensor, u: Tensor) -> Tensor:
     """First index (n,) where the sums upto (n or 1, K) exceed u (n, 1) of the whole."""
     u = u * (1 - 2.0**-20) * upto[:, -1:]  # strictly below the whole after rounding
     if len(upto) == 1:
@@ -159,14 +143,7 @@ def place(upto: Tensor, u: Tensor) -> Tensor:
     return torch.searchsorted(upto, u, right=True)[:, 0]
 
 
-def clock(kind: str, days: np.ndarray) -> np.ndarray:
-    """Hour of the day or day of the week, int64, of days (n,) since a Monday."""
-    if kind == "hour":
-        return np.minimum((days % 1 * 24).astype(np.int64), 23)
-    return (np.floor(days) % 7).astype(np.int64)
-
-
-def use(net: Net, heads: Tensor) -> None:
+def switch_heads(net: Net, heads: Tensor) -> None:
     """Switch heads (F,) on and off."""
     for head, on in zip(net.heads, heads, strict=True):
         head.used.copy_(on)

@@ -1,5 +1,5 @@
 """TabDDPM: Modelling Tabular Data with Diffusion Models."""
 
-from .model import CHUNK, Diffusion, TabDDPM, TabDDPMConfig
+from .model import TabDDPM, TabDDPMConfig
 
-__all__ = ["CHUNK", "Diffusion", "TabDDPM", "TabDDPMConfig"]
+__all__ = ["TabDDPM", "TabDDPMConfig"]

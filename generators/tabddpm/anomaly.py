@@ -1,10 +1,12 @@
-"""How odd a row is to a diffusion: what of it the network cannot restore from noise.
+"""Anomaly scores: how badly the network restores a row from noise.
 
-In: a `Diffusion`, rows as `fields.Rows`. Out: a score (n,), high is odd. Every row meets the same
-noise. A number counts by its squared error. A category counts by its surprise, the negative log
-probability the rest of the row gives it, less what was to be expected (the entropy); of all
-columns the most surprising one counts, because an anomaly rarely breaks more than one rule, and
-the other columns would only add their own noise.
+Place in the paper: none; it reuses the paper's noise process and network.
+
+In: a `Diffusion`, rows as `TrainingRows`. Out: a score (n,), high is anomalous. Every row gets the
+same noise. A number counts by its squared error. A category counts by its surprise: the negative
+log probability the rest of the row gives it, minus its expectation (the entropy). Of all columns
+the most surprising one counts, because an anomaly rarely breaks more than one rule, and the other
+columns would only add their own noise.
 
 Source: a denoising score, ours; the surprise less its expectation is the centred self-information
 of Shannon (1948).
@@ -12,28 +14,35 @@ of Shannon (1948).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from .fields import Rows
+from .encoding import TrainingRows
 from .loss import Slices
+
+if TYPE_CHECKING:
+    from .model import Diffusion
 
 LEVELS = (0.05, 0.15, 0.3)  # t / T at which to look
 
 
 @torch.no_grad()
-def denoising_error(diffusion, rows: Rows, chunk: slice, seed: int, draws: int) -> np.ndarray:
+def denoising_error(
+    diffusion: Diffusion, rows: TrainingRows, chunk: slice, seed: int, draws: int
+) -> np.ndarray:
     """Scores (n,) of the rows of a chunk, from `draws` noises at each of `LEVELS`."""
     rng = torch.Generator().manual_seed(seed)
     n, n_numbers = rows.atom[chunk].shape
-    still = torch.zeros((n, len(rows.fields.smooth)))
+    still = torch.zeros((n, len(rows.encoding.smooth)))
     z_0, weight, x_0 = rows.draw(chunk, torch.full((n, n_numbers), 0.5), still)
     known = torch.zeros((n, diffusion.n_known), dtype=torch.bool)
     errors, surprises = torch.zeros(n), torch.zeros((n, len(diffusion.Ks)))
     for t in (torch.tensor([int(level * diffusion.config.n_timesteps)]) for level in LEVELS):
         for _ in range(draws):
-            out, eps, _, at = diffusion.noised(z_0, x_0, t, known, rng, draws=1)
+            out, eps, _, at = diffusion.predict_noised(z_0, x_0, t, known, rng, draws=1)
             numbers, logits = out[:, : diffusion.d], out[:, diffusion.d :]
             error = diffusion.numerical_error(numbers, z_0, eps, diffusion.alpha_bar[at])
             errors += (error * weight).sum(1)

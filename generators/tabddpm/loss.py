@@ -1,4 +1,7 @@
-"""What a batch of logits says of its categories: the two losses of a multinomial diffusion.
+"""The losses of the categories: cross-entropy of x_0, or the bound of a multinomial diffusion.
+
+Place in the paper: the categorical part of its loss; the numerical part is a squared error, in
+`model`.
 
 In: logits (n, sum of K), columns side by side, and the categories x_0 and x_t (n, C) as indices.
 Out: a term for every row and column, or their weighted sum with its gradient. The work on every
@@ -28,7 +31,8 @@ class Slices(NamedTuple):
     member: Tensor
 
     @classmethod
-    def of(cls, Ks: list[int]) -> Slices:
+    def from_sizes(cls, Ks: list[int]) -> Slices:
+        """The slices of columns with Ks categories, side by side."""
         column = torch.repeat_interleave(torch.arange(len(Ks)), torch.tensor(Ks, dtype=torch.long))
         starts = torch.tensor(np.cumsum([0, *Ks])[:-1])
         return cls(Ks, starts, F.one_hot(column, max(1, len(Ks))).float())
@@ -52,15 +56,16 @@ class Slices(NamedTuple):
         return values @ self.member
 
 
-class Evidence(NamedTuple):
-    """What x_t says of x_0, each (n, C): enough to weigh the logits against it."""
+class CrossEntropy(NamedTuple):
+    """Cross-entropy of x_0 given x_t, each (n, C)."""
 
     x_0: Tensor
     x_t: Tensor
     log_gain: Tensor  # log(q(x_t | x_0 = x_t) / q(x_t | x_0 != x_t) - 1)
 
-    def rows(self, block: slice) -> Evidence:
-        return Evidence(*(part[block] for part in self))
+    def take(self, block: slice) -> CrossEntropy:
+        """The same for a block of rows."""
+        return CrossEntropy(*(part[block] for part in self))
 
     def terms(self, logits: Tensor, slices: Slices, grad: Tensor) -> Tensor:
         """-log p(x_0 | x_t) (n, C), p ~ softmax(logits) q(x_t | x_0); grad (n, sum of K) is filled.
@@ -80,8 +85,8 @@ class Evidence(NamedTuple):
         return terms
 
 
-class Step(NamedTuple):
-    """One step of the chain, from x_t to x_{t-1}; the scalars (n, 1), x (n, C), Ks (C,).
+class StepKL(NamedTuple):
+    """KL divergence of one step, from x_t to x_{t-1}; scalars (n, 1), x (n, C), Ks (C,).
 
     At t = 0 alpha_bar_prev is 1, and what follows is the decoder's negative log likelihood.
     """
@@ -92,8 +97,9 @@ class Step(NamedTuple):
     alpha_bar_prev: Tensor
     Ks: Tensor
 
-    def rows(self, block: slice) -> Step:
-        return Step(*(part[block] for part in self[:4]), self.Ks)
+    def take(self, block: slice) -> StepKL:
+        """The same for a block of rows."""
+        return StepKL(*(part[block] for part in self[:4]), self.Ks)
 
     def terms(self, logits: Tensor, slices: Slices, grad: Tensor) -> Tensor:
         """KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) (n, C); grad (n, sum of K) is filled.
@@ -128,17 +134,7 @@ class Step(NamedTuple):
         return kl
 
 
-def terms(logits: Tensor, view: Evidence | Step, slices: Slices) -> Tensor:
-    """The terms (n, C) of all rows, without a gradient."""
-    return torch.cat(
-        [
-            view.rows(block).terms(logits[block], slices, torch.empty_like(logits[block]))
-            for block in blocks(logits)
-        ]
-    )
-
-
-def blocks(logits: Tensor) -> list[slice]:
+def row_blocks(logits: Tensor) -> list[slice]:
     """Rows to work on at once."""
     size = max(16, BLOCK // max(1, logits.shape[1]))
     return [slice(i, i + size) for i in range(0, len(logits), size)]
@@ -148,10 +144,10 @@ class WeightedSum(torch.autograd.Function):
     """Sum of weight (n, C) times the terms, a scalar; its gradient is made on the way forward."""
 
     @staticmethod
-    def forward(ctx, logits, weight, view, slices):
+    def forward(ctx, logits, weight, term, slices):
         grad, total = torch.empty_like(logits), 0.0
-        for block in blocks(logits):
-            part = view.rows(block).terms(logits[block], slices, grad[block])
+        for block in row_blocks(logits):
+            part = term.take(block).terms(logits[block], slices, grad[block])
             total = total + (part * weight[block]).sum()
             slices.scale_(grad[block], weight[block])
         ctx.save_for_backward(grad)

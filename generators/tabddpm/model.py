@@ -14,9 +14,13 @@ numericals (Ho et al. 2020, arXiv 2006.11239) and multinomial diffusion of every
 | x_0-hat before the softmax | `logits` | (batch, sum of K), columns side by side |
 | T; t | `n_timesteps`; `t` | t = 0 has the least noise, T - 1 the most |
 
+Read in this order: `process` (noise), `network`, `loss`, `sampling`, then `Diffusion` and `TabDDPM`
+here, which join them. Before the diffusion `scales` and `encoding` prepare the table. Beyond the
+paper are `steering` (conditions) and `anomaly`.
+
 The categoricals' algebra is in index space. With a = alpha_ts, b = alpha_bar_s, the posterior
 q(x_s | x_t, x_0) ~ (a [x_s = x_t] + (1 - a) / K) (b [x_s = x_0] + (1 - b) / K) is a mixture of
-three: stay at x_t, go to x_0, go anywhere; two indices and two scalars say it all.
+three: stay at x_t, go to x_0, go draw_uniform; two indices and two scalars say it all.
 
 DIFF: the surrogate paper (arXiv 2410.07940) calls TabDDPM a latent diffusion; its cited model has
 no latent space, and neither has ours. The target column is diffused like any other.
@@ -25,8 +29,7 @@ no latent space, and neither has ours. The target column is diffused like any ot
 from __future__ import annotations
 
 import math
-import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,17 +37,29 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from generators import training, transform
-from generators.base import Generator, Plan, reject
-from generators.options import check as check_options
+from generators import training
+from generators.arrays import pack_weights, unpack_weights
+from generators.base import Generator, reject
+from generators.layout import Layout, check
+from generators.options import (
+    Config,
+    choice,
+    positive,
+    share,
+    share_below_one,
+    truth,
+    whole,
+    wholes,
+)
+from generators.plan import Plan
 from generators.training import Descent, Pace, initialise
-from generators.transform import Layout, Numericals
 
 from . import anomaly, sampling, steering
-from .fields import Fields, Rows, cut
-from .loss import Evidence, Slices, Step, WeightedSum
-from .network import Denoiser, PaperDenoiser, constant
+from .encoding import Encoding, TrainingRows
+from .loss import CrossEntropy, Slices, StepKL, WeightedSum
+from .network import Denoiser, PaperDenoiser, add_constant
 from .process import cosine_schedule, kl_prior, log_gain, q_categorical, q_numerical
+from .scales import Scales
 
 CHUNK = 2048  # rows sampled or scored at once
 TIME_GROUPS = 256  # distinct times in a training batch, evenly spread; each serves a run of rows
@@ -57,40 +72,28 @@ CONDITIONS = ("particles", "rejection", "revealed")  # ways to obey `where`
 
 
 @dataclass(frozen=True)
-class TabDDPMConfig:
+class TabDDPMConfig(Config):
     """The default is ours; `preset="paper"` sets the options of `PAPER`, the published recipe."""
 
-    preset: str = "default"
-    n_timesteps: int = 1000  # T (paper: 100 or 1000)
-    sampler: str = "jumps"  # "ancestral" is the paper's
-    steps: int = 25  # times visited in sampling (paper: n_timesteps)
-    d_layers: tuple[int, ...] = (256, 256, 256)  # hidden widths (paper: searched, 128 to 1024)
-    d_embed: int = 16  # learned embedding of a category; 0: linear in the one-hot, as in the paper
-    n_frequencies: int = 4  # octaves of sin and cos of z_t beside z_t
-    n_cells: int = 64  # quantile cells of a numerical diffused as categories
+    preset: str = choice("default", "paper")
+    n_timesteps: int = whole(1000, least=1)  # T (paper: 100 or 1000)
+    sampler: str = choice("jumps", "ancestral")  # "ancestral" is the paper's
+    steps: int = whole(25, least=1)  # times visited in sampling (paper: n_timesteps)
+    d_layers: tuple[int, ...] = wholes((256, 256, 256), least=1)  # paper: searched, 128 to 1024
+    d_embed: int = whole(16, least=0)  # of a category; 0: linear in the one-hot (paper)
+    n_frequencies: int = whole(4, least=0)  # octaves of sin and cos of z_t beside z_t
+    n_cells: int = whole(64, least=1)  # quantile cells of a numerical diffused as categories
     cells: tuple[str, ...] | None = None  # numericals cut into cells; None: all
-    atom_share: float = 0.005  # a value with this share of rows becomes a category of its own
-    dequantise: bool = True  # a repeated value stands for its interval of ranks, not for the middle
-    objective: str = "v-ce"  # "eps-kl" is the paper's
-    calibrate: bool = True  # tilt the sampled logits until the marginals are those of the table
-    reveal: float = 0.0  # share of rows trained with some categories known, for "revealed"
-    batch_size: int = 1024  # paper: 4096 at most
-    lr: float = 2e-3  # paper: searched from 1e-5 to 3e-3
-    warmup: int = 100  # steps of rising rate
-    n_steps: int = 10_000  # without budget or steps (paper: up to 30,000)
-    ema: float = 0.999  # of the weights
-
-    def __post_init__(self):
-        check_options(self)
-        for name, known in (
-            ("preset", ("default", "paper")),
-            ("objective", ("v-ce", "eps-kl")),
-            ("sampler", tuple(SAMPLERS)),
-        ):
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"{name} must be {' or '.join(known)}, got {getattr(self, name)!r}"
-                )
+    atom_share: float = share(0.005)  # a value with this share of rows is its own category
+    dequantise: bool = truth(True)  # a repeated value stands for its interval of ranks
+    objective: str = choice("v-ce", "eps-kl")  # "eps-kl" is the paper's
+    calibrate: bool = truth(True)  # tilt logits until sampled marginals are right
+    reveal: float = share(0.0)  # share of rows trained with some categories known, for "revealed"
+    batch_size: int = whole(1024, least=1)  # paper: 4096 at most
+    lr: float = positive(2e-3)  # paper: searched from 1e-5 to 3e-3
+    warmup: int = whole(100, least=0)  # steps of rising rate
+    n_steps: int = whole(10_000, least=1)  # without budget or steps (paper: up to 30,000)
+    ema: float = share_below_one(0.999)  # of the weights
 
 
 PAPER = dict(
@@ -101,45 +104,45 @@ PAPER = dict(
 
 
 class Diffusion(nn.Module):
-    """The process over d numericals and C categoricals with its network: loss and sampling."""
+    """Both diffusions, of d numericals and C categoricals, and their network: loss and sampling."""
 
-    def __init__(self, fields: Fields, config: TabDDPMConfig):
+    def __init__(self, encoding: Encoding, config: TabDDPMConfig):
         super().__init__()
-        self.d, self.config = len(fields.smooth), config
-        self.n_known = len(fields.cats) if config.reveal else 0
+        self.d, self.config = len(encoding.smooth), config
+        self.n_known = len(encoding.cats) if config.reveal else 0
         if config.d_embed:
             self.net = Denoiser(
-                self.d, fields.Ks, config.d_layers, config.d_embed, config.n_frequencies
+                self.d, encoding.Ks, config.d_layers, config.d_embed, config.n_frequencies
             )
         else:
-            self.net = PaperDenoiser(self.d, fields.Ks, config.d_layers)
-        self.slices = Slices.of(fields.Ks)
-        constant(self, "Ks", torch.tensor(fields.Ks, dtype=torch.float64))
-        constant(self, "alpha_bar", cosine_schedule(config.n_timesteps))
-        constant(self, "z_max", -torch.special.ndtri(fields.edge))
-        constant(self, "tilt", torch.zeros(sum(fields.Ks)))
+            self.net = PaperDenoiser(self.d, encoding.Ks, config.d_layers)
+        self.slices = Slices.from_sizes(encoding.Ks)
+        add_constant(self, "Ks", torch.tensor(encoding.Ks, dtype=torch.float64))
+        add_constant(self, "alpha_bar", cosine_schedule(config.n_timesteps))
+        add_constant(self, "z_max", -torch.special.ndtri(encoding.edge))
+        add_constant(self, "tilt", torch.zeros(sum(encoding.Ks)))
 
     def loss(
         self, z_0: Tensor, weight: Tensor, x_0: Tensor, rng: torch.Generator
     ) -> dict[str, Tensor]:
         """Terms of the loss over a batch; weight (B, d) is 0 where a numerical sits on an atom."""
-        t = self._times(len(z_0), rng)
-        known = self._reveal(len(z_0), rng)
-        out, eps, x_t, rows = self.noised(z_0, x_0, t, known, rng)
+        t = self._draw_times(len(z_0), rng)
+        known = self._draw_known(len(z_0), rng)
+        out, eps, x_t, rows = self.predict_noised(z_0, x_0, t, known, rng)
         numbers, logits = out.split([self.d, out.shape[1] - self.d], 1)
         terms = {}
         if self.d:
             error = self.numerical_error(numbers, z_0, eps, self.alpha_bar[rows])
             terms["numerical"] = (error * weight).sum() / weight.numel()
         if self.slices.Ks:
-            share = self._share(known)
+            share = self._term_weights(known)
             terms["categorical"] = (
-                WeightedSum.apply(logits, share, self._view(x_0, x_t, rows), self.slices)
+                WeightedSum.apply(logits, share, self._term(x_0, x_t, rows), self.slices)
                 + (self._prior() * share).sum()
             )
         return terms
 
-    def _share(self, known: Tensor) -> Tensor:
+    def _term_weights(self, known: Tensor) -> Tensor:
         """Weight (n, C) of each term of the categorical loss, 0 where the category is known."""
         scale = 1.0
         if self.config.objective == "eps-kl":
@@ -148,17 +151,17 @@ class Diffusion(nn.Module):
         share[:, : self.n_known].masked_fill_(known, 0.0)
         return share
 
-    def _view(self, x_0: Tensor, x_t: Tensor, t: Tensor) -> Evidence | Step:
+    def _term(self, x_0: Tensor, x_t: Tensor, t: Tensor) -> CrossEntropy | StepKL:
         """What the logits of a batch are held against."""
         if self.config.objective == "eps-kl":
             before = torch.where(t > 0, self.alpha_bar[(t - 1).clamp(min=0)], 1.0)
             alpha_t = self.alpha_bar[t] / before
-            return Step(
+            return StepKL(
                 x_0, x_t, alpha_t[:, None].float(), before[:, None].float(), self.Ks.float()
             )
         # DIFF: paper bounds the likelihood by T KL_t + KL_prior; we take the cross-entropy of x_0,
         # unweighted, because it costs half and samples as well.
-        return Evidence(x_0, x_t, log_gain(self.alpha_bar[t][:, None], self.Ks))
+        return CrossEntropy(x_0, x_t, log_gain(self.alpha_bar[t][:, None], self.Ks))
 
     def _prior(self) -> Tensor:
         """KL_prior / T (C,), a constant that completes the paper's bound."""
@@ -175,7 +178,7 @@ class Diffusion(nn.Module):
         alpha_bar = alpha_bar[:, None].float()
         return (out - (alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * z_0)) ** 2
 
-    def noised(
+    def predict_noised(
         self,
         z_0: Tensor,
         x_0: Tensor,
@@ -200,21 +203,21 @@ class Diffusion(nn.Module):
             [trust[:, : self.n_known].masked_fill(known, 1.0), trust[:, self.n_known :]], 1
         )
 
-    def _times(self, n: int, rng: torch.Generator) -> Tensor:
+    def _draw_times(self, n: int, rng: torch.Generator) -> Tensor:
         """Uniform times, one in each of G even stretches of [0, T); rows come shuffled anyway."""
         groups = TIME_GROUPS if n % TIME_GROUPS == 0 else n
         u = (torch.arange(groups) + torch.rand(groups, generator=rng)) / groups
         return (u * self.config.n_timesteps).long().clamp(max=self.config.n_timesteps - 1)
 
-    def _reveal(self, n: int, rng: torch.Generator) -> Tensor:
+    def _draw_known(self, n: int, rng: torch.Generator) -> Tensor:
         """In some rows each category is known with probability 1/2: how `where` is learned."""
         rows = torch.rand((n, 1), generator=rng) < self.config.reveal
         return rows & (torch.rand((n, self.n_known), generator=rng) < 0.5)
 
-    def chain(self) -> sampling.Chain:
-        """What sampling needs of all this."""
+    def reverse_process(self) -> sampling.ReverseProcess:
+        """The reverse process with the network as it is now."""
         eps = self.config.objective == "eps-kl"
-        return sampling.Chain(
+        return sampling.ReverseProcess(
             self.net, self.slices, self.Ks, self.alpha_bar, self.z_max, self.tilt, eps
         )
 
@@ -229,18 +232,18 @@ class Diffusion(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """z_0 (n, d) and x_0 (n, C), visiting `steps` of the T times by a rule of `SAMPLERS`.
 
-        What is given is held from the start, or, with `steer`, reached by particles.
+        What is given is held from the start, or, with `steer`, reached by sequential Monte Carlo.
         """
-        times = sampling.visited(self.config.n_timesteps, steps)
-        rule = steering.jumps_to if steer else SAMPLERS[rule or self.config.sampler]
-        return rule(self.chain(), n, times, given, rng)
+        times = sampling.timesteps(self.config.n_timesteps, steps)
+        rule = steering.steered_jumps if steer else SAMPLERS[rule or self.config.sampler]
+        return rule(self.reverse_process(), n, times, given, rng)
 
     @torch.no_grad()
     def calibrate(self, marginals: Tensor, n: int, rng: torch.Generator) -> None:
         """Tilt the logits until categories are sampled as often as `marginals` (sum of K,) say.
 
         DIFF: paper samples the network as it is; we correct its marginals because small errors of
-        the network add up along the chain, always in favour of the frequent categories.
+        the network add up along the process, always in favour of the frequent categories.
         """
         for _ in range(ROUNDS if self.slices.Ks else 0):
             _, x = self.sample(n, ROUND_STEPS, {}, rng)
@@ -256,11 +259,15 @@ class Diffusion(nn.Module):
 class TabDDPM(Generator):
     """Diffusion over a mixed table.
 
-    `sample` takes besides: `steps`, the times visited; `sampler`, a rule of `SAMPLERS`; and, with
-    `where`, `condition`: "particles" steers rows to the condition and keeps the conditional
-    distribution, at three times the cost of free rows (the default with jumps); "rejection" throws
-    other rows away (with ancestral sampling); "revealed" holds the categories from the start, which
-    is fast, needs a model fitted with `reveal`, and blurs what depends on a rare category.
+    `sample` has these options of its own:
+
+    - `steps`: the times visited.
+    - `sampler`: a rule of `SAMPLERS`.
+    - `condition`: how to obey `where`. "particles" (the default with jumps) steers rows to the
+      condition by sequential Monte Carlo and keeps the conditional distribution; it costs three
+      times as much as free rows. "rejection" (the default with ancestral sampling) discards other
+      rows. "revealed" holds the categories from the start: it is fast, needs a model fitted with
+      `reveal`, and is less exact for what depends on a rare category.
 
     Example:
         >>> import pandas as pd
@@ -278,19 +285,19 @@ class TabDDPM(Generator):
         super().__init__(config, **({**PAPER, **options} if paper else options))
 
     def anomaly_score(self, table: pd.DataFrame, *, seed: int = 0, draws: int = 4) -> np.ndarray:
-        """Denoising error (n,): how badly the model restores a row from noise; high is odd.
+        """Denoising error (n,): how badly the model restores a row from noise; high is anomalous.
 
         See `generators.tabddpm.anomaly`; `draws` noises, the same for every row, at each of its
         levels. A category never seen, and a number outside the seen range, add log(rows fitted); a
         number also adds how many ranges it lies outside.
         """
         self._check_fitted()
-        transform.check(table)
+        check(table)
         numbers, codes = self.layout_.split(table)
         outside, inside, seen = self._outside(numbers, codes)
         if self.diffusion_ is None:
             return outside
-        rows = Rows.of(self.fields_, inside, seen, self.config.dequantise)
+        rows = TrainingRows.from_table(self.encoding_, inside, seen, self.config.dequantise)
         parts = [
             anomaly.denoising_error(self.diffusion_, rows, slice(i, i + CHUNK), seed, draws)
             for i in range(0, len(table), CHUNK)
@@ -308,33 +315,24 @@ class TabDDPM(Generator):
         return unseen * math.log(self.n_rows_ + 1) + ranges.sum(1), inside, codes.clip(0)
 
     def _fit(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan) -> None:
-        began, config = time.monotonic(), self.config
+        config = self.config
         self._check_cells(layout)
         self.n_rows_ = len(numbers)
-        self._build(layout, cut(numbers, self._cells(layout), config.atom_share))
+        n_cells = self._cells(layout)
+        self._build(layout, Scales.fit(numbers, n_cells, atom_share=config.atom_share))
         if self.diffusion_ is None:
             return
-        rows = Rows.of(self.fields_, numbers, codes, config.dequantise)
+        rows = TrainingRows.from_table(self.encoding_, numbers, codes, config.dequantise)
         initialise(self.diffusion_.net, torch.Generator().manual_seed(plan.seed))
         if config.d_embed:
-            self.diffusion_.net.start_at(rows.log_marginals())
+            self.diffusion_.net.start_at_marginals(rows.log_marginals())
         pace = Pace(config.batch_size, config.lr, config.n_steps, config.warmup, config.ema)
-        key = {
-            "generator": self.name,
-            "config": asdict(config),
-            "columns": layout.to_json(),
-            "data": training.fingerprint(numbers, codes) if plan.checkpoint else "",
-        }
         if config.calibrate and plan.budget is not None:
             plan = replace(plan, budget=plan.budget * (1 - CALIBRATION))
-        history = training.run(
-            self._learner(rows), len(numbers), plan, pace, key=key, label=self.name, began=began
-        )
-        self.n_steps_, self.losses_ = history.n_steps, history.losses
-        self.seconds_ = history.seconds
+        self._train(self._learner(rows), plan, pace)
         self._calibrate(rows, plan.seed)
 
-    def _learner(self, rows: Rows) -> Descent:
+    def _learner(self, rows: TrainingRows) -> Descent:
         optimizer = torch.optim.AdamW(
             self.diffusion_.parameters(), lr=self.config.lr, weight_decay=0.0, fused=True
         )
@@ -342,9 +340,10 @@ class TabDDPM(Generator):
             self.diffusion_,
             lambda batch, rng: self.diffusion_.loss(*rows.draw_random(batch, rng), rng),
             [optimizer],
+            len(rows.codes),
         )
 
-    def _calibrate(self, rows: Rows, seed: int) -> None:
+    def _calibrate(self, rows: TrainingRows, seed: int) -> None:
         work = 3 * CALIBRATION * self.n_steps_ * self.config.batch_size  # a step costs 3 forwards
         n = min(ROUND_ROWS, int(work / (ROUNDS * ROUND_STEPS)))
         if self.config.calibrate and n >= training.MIN_BATCH:
@@ -364,9 +363,9 @@ class TabDDPM(Generator):
         if unknown:
             raise ValueError(f"cells names the numerical columns {names}, got {unknown[0]!r}")
 
-    def _build(self, layout: Layout, scales: Numericals) -> None:
-        self.fields_ = fields = Fields.of(layout, scales)
-        self.diffusion_ = None if fields.constant else Diffusion(fields, self.config)
+    def _build(self, layout: Layout, scales: Scales) -> None:
+        self.encoding_ = encoding = Encoding.from_scales(layout, scales)
+        self.diffusion_ = None if encoding.is_constant else Diffusion(encoding, self.config)
 
     def _sample(
         self,
@@ -379,12 +378,12 @@ class TabDDPM(Generator):
     ) -> tuple[np.ndarray, np.ndarray]:
         config = self.config if sampler is None else replace(self.config, sampler=sampler)
         config = config if steps is None else replace(config, steps=steps)
-        given = {self.fields_.cats.index(j): k for j, k in given.items() if j in self.fields_.cats}
+        cats = self.encoding_.cats
+        given = {cats.index(j): k for j, k in given.items() if j in cats}
         condition = condition or ("particles" if config.sampler == "jumps" else "rejection")
         self._check_condition(condition, config)
         if given and condition == "rejection":
-            places = self.fields_.cats
-            wanted = {places[j]: k for j, k in given.items()}
+            wanted = {cats[j]: k for j, k in given.items()}
             return reject(lambda m, s: self._draw(m, s, {}, config), n, seed, wanted)
         return self._draw(n, seed, given, config, bool(given) and condition == "particles")
 
@@ -394,7 +393,9 @@ class TabDDPM(Generator):
         if condition == "revealed" and not config.reveal:
             raise ValueError("condition='revealed' needs a model fitted with reveal above 0")
         if condition == "particles" and config.sampler != "jumps":
-            raise ValueError(f"particles jump, got sampler={config.sampler!r}")
+            raise ValueError(
+                f"condition='particles' needs sampler='jumps', got sampler={config.sampler!r}"
+            )
 
     def _draw(
         self,
@@ -406,7 +407,7 @@ class TabDDPM(Generator):
     ) -> tuple[np.ndarray, np.ndarray]:
         n_cats = len(self.layout_.categoricals)
         if self.diffusion_ is None:
-            return self.fields_.decode(torch.empty((n, 0)), torch.empty((n, 0)).long(), n_cats)
+            return self.encoding_.decode(torch.empty((n, 0)), torch.empty((n, 0)).long(), n_cats)
         rng = torch.Generator().manual_seed(seed)
         sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
         with training.steady_threads():
@@ -415,26 +416,17 @@ class TabDDPM(Generator):
                 for size in sizes
             ]
         z, x = (torch.cat(parts) for parts in zip(*chunks, strict=True))
-        return self.fields_.decode(z, x, n_cats)
+        return self.encoding_.decode(z, x, n_cats)
 
     def _to_arrays(self) -> dict[str, np.ndarray]:
-        arrays = {**self.fields_.scales.to_arrays(), "n_rows": np.array([self.n_rows_])}
+        arrays = {**self.encoding_.scales.to_arrays(), "n_rows": np.array([self.n_rows_])}
         if self.diffusion_ is not None:
             arrays["tilt"] = self.diffusion_.tilt.numpy()
-            weights = self.diffusion_.state_dict()
-            arrays |= {f"weights.{k}": v.numpy() for k, v in weights.items()}
-        return arrays
+        return arrays | pack_weights("weights", self.diffusion_)
 
     def _from_arrays(self, layout: Layout, arrays: dict[str, np.ndarray]) -> None:
         self.n_rows_ = int(arrays["n_rows"][0])
-        self._build(layout, Numericals.from_arrays(arrays, len(layout.numericals)))
-        weights = {
-            k.removeprefix("weights."): torch.from_numpy(v)
-            for k, v in arrays.items()
-            if k.startswith("weights.")
-        }
+        self._build(layout, Scales.from_arrays(arrays, len(layout.numericals)))
+        unpack_weights("weights", self.diffusion_, arrays)
         if self.diffusion_ is not None:
-            self.diffusion_.load_state_dict(weights)
             self.diffusion_.tilt.copy_(torch.from_numpy(arrays["tilt"]))
-        elif weights:
-            raise ValueError("there are weights but no column that varies")

@@ -1,5 +1,7 @@
 """The networks that denoise a mixed row: from z_t, x_t and t to z's prediction and x_0's logits.
 
+Place in the paper: the network that predicts both parts of a row.
+
 In: numbers z_t (B, d), categories x_t (B, C) as indices, times t (G,) with G a divisor of B, each
 shared by B / G rows that follow each other, and trust (B or 1, C), the probability that x_t is
 still x_0. Out: (B, d + sum of K), or the last hidden layer (B, width) where not every head is
@@ -30,8 +32,8 @@ def linear(d_in: int, d_out: int) -> nn.Linear:
     return skip_init(nn.Linear, d_in, d_out)
 
 
-def constant(module: nn.Module, name: str, value: Tensor) -> None:
-    """A tensor that belongs to the module but is not learned and not saved."""
+def add_constant(module: nn.Module, name: str, value: Tensor) -> None:
+    """Give the module a tensor that is neither learned nor saved."""
     module.register_buffer(name, value, persistent=False)
 
 
@@ -59,9 +61,9 @@ class Denoiser(nn.Module):
     ):
         super().__init__()
         self.Ks = Ks
-        constant(self, "starts", torch.tensor(np.cumsum([0, *Ks])[:-1]))
-        constant(self, "octaves", math.pi / 2 * 2.0 ** torch.arange(n_frequencies))
-        constant(self, "clocks", torch.exp(-math.log(10_000) * torch.arange(32) / 32))
+        add_constant(self, "starts", torch.tensor(np.cumsum([0, *Ks])[:-1]))
+        add_constant(self, "octaves", math.pi / 2 * 2.0 ** torch.arange(n_frequencies))
+        add_constant(self, "clocks", torch.exp(-math.log(10_000) * torch.arange(32) / 32))
         self.embed = skip_init(nn.Embedding, max(1, sum(Ks)), d_embed)
         d_in = d * (1 + 2 * n_frequencies) + len(Ks) * d_embed
         self.time = nn.Sequential(linear(64, 128), nn.SiLU(), linear(128, sum(widths)))
@@ -69,7 +71,7 @@ class Denoiser(nn.Module):
         self.head = linear(widths[-1], d + sum(Ks))
 
     @torch.no_grad()
-    def start_at(self, log_marginals: Tensor) -> None:
+    def start_at_marginals(self, log_marginals: Tensor) -> None:
         """Let the untrained heads give 0 for z and the log marginals (sum of K,) for x."""
         self.head.weight.mul_(0.1)
         self.head.bias.zero_()
@@ -87,7 +89,7 @@ class Denoiser(nn.Module):
         )
         numbers = torch.cat([z_t, sinusoids(z_t, self.octaves)], 1)
         if len(trust) == 1 and len(t) == 1 and first.in_features != first.out_features:
-            h = _silu(self._looked_up(numbers, x_t, trust[0], shifts[0][0]))
+            h = _silu(self._first_layer_by_lookup(numbers, x_t, trust[0], shifts[0][0]))
         else:
             embedded = (self.embed(x_t + self.starts) * trust[:, :, None]).flatten(1)
             h = self._layer(first, torch.cat([numbers, embedded], 1), shifts[0])
@@ -101,9 +103,14 @@ class Denoiser(nn.Module):
         y = _silu(y if one_time else _add_by_group(y, shift))
         return y.add_(h) if h.shape == y.shape else y
 
-    def _looked_up(self, numbers: Tensor, x_t: Tensor, trust: Tensor, shift: Tensor) -> Tensor:
-        """The first layer where all rows share one trust: its columns applied to the table once,
-        so that a row adds up what its categories bring."""
+    def _first_layer_by_lookup(
+        self, numbers: Tensor, x_t: Tensor, trust: Tensor, shift: Tensor
+    ) -> Tensor:
+        """The first layer where all rows share one trust.
+
+        Its columns are applied to the table of embeddings once; a row adds up those of its
+        categories.
+        """
         first, d = self.layers[0], numbers.shape[1]
         y = F.linear(numbers, first.weight[:, :d], first.bias + shift)
         if self.Ks:
@@ -120,8 +127,8 @@ class PaperDenoiser(nn.Module):
     def __init__(self, d: int, Ks: list[int], widths: tuple[int, ...]):
         super().__init__()
         d_time = 128
-        constant(self, "starts", torch.tensor(np.cumsum([0, *Ks])[:-1]))
-        constant(self, "clocks", torch.exp(-math.log(10_000) * torch.arange(64) / 64))
+        add_constant(self, "starts", torch.tensor(np.cumsum([0, *Ks])[:-1]))
+        add_constant(self, "clocks", torch.exp(-math.log(10_000) * torch.arange(64) / 64))
         # DIFF: paper multiplies log one-hots by a matrix; we add up rows of one because that is the
         # product of one-hots, and a log of 1e-30 only scales it.
         self.embed = skip_init(nn.EmbeddingBag, max(1, sum(Ks)), d_time, mode="sum")

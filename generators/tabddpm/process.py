@@ -1,5 +1,7 @@
 """The two diffusions of a mixed row: a Gaussian one of numbers, a multinomial one of categories.
 
+Place in the paper: the background, the two forward processes and their posteriors.
+
 In: a schedule alpha_bar, falling from 1 at t = 0 to 0 at T - 1. Out: noised values, posteriors of
 an earlier time, and what enters the bound on the likelihood. Pure functions; categories are
 indices, never one-hots.
@@ -36,10 +38,10 @@ def q_categorical(
     """
     shape = (draws or len(x_0), len(Ks))
     keep = torch.rand(shape, generator=rng) < alpha_bar_t
-    return torch.where(keep, x_0, anywhere(shape, Ks, rng))
+    return torch.where(keep, x_0, draw_uniform(shape, Ks, rng))
 
 
-def anywhere(shape: tuple[int, ...], Ks: Tensor, rng: torch.Generator) -> Tensor:
+def draw_uniform(shape: tuple[int, ...], Ks: Tensor, rng: torch.Generator) -> Tensor:
     """Uniform categories (n, C) int64."""
     return (torch.rand(shape, generator=rng, dtype=torch.float64) * Ks).long()
 

@@ -1,5 +1,7 @@
 """Files that appear whole or not at all."""
 
+import errno
+import os
 import re
 
 import pytest
@@ -37,3 +39,33 @@ def test_a_folder_is_not_overwritten(tmp_path):
     with pytest.raises(OSError):
         files.write(tmp_path / "b", "text")
     assert (tmp_path / "b").is_dir()
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_old_file_and_no_draft(tmp_path, monkeypatch, call):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = files.write(tmp_path / "b.txt", "old")
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(os, call, full)
+        files.write(path, "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["b.txt"]
+
+
+def test_a_missing_folder_is_refused_where_parents_are_not_made(tmp_path):
+    with pytest.raises(OSError, match="No such file or directory"):
+        files.write(tmp_path / "a" / "b.txt", "text", parents=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_drafts_of_killed_processes_are_removed_and_nothing_else(tmp_path):
+    files.write(tmp_path / "run", "whole")
+    for name in (".run.abcdefgh.draft", ".other.abcdefgh.draft", ".run.abcdefgh"):
+        files.write(tmp_path / name / "run", "half")
+    files.remove_drafts(tmp_path, "run")
+    left = {".other.abcdefgh.draft", ".run.abcdefgh", "run"}
+    assert {p.name for p in tmp_path.iterdir()} == left
+    files.remove_drafts(tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == left - {".other.abcdefgh.draft"}

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import generators
+from foundations import files
 from generators import base, training
 from tests.generators import contracts
 
@@ -79,7 +80,7 @@ def good_checkpoint(name, path, monkeypatch):
 def test_a_full_disk_leaves_the_last_good_checkpoint(name, tmp_path, monkeypatch, call):
     good = good_checkpoint(name, tmp_path / "run", monkeypatch)
     with monkeypatch.context() as patch, pytest.warns(UserWarning) as told:
-        patch.setattr(base.os, call, full)
+        patch.setattr(os, call, full)
         model = fit(name, checkpoint=tmp_path / "run", every=0.0)
     sentence = f"cannot write a checkpoint at {tmp_path / 'run'}: No space left on device; training"
     assert all(str(w.message).startswith(sentence) for w in told)
@@ -106,7 +107,7 @@ def test_a_full_disk_leaves_the_last_good_model(name, tmp_path, monkeypatch):
     old = fit(name)
     old.save(tmp_path)
     with monkeypatch.context() as patch, pytest.raises(OSError) as told:
-        patch.setattr(base.os, "fsync", full)
+        patch.setattr(os, "fsync", full)
         fit(name, steps=21).save(tmp_path)
     assert str(told.value) == f"cannot save {name} in {tmp_path}: No space left on device"
     assert len(list(tmp_path.iterdir())) == 2
@@ -120,7 +121,7 @@ def test_a_model_killed_while_it_is_saved_is_the_old_or_the_new_one(name, tmp_pa
         patch.setattr(base, "CARD", "no/such/folder")  # the weights are written, the card is not
         new.save(tmp_path)
     pd.testing.assert_frame_equal(generators.load(tmp_path).sample(20), old.sample(20))
-    (tmp_path / f".{base.CARD}.abcdefgh{base.DRAFT}").write_text("half")
+    files.write(tmp_path / f".{base.CARD}.abcdefgh{files.SUFFIX}" / base.CARD, "half")
     new.save(tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
     pd.testing.assert_frame_equal(generators.load(tmp_path).sample(20), new.sample(20))

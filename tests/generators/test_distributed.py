@@ -14,8 +14,8 @@ from torch import nn
 
 import generators
 from generators import distributed, training
-from generators.base import Plan
-from generators.distributed import Team
+from generators.distributed import ProcessGroup
+from generators.plan import Plan
 from generators.training import Descent, Pace
 from tests.generators import contracts
 
@@ -44,6 +44,7 @@ class Duel:
                     "D": nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)),
                 }
             )
+        self.n_rows = len(X)
         self.optimizers = [torch.optim.Adam(self.module[k].parameters(), lr=1.0) for k in "GD"]
 
     def step(self, rows, rng):
@@ -68,13 +69,13 @@ def descent():
     nn.init.eye_(net.weight)
     nn.init.zeros_(net.bias)
     loss = lambda rows, rng: {"fit": ((net(X[rows]) - X[rows] @ W) ** 2).mean()}  # noqa: E731
-    return Descent(net, loss, [torch.optim.AdamW(net.parameters(), lr=1.0)])
+    return Descent(net, loss, [torch.optim.AdamW(net.parameters(), lr=1.0)], len(X))
 
 
 def train(make, checkpoint=None):
     learner = make()
     plan = Plan(seed=1, steps=60, progress=False, checkpoint=checkpoint, every=0.0)
-    history = training.run(learner, len(X), plan, Pace(65, 1e-2, 60, ema=0.9), key={})
+    history = training.run(learner, plan, Pace(65, 1e-2, 60, ema=0.9))
     flat = torch.cat([p.detach().flatten() for p in learner.module.parameters()])
     return flat.double().numpy(), history.losses.drop(columns="step").to_numpy()
 
@@ -82,30 +83,31 @@ def train(make, checkpoint=None):
 def test_shards_part_a_batch_and_weigh_by_size():
     rows, parts, shares = torch.arange(65), [], []
     for rank in range(3):
-        member = Team(rank, 3)
+        member = ProcessGroup(rank, 3)
         parts.append(member.shard(rows))
-        shares.append(member.share)
+        shares.append(member.shard_weight)
     assert torch.equal(torch.cat(parts), rows)
     assert sum(shares) == pytest.approx(3) and shares[0] == pytest.approx(22 * 3 / 65)
 
 
-def test_a_batch_smaller_than_the_team_is_refused():
+def test_a_batch_smaller_than_the_world_size_is_refused():
     with pytest.raises(ValueError, match="a row for each process, got 2 for 3"):
-        Team(0, 3).shard(torch.arange(2))
+        ProcessGroup(0, 3).shard(torch.arange(2))
 
 
-def test_one_process_is_a_team_of_its_own(monkeypatch):
-    for name in distributed.LAUNCHED:
+def test_one_process_is_a_group_of_its_own(monkeypatch):
+    for name in distributed.ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
-    assert distributed.launched() == Team(0, 1) and distributed.join().leads
+    assert distributed.from_environment() == ProcessGroup(0, 1)
+    assert distributed.init_process_group().is_leader
     own = torch.Generator().manual_seed(5)
     before = own.get_state()
-    assert torch.equal(Team().rng(own, 1, 2).get_state(), before)
+    assert torch.equal(ProcessGroup().step_rng(own, 1, 2).get_state(), before)
 
 
-def test_the_noise_of_a_process_hangs_on_seed_step_and_rank_alone():
+def test_the_noise_of_a_process_depends_on_seed_step_and_rank_alone():
     draw = lambda rank, seed, step: torch.rand(  # noqa: E731
-        3, generator=Team(rank, 2).rng(torch.Generator(), seed, step)
+        3, generator=ProcessGroup(rank, 2).step_rng(torch.Generator(), seed, step)
     )
     assert torch.equal(draw(1, 5, 7), draw(1, 5, 7))
     others = [draw(0, 5, 7), draw(1, 6, 7), draw(1, 5, 8)]
@@ -114,7 +116,7 @@ def test_the_noise_of_a_process_hangs_on_seed_step_and_rank_alone():
 
 def test_only_the_leader_saves(tmp_path, monkeypatch):
     model = contracts.fit("smote", TABLE)
-    for name, value in zip(distributed.LAUNCHED, ("1", "2", "localhost", "1"), strict=True):
+    for name, value in zip(distributed.ENVIRONMENT, ("1", "2", "localhost", "1"), strict=True):
         monkeypatch.setenv(name, value)
     assert not list(model.save(tmp_path).iterdir())
     monkeypatch.setenv("RANK", "0")
@@ -176,7 +178,7 @@ def laws(folder):
         training._advance = advance
     out["resumed"] = [x.tolist() for x in train(descent, folder / "run")]
     learner, plan = descent(), Plan(budget=0.5, progress=False)
-    history = training.run(learner, len(X), plan, Pace(65, 1e-2, 60, ema=0.9), key={})
+    history = training.run(learner, plan, Pace(65, 1e-2, 60, ema=0.9))
     return {**out, "steps of a budget": history.n_steps}
 
 
@@ -199,7 +201,7 @@ def learned(name, folder):
 def main(folder, what):
     torch.set_num_threads(1)
     told = laws(folder) if what == "laws" else learned(what, folder)
-    (folder / f"rank-{distributed.join().rank}.json").write_text(json.dumps(told))
+    (folder / f"rank-{distributed.init_process_group().rank}.json").write_text(json.dumps(told))
 
 
 if __name__ == "__main__":

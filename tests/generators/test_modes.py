@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from generators.layout import Layout
 from generators.modes import Encoding, ModeOptions, Modes, fit_modes, skewness
-from generators.transform import Layout
 
 RNG = np.random.default_rng(4)
 N = 3000
@@ -141,7 +141,7 @@ def test_a_long_tail_is_encoded_by_its_logarithm(fitted):
 
 def test_integers_come_back_as_they_were_and_ends_are_not_favoured():
     table = pd.DataFrame({"files": RNG.poisson(2, 4000), "x": RNG.random(4000).round(2)})
-    layout = Layout.of(table)
+    layout = Layout.from_table(table)
     numbers, codes = layout.split(table)
     encoding = Encoding.fit(layout, numbers, ModeOptions(), rng())
     back = layout.join(*encoding.decode(*encoding.encode(numbers, codes, rng())))
@@ -161,7 +161,7 @@ TABLES = {
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_a_table_comes_back(table, options):
-    layout = Layout.of(table)
+    layout = Layout.from_table(table)
     numbers, codes = layout.split(table)
     encoding = Encoding.fit(layout, numbers, options, rng())
     alpha, x = encoding.encode(numbers, codes, rng())

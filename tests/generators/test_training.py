@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from generators import training
-from generators.base import Plan
+from generators.plan import Plan
 from generators.training import Descent, Pace
 
 ROOT = Path(__file__).parents[2]
@@ -38,14 +39,14 @@ def learner(fail_at=None):
         noise = torch.randn(len(rows), 4, generator=rng)
         return {"fit": ((net(X[rows] + noise) - X[rows]) ** 2).mean()}
 
-    out = Descent(net, loss, [torch.optim.AdamW(net.parameters(), lr=1.0)])
+    out = Descent(net, loss, [torch.optim.AdamW(net.parameters(), lr=1.0)], len(X))
     out.seen = seen
     return out
 
 
 def train(plan, fail_at=None, key=None):
     one = learner(fail_at)
-    history = training.run(one, len(X), plan, PACE, key=key or {"model": "test"})
+    history = training.run(one, replace(plan, key=key or {"model": "test"}), PACE)
     return one, history
 
 
@@ -61,7 +62,7 @@ def test_same_seed_same_weights_and_losses():
 
 def test_training_leaves_the_global_generator_alone():
     one, before = learner(), torch.random.get_rng_state()
-    training.run(one, len(X), Plan(steps=3, progress=False), PACE, key={})
+    training.run(one, Plan(steps=3, progress=False), PACE)
     assert torch.equal(before, torch.random.get_rng_state())
 
 
@@ -152,10 +153,10 @@ def test_a_write_that_fails_on_the_way_leaves_the_last_good_checkpoint(tmp_path,
         train(plan, fail_at=6)
     good = plan.checkpoint.read_bytes()
 
-    def full(path, data):
+    def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(training, "write_atomically", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.warns(UserWarning, match="No space left on device; training goes on"):
         train(plan)
     assert plan.checkpoint.read_bytes() == good

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from generators import make, training
+from generators.layout import Layout
 from generators.modes import Encoding, ModeOptions
 from generators.training import initialise
-from generators.transform import Layout
 from generators.tvae import Autoencoder, TVAEConfig, gaussian_nll, kl_normal, truncated_normal
 
 RNG = np.random.default_rng(2)
@@ -37,7 +37,7 @@ def rng(seed=0):
 def prepared(table=TABLE, **options):
     """A random network over a table and the table encoded."""
     config = TVAEConfig(**{**SMALL, **options})
-    layout = Layout.of(table)
+    layout = Layout.from_table(table)
     numbers, codes = layout.split(table)
     encoding = Encoding.fit(layout, numbers, ModeOptions(), np.random.default_rng(0))
     net = Autoencoder(len(encoding.smooth), encoding.Ks, config)

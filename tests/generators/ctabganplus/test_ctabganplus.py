@@ -8,20 +8,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from generators import ctabganplus, make, training
-from generators.ctabganplus import (
-    Adversaries,
-    CTABGANPlusConfig,
-    Networks,
-    Target,
-    condition_loss,
-    draw_weights,
-    gradient_penalty,
-    gumbel_softmax,
-    information_loss,
-)
+from generators import make, training
+from generators.ctabganplus import CTABGANPlusConfig
+from generators.ctabganplus import training as game
 from generators.ctabganplus.conditions import Conditions
-from generators.ctabganplus.networks import (
+from generators.ctabganplus.layers import (
     Tiles,
     Windows,
     disjoint_critic,
@@ -30,8 +21,12 @@ from generators.ctabganplus.networks import (
     side_of,
     stages,
 )
+from generators.ctabganplus.loss import condition_loss, gradient_penalty, information_loss
+from generators.ctabganplus.networks import Networks, draw_weights, gumbel_softmax
+from generators.ctabganplus.target import Target
+from generators.ctabganplus.training import Adversaries
+from generators.layout import Layout
 from generators.modes import Encoding, ModeOptions
-from generators.transform import Layout
 
 RNG = np.random.default_rng(2)
 N = 1200
@@ -56,11 +51,11 @@ def rng(seed=0):
 def prepared(table=TABLE, **options):
     """Random networks over a table and the learner that would train them."""
     config = CTABGANPlusConfig(**{**SMALL, **options})
-    layout = Layout.of(table)
+    layout = Layout.from_table(table)
     numbers, codes = layout.split(table)
     encoding = Encoding.fit(layout, numbers, ModeOptions(general=True), np.random.default_rng(0))
     alpha, x = encoding.encode(numbers, codes, np.random.default_rng(1))
-    target = Target.of(config.target, layout, encoding)
+    target = Target.choose(config.target, layout, encoding)
     net = Networks(encoding, config, target)
     draw_weights(net, rng(7))
     return Adversaries(net, torch.from_numpy(alpha).float(), torch.from_numpy(x)), encoding, layout
@@ -95,7 +90,7 @@ X = torch.tensor(np.column_stack(COLUMNS))
 
 @pytest.mark.parametrize("log", [True, False])
 def test_conditions_are_drawn_by_log_frequency_in_training_and_by_frequency_after(log):
-    conditions = Conditions.of(X, [3, 2])
+    conditions = Conditions.from_table(X, [3, 2])
     col, opt = conditions.draw(60_000, rng(), log)
     assert float((col == 0).double().mean()) == pytest.approx(0.5, abs=0.01)
     for j, K in enumerate((3, 2)):
@@ -106,7 +101,7 @@ def test_conditions_are_drawn_by_log_frequency_in_training_and_by_frequency_afte
 
 
 def test_real_rows_hold_the_category_asked_for_and_each_comes_alike():
-    conditions = Conditions.of(X, [3, 2])
+    conditions = Conditions.from_table(X, [3, 2])
     col, opt = conditions.draw(5000, rng(), True)
     rows = conditions.rows(col, opt, rng(1))
     assert (X[rows].gather(1, col[:, None])[:, 0] == opt).all()
@@ -117,7 +112,7 @@ def test_real_rows_hold_the_category_asked_for_and_each_comes_alike():
 
 
 def test_the_vector_has_a_single_one():
-    conditions = Conditions.of(X, [3, 2])
+    conditions = Conditions.from_table(X, [3, 2])
     c = conditions.vector(torch.tensor([0, 1, 1]), torch.tensor([2, 0, 1]))
     assert c.tolist() == [[0, 0, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1]]
 
@@ -250,8 +245,8 @@ def test_a_step_of_the_critic_moves_only_the_critic():
     }
     assert moved == {"critic"}
     before = {k: v.clone() for k, v in learner.module.state_dict().items()}
-    rows = learner._real(torch.zeros(50).long(), torch.zeros(50).long(), rng())
-    learner._generator_step(rows, learner._ask(50, rng())[2], rng())
+    rows = learner._real_rows(torch.zeros(50).long(), torch.zeros(50).long(), rng())
+    learner._generator_step(rows, learner._draw_conditions(50, rng())[2], rng())
     moved = {
         k.split(".")[0]
         for k, v in learner.module.state_dict().items()
@@ -263,14 +258,14 @@ def test_a_step_of_the_critic_moves_only_the_critic():
 def test_the_target_is_the_last_categorical_that_varies_or_the_one_named():
     table = TABLE.assign(same="only")
     _, encoding, layout = prepared(table)
-    last = Target.of(None, layout, encoding)
+    last = Target.choose(None, layout, encoding)
     assert last.label == list(range(encoding.width - 4, encoding.width))
     assert sorted(last.shown + last.hidden) == list(range(encoding.width))
     numbers = table.drop(columns=["site", "like", "same"])
     _, encoding, layout = prepared(numbers)
-    assert Target.of(None, layout, encoding) is None
-    assert Target.of("same", *prepared(table)[:0:-1]) is None
-    by_mode = Target.of("x", layout, encoding)
+    assert Target.choose(None, layout, encoding) is None
+    assert Target.choose("same", *prepared(table)[:0:-1]) is None
+    by_mode = Target.choose("x", layout, encoding)
     assert len(by_mode.label) == encoding.modes[0].n_codes and 0 in by_mode.hidden
     with pytest.raises(ValueError, match="target must be one of the columns .* got 'nope'"):
         make("ctabganplus", target="nope", **SMALL).fit(TABLE, steps=1, progress=False)
@@ -279,7 +274,7 @@ def test_the_target_is_the_last_categorical_that_varies_or_the_one_named():
 def test_a_number_of_one_mode_is_predicted_as_a_number():
     table = pd.DataFrame({"y": RNG.normal(size=400), "c": RNG.choice(["a", "b"], 400)})
     _, encoding, layout = prepared(table)
-    target = Target.of("y", layout, encoding)
+    target = Target.choose("y", layout, encoding)
     assert target.label == [0] and target.n_out == 1
     row, out = torch.tensor([[0.5, 1.0, 0.0]]), torch.tensor([[0.1]])
     assert float(target.loss(out, row)) == pytest.approx(0.5 * 0.4**2)
@@ -390,7 +385,7 @@ TAUGHT = Adversaries._critic_step
 WITHOUT = {
     "nothing": [],
     "critic": [(Adversaries, "_critic_step", untaught)],
-    "condition": [(ctabganplus, "condition_loss", lambda logits, *_: 0.0 * logits.sum())],
+    "condition": [(game, "condition_loss", lambda logits, *_: 0.0 * logits.sum())],
 }
 ENOUGH = {"marginals": 0.07, "site and status": 0.1, "site and numbers": 0.22, "disobedience": 0.2}
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from generators.arrays import pack_columns, unpack_columns
 from generators.tabar.bins import Bins, fit_bins
 
 RNG = np.random.default_rng(4)
@@ -139,6 +140,6 @@ def test_one_row_is_an_exact_column():
 
 def test_arrays_give_the_bins_back(name):
     bins = bins_of(name)
-    again = Bins(**bins.to_arrays())
-    for key, value in bins.to_arrays().items():
+    (again,) = unpack_columns(Bins, "bins", pack_columns("bins", [bins]), 1)
+    for key, value in vars(bins).items():
         assert np.array_equal(getattr(again, key), value)

@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 import torch
 
-from generators import tabar
-from generators.base import Plan
-from generators.tabar import Draw, TabAR, TabARConfig, encode, select, walk
-from generators.tabar.network import Net, choose, clock, use
+from generators.layout import Layout
+from generators.plan import Plan
+from generators.tabar import TabAR, TabARConfig
+from generators.tabar.fields import clock, encode, fit_column, list_fields
+from generators.tabar.network import Net, draw_index, switch_heads
 from generators.tabar.ordering import by_information, mutual_information
-from generators.transform import Layout
+from generators.tabar.sampling import PartialRows, draw_fields
+from generators.tabar.training import evaluate_nll, select_heads
 
 RNG = np.random.default_rng(8)
 N = 4000
@@ -42,11 +44,11 @@ def fitted():
 def prepared(config=None, table=TABLE, seed=3):
     """A random network over a table, with weights large enough to matter, and the indices."""
     config = config or TabARConfig(**SMALL)
-    layout = Layout.of(table)
+    layout = Layout.from_table(table)
     numbers, codes = layout.split(table)
-    bins = [tabar.cut(x, config, j == 0) for j, x in enumerate(numbers.T)]
+    bins = [fit_column(x, config, j == 0) for j, x in enumerate(numbers.T)]
     order = [(True, 0), (False, 0), (False, 1), (True, 1), (True, 2)]
-    fields = tabar.fields_of(layout, bins, order, 0)
+    fields = list_fields(layout, bins, order, 0)
     net = Net(fields, config.d_trunk, config.d_head)
     x = encode(fields, bins, numbers, codes)
     rng = torch.Generator().manual_seed(seed)
@@ -84,7 +86,7 @@ def test_the_loss_is_that_of_a_plain_float64_restatement():
 
 def test_an_untrained_model_is_the_columns_own_distributions():
     net, x, _ = prepared()
-    use(net, torch.zeros(len(net.heads), dtype=torch.bool))
+    switch_heads(net, torch.zeros(len(net.heads), dtype=torch.bool))
     nll = net.nll(x).mean(0)
     for i, f in enumerate(net.fields):
         if f.kind in ("category", "coarse"):
@@ -94,10 +96,10 @@ def test_an_untrained_model_is_the_columns_own_distributions():
 
 def test_probabilities_of_all_rows_sum_to_one():
     table = pd.DataFrame({"p": list("aabbc") * 8, "q": list("xyyyx") * 8, "r": [1, 2, 1, 1, 3] * 8})
-    layout = Layout.of(table)
+    layout = Layout.from_table(table)
     numbers, codes = layout.split(table)
-    bins = [tabar.cut(numbers[:, 0], TabARConfig(), False)]
-    fields = tabar.fields_of(layout, bins, [(False, 0), (False, 1), (True, 0)], None)
+    bins = [fit_column(numbers[:, 0], TabARConfig(), False)]
+    fields = list_fields(layout, bins, [(False, 0), (False, 1), (True, 0)], None)
     net = Net(fields, 32, 16)
     net.start(encode(fields, bins, numbers, codes), torch.Generator().manual_seed(0))
     every = torch.tensor(list(itertools.product(*(range(f.size) for f in fields))))
@@ -131,7 +133,7 @@ def test_sampling_follows_the_likelihood():
     net, _, bins = prepared()
     rng = torch.Generator().manual_seed(1)
     n = 40_000
-    draw = walk(Draw(n, net, len(bins)), net, range(len(net.fields)), bins, {}, rng)
+    draw = draw_fields(PartialRows(n, net, len(bins)), net, range(len(net.fields)), bins, {}, rng)
     rest = torch.stack([head.used for head in net.heads])
     assert rest.any()
     nll = net.nll(draw.x).detach()
@@ -150,10 +152,10 @@ def test_sampling_follows_the_likelihood():
 def test_choose_never_takes_what_has_no_probability():
     logits = torch.tensor([[-1e4, 0.0, -1e4, 1.0, -1e4]]).expand(5, -1)
     u = torch.tensor([[0.0], [0.2], [0.5], [1 - 2**-24], [1.0]])
-    assert set(choose(logits, u).tolist()) == {1, 3}
+    assert set(draw_index(logits, u).tolist()) == {1, 3}
     p = torch.tensor([[0.1, 0.6, 0.3]]).log().expand(30_000, -1)
     u = torch.rand((30_000, 1), generator=torch.Generator().manual_seed(0))
-    share = torch.bincount(choose(p, u)) / 30_000
+    share = torch.bincount(draw_index(p, u)) / 30_000
     np.testing.assert_allclose(share, [0.1, 0.6, 0.3], atol=0.01)
 
 
@@ -222,7 +224,7 @@ def test_columns_may_come_in_any_order_and_categories_have_any_name(fitted):
 
 def nll_of(model, table):
     x = encode(model.net_.fields, model.bins_, *model.layout_.split(table))
-    return float(tabar.nll_of(model.net_, x).sum(1).mean())
+    return float(evaluate_nll(model.net_, x).sum(1).mean())
 
 
 def test_a_column_that_depends_on_nothing_keeps_its_own_distribution():
@@ -305,7 +307,7 @@ def test_order_is_by_rule_or_by_name(fitted):
 
 
 def _parts(table):
-    layout = Layout.of(table)
+    layout = Layout.from_table(table)
     return layout, *layout.split(table)
 
 
@@ -336,5 +338,5 @@ def test_a_budget_is_kept():
 
 def test_selecting_heads_needs_them_to_beat_their_base():
     net, x, _ = prepared()
-    select(net, x[:500])
+    select_heads(net, x[:500])
     assert not any(head.used for head in net.heads)  # random weights beat nothing

@@ -6,13 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from generators.tabddpm import Diffusion
-from generators.tabddpm.fields import Fields, Rows, cut
+from generators.layout import Layout
+from generators.tabddpm.encoding import Encoding, TrainingRows
 from generators.tabddpm.loss import Slices
+from generators.tabddpm.model import Diffusion
 from generators.tabddpm.process import cosine_schedule
-from generators.tabddpm.sampling import Chain
+from generators.tabddpm.sampling import ReverseProcess
+from generators.tabddpm.scales import Scales
 from generators.training import initialise
-from generators.transform import Layout
 
 RNG = np.random.default_rng(2)
 N = 400
@@ -38,13 +39,14 @@ def rng(seed=0):
 
 def prepared(config, table=TABLE):
     """A random network over a table and a batch of it."""
-    layout = Layout.of(table)
+    layout = Layout.from_table(table)
     numbers, codes = layout.split(table)
     n_cells = [config.n_cells] * numbers.shape[1]
-    fields = Fields.of(layout, cut(numbers, n_cells, config.atom_share))
-    diffusion = Diffusion(fields, config)
+    scales = Scales.fit(numbers, n_cells, atom_share=config.atom_share)
+    encoding = Encoding.from_scales(layout, scales)
+    diffusion = Diffusion(encoding, config)
     initialise(diffusion, rng(7))
-    rows = Rows.of(fields, numbers, codes, config.dequantise)
+    rows = TrainingRows.from_table(encoding, numbers, codes, config.dequantise)
     return diffusion, rows, rows.draw_random(torch.arange(128), rng(1))
 
 
@@ -76,12 +78,12 @@ class Knowing(nn.Module):
         return self.head(self.hidden(*args))
 
 
-def knowing_chain(joint):
-    """A chain over two columns whose network knows their joint."""
+def knowing_process(joint):
+    """A process over two columns whose network knows their joint."""
     alpha_bar, Ks = cosine_schedule(100), list(joint.shape)
-    return Chain(
+    return ReverseProcess(
         Knowing(joint, alpha_bar),
-        Slices.of(Ks),
+        Slices.from_sizes(Ks),
         torch.tensor(Ks).double(),
         alpha_bar,
         torch.empty(0),

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.plain.tabddpm import PlainDiffusion
-from generators.tabddpm.loss import Evidence, Slices, Step, WeightedSum, terms
+from generators.tabddpm.loss import CrossEntropy, Slices, StepKL, WeightedSum
 from generators.tabddpm.process import cosine_schedule, kl_prior, log_gain
 from tests.generators.tabddpm.diffusions import double, rng
 
@@ -26,9 +26,9 @@ def test_the_bound_and_its_gradient_equal_the_plain_restatement_in_float64(t):
     )
     alpha_bar = cosine_schedule(T)
     before = torch.full((n, 1), 1.0 if t == 0 else float(alpha_bar[t - 1]), dtype=torch.float64)
-    step = Step(x_0, x_t, alpha_bar[t] / before, before, torch.tensor(Ks).double())
+    step = StepKL(x_0, x_t, alpha_bar[t] / before, before, torch.tensor(Ks).double())
     weight = torch.full((n, len(Ks)), T / n, dtype=torch.float64)
-    ours = WeightedSum.apply(logits, weight, step, double(Slices.of(Ks)))
+    ours = WeightedSum.apply(logits, weight, step, double(Slices.from_sizes(Ks)))
     prior = kl_prior(float(alpha_bar[-1]), torch.tensor(Ks).double()).sum()
     assert float(ours.detach() + prior) == pytest.approx(float(theirs.mean().detach()), rel=1e-6)
     grads = [torch.autograd.grad(loss, logits)[0] for loss in (ours, theirs.mean())]
@@ -65,10 +65,12 @@ def test_posterior_cross_entropy_and_its_gradient_equal_autograd():
     gain = torch.log(bars * torch.tensor(Ks) / (1 - bars))
     logits = (5 * torch.randn(50, sum(Ks), generator=rng(5), dtype=torch.float64)).requires_grad_()
     weight = torch.rand((50, len(Ks)), generator=rng(6), dtype=torch.float64)
-    view, slices = Evidence(x_0, x_t, gain), double(Slices.of(Ks))
-    ours = WeightedSum.apply(logits, weight, view, slices)
+    term, slices = CrossEntropy(x_0, x_t, gain), double(Slices.from_sizes(Ks))
+    ours = WeightedSum.apply(logits, weight, term, slices)
     plain = posterior_cross_entropy(logits, x_0, x_t, bars, Ks)
-    torch.testing.assert_close(terms(logits.detach(), view, slices), plain.detach())
+    detached = logits.detach()
+    found = term.terms(detached, slices, torch.empty_like(detached))
+    torch.testing.assert_close(found, plain.detach())
     grads = [torch.autograd.grad(loss, logits)[0] for loss in (ours, (plain * weight).sum())]
     torch.testing.assert_close(*grads)
 
@@ -80,8 +82,8 @@ def test_extreme_logits_stay_finite(size):
     x = torch.stack([torch.arange(8), torch.arange(8)], 1)
     for bar in (1e-9, 0.5, 1 - 1e-5):
         gain = log_gain(torch.full((8, 1), bar), torch.tensor(Ks))
-        view = Evidence(x, x.flip(0), gain)
-        loss = WeightedSum.apply(logits, torch.ones(8, 2), view, Slices.of(Ks))
+        term = CrossEntropy(x, x.flip(0), gain)
+        loss = WeightedSum.apply(logits, torch.ones(8, 2), term, Slices.from_sizes(Ks))
         assert loss.isfinite() and torch.autograd.grad(loss, logits)[0].isfinite().all()
 
 
@@ -94,6 +96,6 @@ def test_the_bound_stays_finite_in_float32_with_300_categories(size, t):
     logits = (size * torch.randn(n, 450, generator=rng())).requires_grad_()
     x = torch.stack([torch.arange(n), torch.arange(n)], 1)
     for x_t in (x, x.flip(0)):
-        step = Step(x, x_t, float(alpha_bar[t]) / before, before, torch.tensor(Ks).float())
-        loss = WeightedSum.apply(logits, torch.ones(n, 2), step, Slices.of(Ks))
+        step = StepKL(x, x_t, float(alpha_bar[t]) / before, before, torch.tensor(Ks).float())
+        loss = WeightedSum.apply(logits, torch.ones(n, 2), step, Slices.from_sizes(Ks))
         assert loss.isfinite() and torch.autograd.grad(loss, logits)[0].isfinite().all()

@@ -11,8 +11,9 @@ from scipy.stats import ks_2samp
 
 from benchmarks.plain.tabddpm import PlainDiffusion
 from generators import make
-from generators.tabddpm import CHUNK, TabDDPM, TabDDPMConfig
-from generators.tabddpm.fields import Rows
+from generators.tabddpm import TabDDPM, TabDDPMConfig
+from generators.tabddpm.encoding import TrainingRows
+from generators.tabddpm.model import CHUNK
 from tests.generators.tabddpm.diffusions import TABLE, prepared, rng
 
 
@@ -21,8 +22,9 @@ def test_the_paper_s_loss_is_mean_eps_mse_plus_bound_over_columns():
     z_0, _, x_0 = batch
     ours = diffusion.loss(*batch, rng(3))
     again = rng(3)
-    t = diffusion._times(len(z_0), again)
-    out, eps, x_t, times = diffusion.noised(z_0, x_0, t, diffusion._reveal(len(z_0), again), again)
+    t = diffusion._draw_times(len(z_0), again)
+    known = diffusion._draw_known(len(z_0), again)
+    out, eps, x_t, times = diffusion.predict_noised(z_0, x_0, t, known, again)
     assert float(ours["numerical"].detach()) == pytest.approx(
         float(((out[:, :2] - eps) ** 2).mean().detach())
     )
@@ -79,7 +81,7 @@ def test_calibration_gives_biased_heads_the_marginals_of_the_table(trained):
     with torch.no_grad():
         diffusion.net.head.bias[diffusion.d] -= 1.5  # site a
     shares = [biased.sample(3000, seed=0)["site"].eq("a").mean()]
-    rows = Rows.of(biased.fields_, *biased.layout_.split(TABLE))
+    rows = TrainingRows.from_table(biased.encoding_, *biased.layout_.split(TABLE))
     diffusion.calibrate(rows.log_marginals().exp(), 2000, rng())
     shares.append(biased.sample(3000, seed=0)["site"].eq("a").mean())
     true = TABLE["site"].eq("a").mean()
@@ -109,7 +111,7 @@ def test_the_paper_s_sampler_conditions_by_rejection():
 def test_ways_of_conditioning_are_checked(trained):
     with pytest.raises(ValueError, match="condition must be one of .*, got 'magic'"):
         trained.sample(2, where={"site": "a"}, condition="magic")
-    with pytest.raises(ValueError, match="particles jump, got sampler='ancestral'"):
+    with pytest.raises(ValueError, match="needs sampler='jumps', got sampler='ancestral'"):
         trained.sample(2, where={"site": "a"}, condition="particles", sampler="ancestral")
 
 

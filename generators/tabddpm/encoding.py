@@ -1,7 +1,10 @@
 """What of a table is diffused: categories and cells as indices, the rest on the normal scale.
 
-In: numbers and codes of a `transform.Layout`, and how its numericals are cut. Out: batches of z_0
-(n, d), its weight (n, d) and x_0 (n, C) for training; from sampled z and x, numbers and codes.
+Place in the paper: the preprocessing before the diffusion. A numerical that varies is z on the
+standard normal scale; its atom or quantile cell, and every category, is one index of x.
+
+In: numbers and codes of a `Layout`, and the `Scales` of its numericals. Out: batches of z_0 (n, d),
+its weight (n, d) and x_0 (n, C) for training; from sampled z and x, numbers and codes.
 """
 
 from __future__ import annotations
@@ -12,23 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generators.transform import Layout, Numericals, fit_scale
+from generators.layout import Layout
+
+from .scales import Scales
 
 
-def cut(numbers: np.ndarray, n_cells: list[int], atom_share: float) -> Numericals:
-    """Scales of the numericals: in how many quantile cells each is cut, what makes an atom."""
-    return Numericals(
-        tuple(
-            fit_scale(x, n_cells=size, atom_share=atom_share)
-            for x, size in zip(numbers.T, n_cells, strict=True)
-        )
-    )
+class Encoding(NamedTuple):
+    """Which columns become z and which x, and the way back."""
 
-
-class Fields(NamedTuple):
-    """What of a table is diffused: z of numericals that vary, x of whatever has categories."""
-
-    scales: Numericals
+    scales: Scales
     cats: list[int]  # categorical columns with more than one category
     coded: list[int]  # numerical columns with atoms or cells
     smooth: list[int]  # numerical columns with values beside their atoms
@@ -38,7 +33,8 @@ class Fields(NamedTuple):
     edge: Tensor  # (d,) share below the smallest value, in a cell
 
     @classmethod
-    def of(cls, layout: Layout, scales: Numericals) -> Fields:
+    def from_scales(cls, layout: Layout, scales: Scales) -> Encoding:
+        """The encoding of a layout whose numericals have these scales."""
         sizes = [len(c.categories) for c in layout.categoricals]
         cats = [j for j, size in enumerate(sizes) if size > 1]
         coded = [j for j, s in enumerate(scales.scales) if s.n_codes > 1]
@@ -50,8 +46,8 @@ class Fields(NamedTuple):
         return cls(scales, cats, coded, smooth, Ks, n_atoms, n_cells, torch.tensor(edge).float())
 
     @property
-    def constant(self) -> bool:
-        """No column varies: there is nothing to learn."""
+    def is_constant(self) -> bool:
+        """Whether no column varies, so that there is nothing to learn."""
         return not (self.smooth or self.Ks)
 
     def decode(self, z: Tensor, x: Tensor, n_cats: int) -> tuple[np.ndarray, np.ndarray]:
@@ -65,49 +61,62 @@ class Fields(NamedTuple):
         return self.scales.decode(places, shares), codes
 
 
-class Rows(NamedTuple):
+class TrainingRows(NamedTuple):
     """The training table: atoms (n, numericals), shares below and upto, codes (n, cats)."""
 
-    fields: Fields
+    encoding: Encoding
     atom: Tensor
     below: Tensor
     upto: Tensor
     codes: Tensor
 
     @classmethod
-    def of(
-        cls, fields: Fields, numbers: np.ndarray, codes: np.ndarray, dequantise: bool = True
-    ) -> Rows:
-        atom, below, upto = fields.scales.encode(numbers)
+    def from_table(
+        cls, encoding: Encoding, numbers: np.ndarray, codes: np.ndarray, dequantise: bool = True
+    ) -> TrainingRows:
+        """Encode numbers (n, numericals) and codes (n, categoricals) once, for all batches.
+
+        With `dequantise` a repeated value stands for its interval of ranks, else for the middle.
+        """
+        atom, below, upto = encoding.scales.encode(numbers)
         if not dequantise:
             below = upto = (below + upto) / 2
         shares = [torch.tensor(a, dtype=torch.float32) for a in (below, upto)]
-        return cls(fields, torch.tensor(atom), *shares, torch.tensor(codes[:, fields.cats]))
+        return cls(encoding, torch.tensor(atom), *shares, torch.tensor(codes[:, encoding.cats]))
 
     def draw(self, rows: Tensor | slice, u: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """z_0 (n, d), weight (n, d), x_0 (n, C): u (n, numericals) in [0, 1) places each value in
-        its interval of ranks; on an atom z_0 is noise (n, d) of weight 0."""
-        f = self.fields
+        """z_0 (n, d), its weight (n, d) and x_0 (n, C) of a batch.
+
+        u (n, numericals) in [0, 1) places each value in its interval of ranks. On an atom there is
+        no z_0: it is the noise (n, d), with weight 0.
+        """
+        columns = self.encoding
         atom, below = self.atom[rows], self.below[rows]
-        share = (below + u * (self.upto[rows] - below)) * f.n_cells
-        cell = torch.minimum(share.long(), f.n_cells - 1)
-        inside = (share - cell)[:, f.smooth]
-        z = torch.special.ndtri(torch.minimum(torch.maximum(inside, f.edge), 1 - f.edge))
-        on_atom = atom[:, f.smooth] >= 0
-        places = torch.where(atom >= 0, atom, f.n_atoms + cell)
-        x_0 = torch.cat([self.codes[rows], places[:, f.coded]], 1)
+        share = (below + u * (self.upto[rows] - below)) * columns.n_cells
+        cell = torch.minimum(share.long(), columns.n_cells - 1)
+        inside = (share - cell)[:, columns.smooth]
+        z = torch.special.ndtri(
+            torch.minimum(torch.maximum(inside, columns.edge), 1 - columns.edge)
+        )
+        on_atom = atom[:, columns.smooth] >= 0
+        places = torch.where(atom >= 0, atom, columns.n_atoms + cell)
+        x_0 = torch.cat([self.codes[rows], places[:, columns.coded]], 1)
         return torch.where(on_atom, noise, z), (~on_atom).float(), x_0
 
     def draw_random(self, rows: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """`draw` with fresh randomness."""
         u = torch.rand((len(rows), self.atom.shape[1]), generator=rng)
-        return self.draw(rows, u, torch.randn((len(rows), len(self.fields.smooth)), generator=rng))
+        return self.draw(
+            rows, u, torch.randn((len(rows), len(self.encoding.smooth)), generator=rng)
+        )
 
     def log_marginals(self) -> Tensor:
         """Log frequencies (sum of K,) of the categories of every column, one half added."""
         middle = torch.full(self.atom.shape, 0.5)
-        x_0 = self.draw(slice(None), middle, torch.zeros((len(middle), len(self.fields.smooth))))[2]
+        x_0 = self.draw(slice(None), middle, torch.zeros((len(middle), len(self.encoding.smooth))))[
+            2
+        ]
         counts = [
-            torch.bincount(x, minlength=K) for x, K in zip(x_0.T, self.fields.Ks, strict=True)
+            torch.bincount(x, minlength=K) for x, K in zip(x_0.T, self.encoding.Ks, strict=True)
         ]
         return torch.cat([torch.empty(0), *(torch.log((c + 0.5) / len(x_0)) for c in counts)])

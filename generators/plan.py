@@ -1,0 +1,37 @@
+"""How one `fit` is to run: everything that is not the model's own configuration.
+
+In: the arguments of `Generator.fit`. Out: a `Plan`, with what tells this run from another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Seed, length, progress bar and checkpoint of one run."""
+
+    seed: int = 0
+    budget: float | None = None  # seconds of wall clock
+    steps: int | None = None  # optimizer steps; wins over budget
+    progress: bool = True
+    checkpoint: Path | None = None
+    every: float = 30.0  # seconds between checkpoints
+    began: float | None = None  # `time.monotonic()` from which a budget counts; None: the loop's
+    key: dict[str, Any] = field(default_factory=dict)  # model, options, data: see `training.run`
+
+
+def fingerprint(*arrays: np.ndarray) -> str:
+    """Hash of arrays, to tell the data of one run from another's."""
+    return digest(b"".join(digest(np.ascontiguousarray(a).tobytes()).encode() for a in arrays))
+
+
+def digest(data: bytes) -> str:
+    """BLAKE2b of bytes, 16 bytes long, as checkpoints carry it."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
