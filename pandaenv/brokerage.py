@@ -9,8 +9,8 @@ Source: the public documentation of PanDA's analysis and production job brokerag
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from pandaenv.kernel_cache import cached_njit
 from pandaenv.kernels import kernel, part
 
 N_BEST = 10
@@ -31,7 +31,7 @@ def is_healthy(running, queued, finished, failed, cap_floor):
     return queued <= 2.0 * max(cap_floor, running) and failed < max(2.0 * finished, cap_floor)
 
 
-@njit(cache=True)
+@cached_njit
 def analysis_site(has_data, allowed, running, queued, finished, failed, cap_floor, u):
     """Site of a user-analysis job by PanDA's rule.
 
@@ -81,7 +81,7 @@ def pick_analysis(has_data, allowed, state, cap_floor, u, room):
     return -1
 
 
-@njit(cache=True)
+@cached_njit
 def production_site(
     available, missing, total, closeness, allowed, running, queued, finished, failed, cap_floor, u
 ):

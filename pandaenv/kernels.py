@@ -9,33 +9,18 @@ zero gives what NumPy gives. What is a `part` of other kernels is copied into th
 arrays of a world would cost more than most of what is done there.
 """
 
-from contextlib import suppress
-from pathlib import Path
-
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 
+from pandaenv.kernel_cache import KernelCache, cached_njit
 
-def forget_older(folder: Path) -> None:
-    """Remove indices of compiled kernels that are older than any source file of the folder.
-
-    Numba asks whether the file of a kernel has changed, not those of the kernels it calls.
-    """
-    newest = max(path.stat().st_mtime_ns for path in folder.rglob("*.py"))
-    for index in folder.rglob("__pycache__/*.nbi"):
-        with suppress(OSError):  # another process was first, or the folder is not ours
-            if index.stat().st_mtime_ns < newest:
-                index.unlink()
-
-
-forget_older(Path(__file__).parent)
 LINE = 64
 """Bytes that memory brings near at once."""
 OPTIONS = {"error_model": "numpy", "_nrt": False}
-kernel = njit(cache=True, **OPTIONS)
+kernel = cached_njit(**OPTIONS)
 
 
 class Part(CPUDispatcher):
@@ -57,6 +42,10 @@ class Part(CPUDispatcher):
         super().__init__(function, targetoptions=options)
         self.enable_caching()
         self._alone = njit(**OPTIONS)(function)
+
+    def enable_caching(self):
+        """Keep the compiled code on disk."""
+        self._cache = KernelCache(self.py_func)
 
     def get_call_template(self, args, kws):
         """What kernels ask for."""

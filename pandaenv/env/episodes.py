@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 from gymnasium.error import ResetNeeded
-from numba import get_num_threads, njit, prange, set_num_threads, types
+from numba import get_num_threads, prange, set_num_threads, types
 from numba.experimental import structref
 
+from pandaenv.kernel_cache import cached_njit
 from pandaenv.kernels import kernel, part
 from pandaenv.scenarios import Scenario
 from pandaenv.simulator import advance, arrive, forget, next_arrival, suffer, unfold
@@ -185,7 +186,7 @@ class Bound(structref.StructRefProxy):
 structref.define_proxy(Bound, BoundType, ["grid", "worlds", "plans", "sight", "rules"])
 
 
-@njit(cache=True)
+@cached_njit
 def bind(grid, worlds, plans, sight, rules):
     return Bound(grid, worlds, plans, sight, rules)
 
@@ -193,7 +194,7 @@ def bind(grid, worlds, plans, sight, rules):
 # --- kernels --------------------------------------------------------------------------------------
 
 
-@njit(cache=True)
+@cached_njit
 def open_eyes(bound, w):
     """Go to the first job of world w and look."""
     grid, worlds, rules = bound.grid, bound.worlds, bound.rules
@@ -201,14 +202,14 @@ def open_eyes(bound, w):
     look(grid, worlds, w, rules.unit, rules.cap_floor, rules.features, bound.sight)
 
 
-@njit(cache=True)
+@cached_njit
 def turn(bound, w, scratch, s, cost):
     """One step of world w: place, settle, go on to the next job, and look. Returns the reward."""
     grid, worlds, view, rules = bound.grid, bound.worlds, bound.sight, bound.rules
     return turn_one(grid, worlds, bound.plans, view, rules, w, scratch, s, cost)
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def step_some(bound, sites, skip, reward, cost, first, stop, scratch):
     """Step the worlds first to stop - 1."""
     grid, worlds, view, rules = bound.grid, bound.worlds, bound.sight, bound.rules
@@ -217,7 +218,7 @@ def step_some(bound, sites, skip, reward, cost, first, stop, scratch):
     )
 
 
-@njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def step_all(bound, sites, skip, reward, cost, n, n_parts):
     """Step n worlds in n_parts equal parts, each with a scratch world of its own."""
     for k in prange(n_parts):

@@ -21,9 +21,9 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numba import njit
 
 from pandaenv.brokerage import CAP_FLOOR, N_BEST, nearest, pick_analysis, pick_production
+from pandaenv.kernel_cache import cached_njit
 from pandaenv.kernels import kernel, part
 from pandaenv.simulator import arrive, place
 from pandaenv.simulator.caches import closest, holders
@@ -158,7 +158,7 @@ class Room(NamedTuple):
     weights: np.ndarray  # (N_BEST,) float64
 
 
-@njit(cache=True)
+@cached_njit
 def room_of(n_sites):
     return Room(
         np.empty(n_sites, np.bool_),
@@ -208,7 +208,7 @@ def is_short(site, cap_floor):
     return site.queued + site.moving <= 2.0 * max(cap_floor, np.float64(site.running))
 
 
-@njit(cache=True)
+@cached_njit
 def choose_all(bound, which, known, u, chosen):
     """Replace the site last chosen for each world, int64 (n,), by that of its waiting job.
 
@@ -369,7 +369,7 @@ def finish(grid, worlds, w, s, is_true, enough):
     return max(moved, wait(grid, worlds, w, s, job.cores, is_true, enough - run)) + run
 
 
-@njit(cache=True)
+@cached_njit
 def rank(grid, worlds, w, mask, out):
     """Sites in order of their promise, into out, int64 (k,).
 
@@ -451,7 +451,7 @@ def production(grid, worlds, w, mask, cap_floor, known, u, room):
     )
 
 
-@njit(cache=True)
+@cached_njit
 def warm_up(grid, worlds, w, n, cap_floor):
     """Let PanDA's analysis rule place the next n jobs of world w."""
     n_sites = len(grid.sites)

@@ -4,10 +4,10 @@ In: jobs in order of time, their data sets' replicas and a catalogue. Out: the q
 """
 
 import numpy as np
-from numba import njit
 
 from pandaenv import sites
 from pandaenv.brokerage import CAP_FLOOR, analysis_site, is_healthy
+from pandaenv.kernel_cache import cached_njit
 
 from .arrivals import DAY
 from .datasets import BNL_SHARE
@@ -51,7 +51,7 @@ def broker(
     )
 
 
-@njit(cache=True)
+@cached_njit
 def _broker_kernel(
     second,
     job_task,
@@ -109,7 +109,7 @@ def _broker_kernel(
     return site
 
 
-@njit(cache=True)
+@cached_njit
 def _advance(running, queued, finished, failed, slots, service, failure_rate, dt):
     """Let dt seconds pass: a share of what runs ends, what waits starts, memories fade in a day."""
     fade = np.exp(-dt / DAY)
