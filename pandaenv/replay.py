@@ -10,10 +10,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from foundations import checks
 from pandaenv.policies import broker_floor, warm_up
 from pandaenv.scenarios import Scenario
 from pandaenv.simulator import Simulator
-from pandaenv.simulator.state import FINISHED, LOST, REJECTED
+from pandaenv.simulator.log import status_codes
 from pandaenv.sites import catalogue
 from pandaenv.workload import Trace
 
@@ -53,8 +54,7 @@ def replay(
     Raises:
         ValueError: an unknown rule or scenario, a load that is not positive, a broken table.
     """
-    if placed_by not in RULES:
-        raise ValueError(f"unknown rule {placed_by!r}; known: {', '.join(RULES)}")
+    checks.known("rule", placed_by, RULES)
     trace = Trace(records)
     stream = trace.stream(catalogue(sites), rate=None, load=load, seed=seed)
     troubles = None
@@ -74,9 +74,7 @@ def _log(records: pd.DataFrame, simulator: Simulator) -> pd.DataFrame:
     """Records in order of arrival with what became of them, and their stages."""
     order = np.argsort(records["creationtime"].to_numpy(), kind="stable")  # as the stream's
     job, names = simulator.worlds.job[0], simulator.catalogue.names
-    state, status = job["state"], simulator.jobs.status.copy()
-    for end, name in ((FINISHED, "finished"), (LOST, "failed"), (REJECTED, "closed")):
-        status[state == end] = schema.STATUSES.index(name)
+    status = status_codes(job["state"], simulator.jobs.status)
     log = records.iloc[order].reset_index(drop=True)
     log["computingsite"] = pd.Categorical.from_codes(job["site"], categories=names)
     log["jobstatus"] = pd.Categorical.from_codes(status, categories=schema.STATUSES)

@@ -4,21 +4,18 @@ import pytest
 from gymnasium.error import ResetNeeded
 
 import pandaenv  # noqa: F401  registers the environments
-from pandaenv.policies import (
+from pandaenv.policies import broker_floor, make, mark_allowed, names, warm_up
+from pandaenv.policies.choices import (
+    Broker,
     Known,
-    allow,
-    broker_floor,
     choose_each,
-    earliest,
-    finish,
+    earliest_finish,
     least_loaded,
-    make,
-    names,
-    room_of,
-    warm_up,
+    make_workspace,
 )
+from pandaenv.policies.estimates import expected_finish
 from pandaenv.scenarios import Scenario
-from pandaenv.simulator import Simulator, arrive
+from pandaenv.simulator import Simulator, advance_to_arrival
 from pandaenv.workload import Trace
 from tests.pandaenv.simulator.grids import jobs, random_grid, records, sites
 
@@ -28,7 +25,7 @@ ROUGH = Scenario(outage_every_s=86_400.0, outage_length_s=7_200.0)
 
 def mask_of(simulator: Simulator, cap_floor: float = 1.0) -> list[int]:
     mask = np.full(simulator.catalogue.n_sites, 9, np.int8)
-    allow(simulator.grid, simulator.worlds, 0, cap_floor, mask)
+    mark_allowed(simulator.grid, simulator.worlds, 0, cap_floor, mask)
     return mask.tolist()
 
 
@@ -186,14 +183,14 @@ def test_random_numbers_are_those_of_the_generator_one_by_one(options):
 def chosen(name: str, simulator: Simulator, mask=None, seed=0) -> int:
     """What a rule chooses for the next job of a simulator."""
     n = simulator.catalogue.n_sites
-    arrive(simulator.grid, simulator.worlds, 0)
+    advance_to_arrival(simulator.grid, simulator.worlds, 0)
     out = np.full(1, -1)
     masks = np.ones((1, n), np.int8) if mask is None else np.array([mask], np.int8)
     known = Known(simulator.catalogue.closeness, simulator.jobs.nfiles, simulator.jobs.site)
     u = np.random.default_rng(seed).random(1)
     rule = names().index(name)
-    room = room_of(simulator.catalogue.n_sites)
-    choose_each(simulator.grid, simulator.worlds, rule, masks, 1.0, known, u, out, room)
+    broker = Broker(rule, 1.0, known, make_workspace(simulator.catalogue.n_sites))
+    choose_each(simulator.grid, simulator.worlds, broker, masks, u, out)
     return int(out[0])
 
 
@@ -241,11 +238,11 @@ def test_greedy_takes_the_first_to_finish_though_it_does_not_work_all_of_them_ou
     simulator = Simulator(catalogue, stream)
     grid, worlds, n_waits = simulator.grid, simulator.worlds, 0
     for _ in range(500):
-        arrive(grid, worlds, 0)
+        advance_to_arrival(grid, worlds, 0)
         mask = np.maximum(rng.random(6) < 0.7, np.arange(6) == rng.integers(6)).astype(np.int8)
-        ends = [finish(grid, worlds, 0, s, is_true, np.inf) for s in range(6)]
+        ends = [expected_finish(grid, worlds, 0, s, is_true, np.inf) for s in range(6)]
         first = min(np.flatnonzero(mask), key=lambda s: ends[s])
-        assert earliest(grid, worlds, 0, mask, is_true) == first
+        assert earliest_finish(grid, worlds, 0, mask, is_true) == first
         n_waits += (worlds.site[0]["queued"] > 0).sum()
         simulator.place(int(rng.integers(6)))
     assert n_waits > 500

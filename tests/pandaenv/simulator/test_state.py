@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from pandaenv.simulator import Simulator, advance, place_all
-from pandaenv.simulator.state import STATES, carry, copies_of, grid_of, stages, worlds_of
+from pandaenv.simulator.carryover import carry
+from pandaenv.simulator.log import stages
+from pandaenv.simulator.state import STATES, copies_of, make_grid, make_worlds
 from tests.pandaenv.simulator.grids import jobs, random_grid, sites, tiny_grid
 
 
@@ -18,7 +20,7 @@ def halfway(seed: int):
 @pytest.mark.parametrize("seed", range(4))
 def test_a_world_carried_over_goes_on_as_it_would_have(seed):
     simulator, rest = halfway(seed)
-    target = worlds_of(3, 4, 400, 10, 2, 400)
+    target = make_worlds(3, 4, 400, 10, 2, 400)
     n_carried = carry(simulator.worlds, 0, target, 1, len(rest))
     assert n_carried == simulator.worlds.world[0]["in_system"] > 0
     place_all(simulator.grid, target, 1, rest)
@@ -36,7 +38,7 @@ def test_a_world_carried_over_goes_on_as_it_would_have(seed):
 
 def test_only_jobs_after_those_carried_are_the_agents():
     simulator, rest = halfway(0)
-    target = worlds_of(1, 4, 400, 8, 1, 400)
+    target = make_worlds(1, 4, 400, 8, 1, 400)
     n_carried = carry(simulator.worlds, 0, target, 0, len(rest))
     world = target.world[0]
     assert world["first_own"] == world["next"] == n_carried
@@ -48,7 +50,7 @@ def test_only_jobs_after_those_carried_are_the_agents():
 def test_carrying_leaves_the_source_as_it_was():
     simulator, rest = halfway(1)
     before = [array.tobytes() for array in simulator.worlds]
-    carry(simulator.worlds, 0, worlds_of(1, 4, 400, 8, 1, 400), 0, len(rest))
+    carry(simulator.worlds, 0, make_worlds(1, 4, 400, 8, 1, 400), 0, len(rest))
     assert before == [array.tobytes() for array in simulator.worlds]
 
 
@@ -75,6 +77,6 @@ def test_stages_name_sites_and_states():
 
 def test_estimates_are_kept_in_whole_mflop():
     stream = jobs([0, 1], [5.0, 7.0], [[True]])
-    assert grid_of(sites([1], [1]), stream).stream["estimate"].tolist() == [6000, 6000]
-    own = grid_of(sites([1], [1]), stream, np.array([1.5, 2.0]))
+    assert make_grid(sites([1], [1]), stream).stream["estimate"].tolist() == [6000, 6000]
+    own = make_grid(sites([1], [1]), stream, np.array([1.5, 2.0]))
     assert own.stream["estimate"].tolist() == [1500, 2000]
