@@ -83,7 +83,7 @@ class Plans(NamedTuple):
 class SitePlan(NamedTuple):
     """One plan of one site."""
 
-    head: np.void  # PLAN
+    head: np.ndarray  # (1,) PLAN
     coming: np.ndarray  # (p,) ATTEMPT still to queue, the next one last
     busy: np.ndarray  # (q,) BUSY, a heap, the first to end on top
 
@@ -93,7 +93,7 @@ class Desk(NamedTuple):
 
     attempts: np.ndarray  # (2,) ATTEMPT, the PRESENT one and its RETRY
     changed: np.ndarray  # (r,) ATTEMPT, the last of each job that may have changed
-    placed: np.void  # PLACED
+    placed: np.ndarray  # (1,) PLACED
 
 
 def make_plans(n: int, cores: np.ndarray, n_threads: int = 1, room: int | None = None) -> Plans:
@@ -137,28 +137,28 @@ def forecast_placement(grid, worlds, plans, w, scratch, row, is_brief):
     n = n_worlds(plans)
     s, now = worlds.job[w, row].site, worlds.world[w].now
     desk = desk_of(plans, scratch - n, is_brief)
-    note_placed(worlds, w, row, desk.placed)
+    note_placed(worlds, w, row, desk.placed[0])
     plan = plan_of(plans, w, s)
     if len(plan.coming) == 0:
         return False
     if forecast_alone(grid, worlds, plans, w, n + scratch, row, desk):
-        plan.head.count = STALE
+        plan.head[0].count = STALE
         return True
     if worlds.world[w].backfill:
         return False
-    is_new = plan.head.count == STALE
+    is_new = plan.head[0].count == STALE
     is_planned = plan_placed(grid, worlds, w, s, row, plan, desk)
-    if is_new or not is_planned or desk.placed.ready <= now:
+    if is_new or not is_planned or desk.placed[0].ready <= now:
         plans.site[n + w, s].count = STALE
     if not is_planned:
-        plan.head.count = STALE
+        plan.head[0].count = STALE
         return False
     latest = w
-    if desk.placed.ready > now and not is_new:
+    if desk.placed[0].ready > now and not is_new:
         latest = n + w
         if not run_ahead(grid, worlds, plans, w, s, row, desk):
             return False
-    if plans.site[latest, s].count == 0 or (is_brief and desk.placed.is_known):
+    if plans.site[latest, s].count == 0 or (is_brief and desk.placed[0].is_known):
         return True
     copy_plan(plans, latest, n + scratch, s)
     last = plan_of(plans, n + scratch, s)
@@ -169,7 +169,7 @@ def forecast_placement(grid, worlds, plans, w, scratch, row, is_brief):
 def desk_of(plans, t, is_brief):
     """What thread t works with; if is_brief it lists no changed jobs."""
     n_changed = 0 if is_brief else plans.changed.shape[1]
-    return Desk(plans.attempts[t], plans.changed[t, :n_changed], plans.placed[t])
+    return Desk(plans.attempts[t], plans.changed[t, :n_changed], plans.placed[t : t + 1])
 
 
 @part
@@ -197,9 +197,9 @@ def forecast_alone(grid, worlds, plans, w, i, row, desk):
     if worlds.site[w, s].demand > grid.sites[s].cores:
         return False
     plan = plan_of(plans, i, s)
-    reset_plan(grid, worlds, w, s, plan.head)
-    write_attempt(grid, worlds, w, plan.coming[0], row, 0, desk.placed.ready, False)
-    plan.head.count = 1
+    reset_plan(grid, worlds, w, s, plan.head[0])
+    write_attempt(grid, worlds, w, plan.coming[0], row, 0, desk.placed[0].ready, False)
+    plan.head[0].count = 1
     return advance_plan(grid, worlds, w, s, plan, desk, np.inf, False)
 
 
@@ -207,7 +207,7 @@ def forecast_alone(grid, worlds, plans, w, i, row, desk):
 def plan_placed(grid, worlds, w, s, row, plan, desk):
     """Bring the plan of the present up to date, the job just placed included."""
     now = worlds.world[w].now
-    if plan.head.count == STALE:
+    if plan.head[0].count == STALE:
         is_planned = rebuild_plan(grid, worlds, w, s, plan, desk)
     else:
         is_planned = advance_to_now(
@@ -220,15 +220,15 @@ def plan_placed(grid, worlds, w, s, row, plan, desk):
 def run_ahead(grid, worlds, plans, w, s, row, desk):
     """Bring the plan that runs ahead to when the input of the job just placed will be there."""
     ahead = n_worlds(plans) + w
-    plan, ready = plan_of(plans, ahead, s), desk.placed.ready
-    if plan.head.count == STALE or ready <= plan.head.until:
+    plan, ready = plan_of(plans, ahead, s), desk.placed[0].ready
+    if plan.head[0].count == STALE or ready <= plan.head[0].until:
         copy_plan(plans, w, ahead, s)
     elif not add_moving(grid, worlds, w, row, plan, desk):
-        plan.head.count = STALE
+        plan.head[0].count = STALE
         return False
-    plan.head.until = ready
+    plan.head[0].until = ready
     if not advance_plan(grid, worlds, w, s, plan, desk, ready, False):
-        plan.head.count = STALE
+        plan.head[0].count = STALE
         return False
     return True
 
@@ -246,17 +246,17 @@ def plan_of(plans, i, s):
     """Plan i of site s."""
     first, stop = plans.place[s], plans.place[s + 1]
     coming = plans.coming[i, first[0] : stop[0]]
-    return SitePlan(plans.site[i, s], coming, plans.busy[i, first[1] : stop[1]])
+    return SitePlan(plans.site[i, s : s + 1], coming, plans.busy[i, first[1] : stop[1]])
 
 
 @part
 def copy_plan(plans, i, j, s):
     """Make plan j of site s equal to plan i."""
     source, target = plan_of(plans, i, s), plan_of(plans, j, s)
-    plans.site[j, s] = source.head
-    for k in range(source.head.count):
+    plans.site[j, s] = source.head[0]
+    for k in range(source.head[0].count):
         target.coming[k] = source.coming[k]
-    for k in range(source.head.n_busy):
+    for k in range(source.head[0].n_busy):
         target.busy[k] = source.busy[k]
 
 
@@ -267,7 +267,7 @@ def rebuild_plan(grid, worlds, w, s, plan, desk):
     What waits queues now, in its order.
     """
     now = worlds.world[w].now
-    reset_plan(grid, worlds, w, s, plan.head)
+    reset_plan(grid, worlds, w, s, plan.head[0])
     if not add_present(grid, worlds, w, s, plan, desk):
         return False
     row = worlds.site[w, s].head
@@ -336,7 +336,7 @@ def write_attempt(grid, worlds, w, attempt, row, number, enqueue, after_outage):
 @part
 def insert_attempt(plan, attempt):
     """Put an attempt among those still to queue; False where its place depends on a tie."""
-    coming, i = plan.coming, plan.head.count
+    coming, i = plan.coming, plan.head[0].count
     if i == len(coming):
         return False
     while i > 0 and coming[i - 1].enqueue <= attempt.enqueue:
@@ -350,14 +350,14 @@ def insert_attempt(plan, attempt):
         coming[i] = coming[i - 1]
         i -= 1
     coming[i] = attempt
-    plan.head.count += 1
+    plan.head[0].count += 1
     return True
 
 
 @part
 def advance_to_now(grid, worlds, w, s, plan, desk, now):
     """Plan what has queued by now, s; False where that depends on a tie."""
-    count = plan.head.count
+    count = plan.head[0].count
     if count == 0 or plan.coming[count - 1].enqueue > now:
         return True
     return advance_plan(grid, worlds, w, s, plan, desk, now, False)
@@ -369,9 +369,9 @@ def advance_plan(grid, worlds, w, s, plan, desk, until, is_brief):
 
     If is_brief no more than what tells what becomes of the job just placed.
     """
-    head, coming = plan.head, plan.coming
+    head, coming = plan.head[0], plan.coming
     while head.count > 0 and coming[head.count - 1].enqueue <= until:
-        if is_brief and desk.placed.is_known:
+        if is_brief and desk.placed[0].is_known:
             break
         head.count -= 1
         desk.attempts[PRESENT] = coming[head.count]
@@ -393,7 +393,7 @@ def prefetch_attempts(grid, worlds, w, coming, n):
 @part
 def plan_attempt(grid, worlds, w, s, plan, desk):
     """Plan start and end of the present attempt, and put its retry, if any, among those to come."""
-    attempt, head, busy = desk.attempts[PRESENT], plan.head, plan.busy
+    attempt, head, busy = desk.attempts[PRESENT], plan.head[0], plan.busy
     time = max(head.last, attempt.enqueue)
     while head.free < attempt.cores:
         time = max(time, busy[0].end)
@@ -419,7 +419,7 @@ def plan_attempt(grid, worlds, w, s, plan, desk):
 @part
 def occupy_cores(worlds, w, s, plan, attempt, time):
     """Let an attempt hold its cores until `time`, s, or until an outage; False at a tie."""
-    head = plan.head
+    head = plan.head[0]
     outage = switch_time(worlds, w, s, head.k)
     attempt.end = min(time, outage)
     attempt.fails = BY_OUTAGE if time > outage else BY_SITE if attempt.breaks else 0
@@ -431,7 +431,7 @@ def occupy_cores(worlds, w, s, plan, attempt, time):
 @part
 def plan_retry(grid, worlds, w, plan, desk):
     """After the present attempt: its retry is still to come, or the job has ended."""
-    attempt, placed = desk.attempts[PRESENT], desk.placed
+    attempt, placed = desk.attempts[PRESENT], desk.placed[0]
     is_last = attempt.fails == 0 or attempt.number + 1 == MAX_ATTEMPTS
     if attempt.row == placed.row:
         if attempt.number == 0:

@@ -1,10 +1,7 @@
-import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.error import ResetNeeded
 
-import pandaenv  # noqa: F401  registers the environments
-from pandaenv.policies import broker_floor, make, mark_allowed, names, warm_up
+from pandaenv.policies import names, warm_up
 from pandaenv.policies.choices import (
     Broker,
     Known,
@@ -14,60 +11,8 @@ from pandaenv.policies.choices import (
     make_workspace,
 )
 from pandaenv.policies.estimates import expected_finish
-from pandaenv.scenarios import Scenario
 from pandaenv.simulator import Simulator, advance_to_arrival
-from pandaenv.workload import Trace
-from tests.pandaenv.simulator.grids import jobs, random_grid, records, sites
-
-ID = "PandaSiteAllocationTier1-v0"
-ROUGH = Scenario(outage_every_s=86_400.0, outage_length_s=7_200.0)
-
-
-def mask_of(simulator: Simulator, cap_floor: float = 1.0) -> list[int]:
-    mask = np.full(simulator.catalogue.n_sites, 9, np.int8)
-    mark_allowed(simulator.grid, simulator.worlds, 0, cap_floor, mask)
-    return mask.tolist()
-
-
-def crowded(n_running: int, n_waiting: int, *, outages=None, cores=1) -> Simulator:
-    """Sites 0, 1 (n_running cores) and 2 (8 cores); site 0 busy, n_waiting more wait there."""
-    n = n_running + n_waiting
-    catalogue = sites([n_running, n_running, 8], [1.0] * 3)
-    stream = jobs(np.arange(n + 1.0), np.full(n + 1, 1e6), [[True] * 3], cores=[1] * n + [cores])
-    return Simulator(catalogue, stream, outages=outages).replay(np.zeros(n, int))
-
-
-def test_a_site_over_the_brokers_cap_is_masked():
-    assert mask_of(crowded(4, 8)) == [1, 1, 1]
-    assert mask_of(crowded(4, 9)) == [0, 1, 1]
-    assert mask_of(crowded(4, 9), cap_floor=5.0) == [1, 1, 1]
-
-
-def test_a_site_with_too_few_cores_is_masked():
-    assert mask_of(crowded(4, 0, cores=8)) == [0, 0, 1]
-    assert mask_of(crowded(4, 0, cores=9)) == [1, 1, 1]  # nobody has them: it is lost anywhere
-
-
-def test_a_site_that_is_down_is_masked():
-    outages = np.array([[np.inf, np.inf], [2.0, 1e9], [np.inf, np.inf]])
-    assert mask_of(crowded(4, 0, outages=outages)) == [1, 0, 1]
-
-
-def test_where_nothing_is_left_first_the_cap_then_the_outage_is_lifted():
-    catalogue = sites([1, 1], [1.0, 1.0])
-    stream = jobs(np.arange(9.0), np.full(9, 1e6), [[True, True]])
-    full = np.array([0, 1] * 4)
-    assert mask_of(Simulator(catalogue, stream).replay(full)) == [1, 1]
-    down = np.array([[6.5, 1e9], [np.inf, np.inf]])
-    assert mask_of(Simulator(catalogue, stream, outages=down).replay(full)) == [0, 1]
-    down = np.array([[6.5, 1e9], [6.5, 1e9]])
-    assert mask_of(Simulator(catalogue, stream, outages=down).replay(full)) == [1, 1]
-
-
-def test_after_the_last_job_all_sites_are_marked():
-    simulator = crowded(4, 9)
-    simulator.place(1)
-    assert mask_of(simulator) == [1, 1, 1]
+from tests.pandaenv.simulator.grids import crowded, jobs, random_grid, sites
 
 
 def test_least_loaded_counts_this_job_and_prefers_the_larger_site():
@@ -103,83 +48,6 @@ def test_warming_up_is_the_same_every_time():
     assert runs[0] == runs[1]
 
 
-def test_the_cap_floor_shrinks_with_the_grid_but_not_below_one():
-    assert broker_floor(1.0) == 20 and broker_floor(0.1) == 2 and broker_floor(1e-4) == 1
-
-
-def test_make_knows_its_names_and_lists_them():
-    assert names()[0] == "random" and len(set(names())) == 9
-    assert [make(name).name for name in names()] == list(names())
-    with pytest.raises(ValueError, match="unknown policy 'nope'; known: random, round_robin"):
-        make("nope")
-
-
-# Rules, single and batched
-
-
-@pytest.fixture(scope="module")
-def options():
-    return {"workload": Trace(records()), "rate": 800, "episode_jobs": 120, "load": 0.8}
-
-
-@pytest.mark.parametrize("name", names())
-def test_a_batch_chooses_what_single_policies_choose(options, name):
-    n, seed = 3, 5
-    envs = gym.make_vec(ID, num_envs=n, scenario=ROUGH, **options)
-    envs.reset(seed=seed)
-    policy = make(name)
-    policy.reset(range(seed, seed + n))
-    singles = [gym.make(ID, scenario=ROUGH, **options) for _ in range(n)]
-    alone = [make(name) for _ in range(n)]
-    for i in range(n):
-        singles[i].reset(seed=seed + i)
-        alone[i].reset(seed + i)
-    for _ in range(120):
-        actions = policy.act_all(envs)
-        assert actions.tolist() == [p.act(e) for p, e in zip(alone, singles, strict=True)]
-        masks = envs.unwrapped.action_masks()
-        assert masks[np.arange(n), actions].all()
-        for env, action in zip(singles, actions, strict=True):
-            env.step(action)
-        *_, info = envs.step(actions)
-        assert (info["cost_rejected"] == 0).all()
-    assert policy.act_all(envs).tolist() == [0] * n  # no job waits
-
-
-def test_a_policy_refuses_what_is_no_seed():
-    for seed in ("a", -1, 1.5, ["a"]):
-        with pytest.raises(ValueError, match="seed must be a whole number of at least 0, or one"):
-            make("random").reset(seed)
-
-
-def test_a_policy_needs_a_seed_for_each_world(options):
-    envs = gym.make_vec(ID, num_envs=2, **options)
-    envs.reset(seed=0)
-    policy = make("random")
-    policy.reset(0)
-    with pytest.raises(ValueError, match="one seed a world"):
-        policy.act_all(envs)
-    with pytest.raises(ValueError, match=r"one seed a world \(2, got 0\)"):
-        make("random").act_all(envs)
-
-
-def test_a_policy_needs_an_environment_that_was_reset(options):
-    policy = make("random")
-    policy.reset(0)
-    with pytest.raises(ResetNeeded, match="no job to place: call reset"):
-        policy.act(gym.make(ID, **options))
-
-
-def test_random_numbers_are_those_of_the_generator_one_by_one(options):
-    env = gym.make(ID, **options)
-    env.reset(seed=0)
-    policy, rng = make("random"), np.random.default_rng(3)
-    policy.reset(3)
-    mask = np.flatnonzero(env.unwrapped.mask)
-    expected = [mask[int(rng.random() * len(mask))] for _ in range(600)]
-    assert [policy.act(env) for _ in range(600)] == expected
-
-
 def chosen(name: str, simulator: Simulator, mask=None, seed=0) -> int:
     """What a rule chooses for the next job of a simulator."""
     n = simulator.catalogue.n_sites
@@ -192,17 +60,6 @@ def chosen(name: str, simulator: Simulator, mask=None, seed=0) -> int:
     broker = Broker(rule, 1.0, known, make_workspace(simulator.catalogue.n_sites))
     choose_each(simulator.grid, simulator.worlds, broker, masks, u, out)
     return int(out[0])
-
-
-def test_round_robin_goes_round_the_allowed_sites(options):
-    env = gym.make(ID, **options)
-    env.reset(seed=0)
-    policy = make("round_robin")
-    policy.reset(0)
-    n = int(env.action_space.n)
-    mask = env.unwrapped.mask
-    mask[[0, 3]] = 0
-    assert [policy.act(env) for _ in range(n)] == [s for s in range(n) if s not in (0, 3)] + [1, 2]
 
 
 def test_data_local_takes_the_least_loaded_holder_else_the_fastest_transfer():
