@@ -5,7 +5,7 @@ grid would have left them (`computingsite` and `jobstatus` are the simulated one
 the time of every stage of every job, so that what scores records scores a simulation too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from pandaenv.policies import broker_floor, warm_up
 from pandaenv.scenarios import Scenario
 from pandaenv.simulator import Simulator
 from pandaenv.simulator.log import status_codes
-from pandaenv.sites import catalogue
+from pandaenv.sites import Catalogue, catalogue
 from pandaenv.workload import Trace
 
 from . import scenarios, schema
@@ -26,7 +26,7 @@ STAGES = ("source", "state", "attempts", "submit", "ready", "first_start", "star
 
 def replay(
     records: pd.DataFrame,
-    sites=40,
+    sites: int | str | Iterable[str] | Catalogue = 40,
     *,
     load: float = 0.6,
     placed_by: str = "recorded",
@@ -42,8 +42,8 @@ def replay(
         placed_by: "recorded", each job at its recorded site (one unknown here is drawn by disk), or
             "panda_analysis", PanDA's rule for user analysis.
         scenario: what goes wrong, as for the environment: a name, a `Scenario` or a dict of its
-            fields; None for nothing. In a surge records come earlier than they say.
-        seed: of what records do not tell, and of failures and outages.
+            fields; None for nothing. In a surge jobs arrive earlier than recorded.
+        seed: of failures and outages, and of what the records do not contain.
 
     Returns:
         One row a record, in order of arrival: the nine record columns, then source (site the input

@@ -16,7 +16,7 @@ gives a site for each, int64 (n,), in one kernel call. `envs` is a vector enviro
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Policy(Protocol):
 
     def reset(self, seed: int) -> None: ...
 
-    def act(self, env) -> int: ...
+    def act(self, env: Any) -> int: ...
 
 
 class Rule:
@@ -73,10 +73,11 @@ class Rule:
         self._last = np.full(len(self._rngs), NONE)
         self._n_acts = 0
 
-    def act(self, env) -> int:
+    def act(self, env: Any) -> int:
+        """The site for the job that waits in `env`."""
         return int(self.act_all(env)[0])
 
-    def act_all(self, envs) -> np.ndarray:
+    def act_all(self, envs: Any) -> np.ndarray:
         """A site for the waiting job of each world, int64 (n,); 0 where none waits."""
         episodes = envs.unwrapped.episodes
         if episodes.n != len(self._rngs):
