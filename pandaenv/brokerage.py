@@ -6,11 +6,11 @@ from other kernels; the caller brings the random number, so a choice is a pure f
 Source: the public documentation of PanDA's analysis and production job brokerage.
 """
 
-from __future__ import annotations
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from pandaenv.kernel_cache import cached_njit
 from pandaenv.kernels import kernel, part
 
 N_BEST = 10
@@ -21,17 +21,33 @@ also the least number of failed and closed jobs that can exclude a site (ASSUMED
 documentation names no value)."""
 
 
-@part
-def is_healthy(running, queued, finished, failed, cap_floor):
-    """Whether a site's queue and recent failures let the broker consider it (scalars).
+class Counts(NamedTuple):
+    """Jobs at each of S sites; arrays (S,)."""
 
-    The queue may be at most 2 max(cap_floor, running), and failed (with closed) must stay below
-    max(2 finished, cap_floor).
-    """
-    return queued <= 2.0 * max(cap_floor, running) and failed < max(2.0 * finished, cap_floor)
+    running: np.ndarray
+    queued: np.ndarray
+    moving: np.ndarray  # queued too, but for their input
+    finished: np.ndarray  # recently
+    failed: np.ndarray  # recently
 
 
-@njit(cache=True)
+class Inputs(NamedTuple):
+    """The input of a job as each of S sites has it."""
+
+    available: np.ndarray  # (S,) bytes
+    missing: np.ndarray  # (S,) files
+    total: float  # bytes
+    closeness: np.ndarray  # (S,)
+
+
+class Shortlist(NamedTuple):
+    """Room for the best sites, in falling weight."""
+
+    sites: np.ndarray  # (N_BEST,) int64
+    weights: np.ndarray  # (N_BEST,) float64
+
+
+@cached_njit
 def analysis_site(has_data, allowed, running, queued, finished, failed, cap_floor, u):
     """Site of a user-analysis job by PanDA's rule.
 
@@ -49,39 +65,28 @@ def analysis_site(has_data, allowed, running, queued, finished, failed, cap_floo
         cap_floor: 20 in PanDA; smaller on a scaled-down grid.
         u: uniform number in [0, 1) that decides the draw.
     """
-    room = np.empty(N_BEST, np.int64), np.empty(N_BEST)
-    state = running, queued, np.zeros(len(running)), finished, failed
-    return pick_analysis(has_data, allowed, state, cap_floor, u, room)
+    counts = Counts(running, queued, np.zeros(len(running)), finished, failed)
+    shortlist = Shortlist(np.empty(N_BEST, np.int64), np.empty(N_BEST))
+    return pick_analysis(has_data, allowed, counts, cap_floor, u, shortlist)
 
 
 @kernel
-def pick_analysis(has_data, allowed, state, cap_floor, u, room):
-    """The same where those queued are the sum of two.
-
-    Args:
-        state: running, queued, also queued, finished, failed.
-        room: for the sites and weights of the best, int64 and float64 (N_BEST,).
-    """
-    running, queued, moving, finished, failed = state
-    n = len(running)
-    sites, weights = room
+def pick_analysis(has_data, allowed, counts, cap_floor, u, shortlist):
+    """The same from `Counts`, with room for a `Shortlist`."""
     for attempt in range(4):
         n_best = 0
-        for s in range(n):
+        for s in range(len(counts.running)):
             if not allowed[s] or (attempt % 2 == 0 and not has_data[s]):
                 continue
-            if attempt < 2 and not is_healthy(
-                running[s], queued[s] + moving[s], finished[s], failed[s], cap_floor
-            ):
+            if attempt < 2 and not is_healthy_site(counts, s, cap_floor):
                 continue
-            weight = (running[s] + 1.0) / (queued[s] + moving[s] + 1.0)
-            n_best = keep_best(sites, weights, n_best, s, weight)
+            n_best = keep_best(shortlist, n_best, s, free_weight(counts, s))
         if n_best:
-            return draw(sites, weights, n_best, u)
+            return draw(shortlist, n_best, u)
     return -1
 
 
-@njit(cache=True)
+@cached_njit
 def production_site(
     available, missing, total, closeness, allowed, running, queued, finished, failed, cap_floor, u
 ):
@@ -100,37 +105,68 @@ def production_site(
         allowed, running, queued, finished, failed, cap_floor, u: as in `analysis_site`.
     """
     n = len(running)
-    room = np.empty(n, np.bool_), np.empty(N_BEST, np.int64), np.empty(N_BEST)
-    state = running, queued, np.zeros(n), finished, failed
-    return pick_production(available, missing, total, closeness, allowed, state, cap_floor, u, room)
+    counts = Counts(running, queued, np.zeros(n), finished, failed)
+    inputs = Inputs(available, missing, total, closeness)
+    candidate, shortlist = (
+        np.empty(n, np.bool_),
+        Shortlist(np.empty(N_BEST, np.int64), np.empty(N_BEST)),
+    )
+    return pick_production(inputs, allowed, counts, cap_floor, u, candidate, shortlist)
 
 
 @kernel
-def pick_production(available, missing, total, closeness, allowed, state, cap_floor, u, room):
-    """The same, arguments as in `pick_analysis`; in the room come first candidates, bool (S,)."""
-    running, queued, moving, finished, failed = state
-    n = len(running)
-    candidate, sites, weights = room
+def pick_production(inputs, allowed, counts, cap_floor, u, candidate, shortlist):
+    """The same from `Inputs` and `Counts`, with room for candidates, bool (S,), and a shortlist."""
+    n, closeness = len(counts.running), inputs.closeness
     for attempt in range(2):
         n_best, low, high = 0, np.inf, -np.inf
         for s in range(n):
             candidate[s] = allowed[s] != 0 and (
-                attempt == 1
-                or is_healthy(running[s], queued[s] + moving[s], finished[s], failed[s], cap_floor)
+                attempt == 1 or is_healthy_site(counts, s, cap_floor)
             )
             if candidate[s]:
                 low, high = min(low, closeness[s]), max(high, closeness[s])
         for s in range(n):
             if candidate[s]:
-                weight = (running[s] + 1.0) / (queued[s] + moving[s] + 1.0)
-                if total > 0.0:
-                    weight *= (available[s] + total) / (total * (missing[s] / 100.0 + 1.0))
+                weight = data_weight(inputs, s, free_weight(counts, s))
                 if high > low:
                     weight *= 1.0 + (high - closeness[s]) / (high - low)
-                n_best = keep_best(sites, weights, n_best, s, weight)
+                n_best = keep_best(shortlist, n_best, s, weight)
         if n_best:
-            return draw(sites, weights, n_best, u)
+            return draw(shortlist, n_best, u)
     return -1
+
+
+@part
+def is_healthy_site(counts, s, cap_floor):
+    """Whether site s is healthy, by `Counts`."""
+    queued = counts.queued[s] + counts.moving[s]
+    return is_healthy(counts.running[s], queued, counts.finished[s], counts.failed[s], cap_floor)
+
+
+@part
+def is_healthy(running, queued, finished, failed, cap_floor):
+    """Whether a site's queue and recent failures let the broker consider it (scalars).
+
+    The queue may be at most 2 max(cap_floor, running), and failed (with closed) must stay below
+    max(2 finished, cap_floor).
+    """
+    return queued <= 2.0 * max(cap_floor, running) and failed < max(2.0 * finished, cap_floor)
+
+
+@part
+def free_weight(counts, s):
+    """The weight of site s by its running and queued jobs."""
+    return (counts.running[s] + 1.0) / (counts.queued[s] + counts.moving[s] + 1.0)
+
+
+@part
+def data_weight(inputs, s, weight):
+    """That weight times the term that favours sites with the data."""
+    if inputs.total > 0.0:
+        total, missing = inputs.total, inputs.missing[s]
+        weight *= (inputs.available[s] + total) / (total * (missing / 100.0 + 1.0))
+    return weight
 
 
 @kernel
@@ -144,8 +180,9 @@ def nearest(closeness, has_data, out):
 
 
 @part
-def keep_best(sites, weights, n_best, site, weight):
-    """Insert a site into the list of the best, kept in falling weight; returns its new length."""
+def keep_best(shortlist, n_best, site, weight):
+    """Insert a site into the shortlist; returns its new length."""
+    sites, weights = shortlist
     size = len(sites)
     if n_best == size and weight <= weights[size - 1]:
         return n_best
@@ -158,8 +195,9 @@ def keep_best(sites, weights, n_best, site, weight):
 
 
 @part
-def draw(sites, weights, n_best, u):
+def draw(shortlist, n_best, u):
     """One of the first n_best sites with probability proportional to its weight."""
+    sites, weights = shortlist
     total = 0.0
     for i in range(n_best):
         total += weights[i]

@@ -3,14 +3,11 @@
 In: a function over arrays of records. Out: the same, compiled by numba when first called and kept
 on disk.
 
-Kernels own no memory: counting references to the arrays they pass on took a third of a step, so
-they do not, and cannot make arrays (numba refuses to compile one that would). A division by
-zero gives what NumPy gives. What is a `part` of other kernels is copied into them: passing it the
-arrays of a world would cost more than most of what is done there.
+A `kernel` is called as it is; a `part` is inlined into the kernels that call it, since passing it
+the arrays of a world would cost more than most of what it does. Neither counts references to
+arrays, which took a third of a step, so neither can make arrays: numba refuses to compile one that
+would. A division by zero gives what NumPy gives.
 """
-
-from contextlib import suppress
-from pathlib import Path
 
 from llvmlite import ir
 from numba import njit, types
@@ -18,33 +15,20 @@ from numba.core import cgutils
 from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 
+from pandaenv.kernel_cache import KernelCache, cached_njit
 
-def forget_older(folder: Path) -> None:
-    """Remove indices of compiled kernels that are older than any source file of the folder.
-
-    Numba asks whether the file of a kernel has changed, not those of the kernels it calls.
-    """
-    newest = max(path.stat().st_mtime_ns for path in folder.rglob("*.py"))
-    for index in folder.rglob("__pycache__/*.nbi"):
-        with suppress(OSError):  # another process was first, or the folder is not ours
-            if index.stat().st_mtime_ns < newest:
-                index.unlink()
-
-
-forget_older(Path(__file__).parent)
 LINE = 64
-"""Bytes that memory brings near at once."""
+"""Bytes of a cache line."""
 OPTIONS = {"error_model": "numpy", "_nrt": False}
-kernel = njit(cache=True, **OPTIONS)
+kernel = cached_njit(**OPTIONS)
 
 
 class Part(CPUDispatcher):
-    """A function that is copied into kernels.
+    """A function that is inlined into kernels.
 
-    It is compiled once for whole numbers of all sizes, which it takes as 64 bits, and without what
-    a call from Python needs: both took a third of the time of the first `gym.make`. Called from
-    Python it is compiled once more, by itself and in every process: ask through a kernel where
-    that matters.
+    It is compiled once for integers of all sizes, which it takes as 64 bits, and without an entry
+    for Python; either would add a third to the time of the first `gym.make`. A call from Python
+    compiles it once more, by itself and in every process; call a kernel where that matters.
     """
 
     def __init__(self, function, locals=None, targetoptions=None):  # as numba unpickles it
@@ -57,6 +41,10 @@ class Part(CPUDispatcher):
         super().__init__(function, targetoptions=options)
         self.enable_caching()
         self._alone = njit(**OPTIONS)(function)
+
+    def enable_caching(self):
+        """Keep the compiled code on disk."""
+        self._cache = KernelCache(self.py_func)
 
     def get_call_template(self, args, kws):
         """What kernels ask for."""
@@ -82,7 +70,7 @@ part = Part
 
 
 def _lines(size: int) -> list[int]:
-    """Bytes of an element of this size, so that one of them is in each line of memory it is in."""
+    """Offsets into an element of `size` bytes, one in each cache line it may touch."""
     if LINE % size == 0:  # it does not cross lines
         return [0]
     return [0, *range(LINE, size - LINE, LINE), size - 1]
@@ -90,12 +78,10 @@ def _lines(size: int) -> list[int]:
 
 @intrinsic
 def prefetch(typing_context, array, *places):
-    """Ask for the memory of an element to be brought near, by its indices; changes nothing.
+    """Prefetch the memory of an element, given by its indices, into the cache; changes no value.
 
-    Of a row, if the last indices are left out, only its first element.
-
-    A step of one world among many waits for memory more than for anything else, unless it is asked
-    for a few worlds before.
+    If the last indices are left out, only the first element of the row. A step of one world among
+    many waits for memory more than for anything else, unless it was prefetched a few worlds before.
     """
 
     def generate(context, builder, signature, arguments):

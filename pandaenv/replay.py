@@ -5,16 +5,17 @@ grid would have left them (`computingsite` and `jobstatus` are the simulated one
 the time of every stage of every job, so that what scores records scores a simulation too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
+from foundations import checks
 from pandaenv.policies import broker_floor, warm_up
 from pandaenv.scenarios import Scenario
 from pandaenv.simulator import Simulator
-from pandaenv.simulator.state import FINISHED, LOST, REJECTED
-from pandaenv.sites import catalogue
+from pandaenv.simulator.log import status_codes
+from pandaenv.sites import Catalogue, catalogue
 from pandaenv.workload import Trace
 
 from . import scenarios, schema
@@ -25,7 +26,7 @@ STAGES = ("source", "state", "attempts", "submit", "ready", "first_start", "star
 
 def replay(
     records: pd.DataFrame,
-    sites=40,
+    sites: int | str | Iterable[str] | Catalogue = 40,
     *,
     load: float = 0.6,
     placed_by: str = "recorded",
@@ -41,8 +42,8 @@ def replay(
         placed_by: "recorded", each job at its recorded site (one unknown here is drawn by disk), or
             "panda_analysis", PanDA's rule for user analysis.
         scenario: what goes wrong, as for the environment: a name, a `Scenario` or a dict of its
-            fields; None for nothing. In a surge records come earlier than they say.
-        seed: of what records do not tell, and of failures and outages.
+            fields; None for nothing. In a surge jobs arrive earlier than recorded.
+        seed: of failures and outages, and of what the records do not contain.
 
     Returns:
         One row a record, in order of arrival: the nine record columns, then source (site the input
@@ -53,8 +54,7 @@ def replay(
     Raises:
         ValueError: an unknown rule or scenario, a load that is not positive, a broken table.
     """
-    if placed_by not in RULES:
-        raise ValueError(f"unknown rule {placed_by!r}; known: {', '.join(RULES)}")
+    checks.known("rule", placed_by, RULES)
     trace = Trace(records)
     stream = trace.stream(catalogue(sites), rate=None, load=load, seed=seed)
     troubles = None
@@ -74,9 +74,7 @@ def _log(records: pd.DataFrame, simulator: Simulator) -> pd.DataFrame:
     """Records in order of arrival with what became of them, and their stages."""
     order = np.argsort(records["creationtime"].to_numpy(), kind="stable")  # as the stream's
     job, names = simulator.worlds.job[0], simulator.catalogue.names
-    state, status = job["state"], simulator.jobs.status.copy()
-    for end, name in ((FINISHED, "finished"), (LOST, "failed"), (REJECTED, "closed")):
-        status[state == end] = schema.STATUSES.index(name)
+    status = status_codes(job["state"], simulator.jobs.status)
     log = records.iloc[order].reset_index(drop=True)
     log["computingsite"] = pd.Categorical.from_codes(job["site"], categories=names)
     log["jobstatus"] = pd.Categorical.from_codes(status, categories=schema.STATUSES)

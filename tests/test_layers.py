@@ -25,6 +25,7 @@ ORDER = (
     "cascade",
     "dumps",
     "records",
+    "kernel_cache",
     "kernels",
     "brokerage",
     "jobs",

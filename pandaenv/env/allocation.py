@@ -16,17 +16,14 @@ from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Discrete
 
 from foundations import checks
-from pandaenv import workload as workloads
-from pandaenv.schema import COLUMNS, STATUSES
-from pandaenv.simulator.state import FINISHED, LOST, REJECTED, stages
-from pandaenv.workload.stream import LABELS
+from pandaenv.simulator import log
 
 from . import rendering
 from . import reward as rewards
 from .actions import one_site
 from .config import TaskConfig
-from .episodes import Episodes, turn
-from .observation import DAY_S, N_GRID, N_JOB, space
+from .episodes import Episodes, step_world
+from .observation import N_GRID, N_JOB, space
 from .prepared import prepare
 from .spec import PlainSpec
 
@@ -242,7 +239,7 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
 
     def step(self, action):
         site = self._checked(action)
-        reward = turn(self.episodes.bound, 0, 1, site, self.episodes.cost[0])
+        reward = step_world(self.episodes.bound, 0, 1, site, self.episodes.cost[0])
         self._n_left -= 1
         is_over = self._n_left == 0
         terminated = is_over and self._is_accrued
@@ -290,8 +287,8 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
         """Every job of the episode so far as a record, and the times of its stages.
 
         The nine record columns carry PanDA's names; `jobstatus` is the simulated end (None before
-        it), `computingsite` the chosen site. Stage columns as in `pandaenv.simulator.stages`. Once
-        all jobs have ended `metrics.evaluate` takes it as it is.
+        it), `computingsite` the chosen site. Stage columns as in `pandaenv.simulator.log.stages`.
+        Once all jobs have ended `metrics.evaluate` takes it as it is.
         """
         if self.worlds is None:
             raise ResetNeeded("log() needs an episode: call reset() first")
@@ -352,32 +349,7 @@ def job_log(episodes: Episodes, w: int) -> pd.DataFrame:
     """The log of world w, see `PandaSiteAllocationEnv.log`."""
     world = episodes.worlds.world[w]
     job = episodes.worlds.job[w, int(world["first_own"]) : int(world["next"])]
-    stream = episodes.setting.stream
-    table = stages(job, stream.catalogue.names)
-    return pd.concat([_records(stream, job), table.drop(columns="site")], axis=1)
-
-
-def _records(stream: workloads.Stream, job: np.ndarray) -> pd.DataFrame:
-    """Record columns of JOB_STATE rows (n,)."""
-    jobs, index, state = stream.jobs, job["index"], job["state"]
-    names = np.array([None, *stream.catalogue.names], dtype=object)
-    recorded = np.array(STATUSES, dtype=object)[jobs.status[index]]
-    end = {FINISHED: "finished", LOST: "failed", REJECTED: "closed"}
-    status = [
-        end.get(s, r if s > FINISHED else None)
-        for s, r in zip(state.tolist(), recorded, strict=True)
-    ]
-    columns = {
-        "creationtime": job["submit"] / DAY_S,
-        "ninputdatafiles": jobs.nfiles[index],
-        "inputfilebytes": jobs.nbytes[index].astype(np.int64),
-        "workload": jobs.work[index],
-        "computingsite": names[job["site"] + 1],
-        **{name: stream.labels[name].astype(object).to_numpy()[index] for name in LABELS},
-        "datatype": np.array(stream.formats, dtype=object)[jobs.format[index]],
-        "jobstatus": np.array(status, dtype=object),
-    }
-    return pd.DataFrame({name: columns[name] for name in COLUMNS})
+    return log.job_log(episodes.setting.stream, job)
 
 
 # --- checks ---------------------------------------------------------------------------------------

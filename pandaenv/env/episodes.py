@@ -1,4 +1,4 @@
-"""Episodes of one setting side by side: begun, stepped and seen, n worlds in one kernel call.
+"""Episodes of one setting side by side: n worlds begin, step and are observed in one kernel call.
 
 In: a `Setting`, a scenario, rules of reward and cost, a site for each waiting job. Out: rewards,
 costs, observations and masks, one row a world. The single, the vector and the native SB3
@@ -10,32 +10,25 @@ from typing import NamedTuple
 
 import numpy as np
 from gymnasium.error import ResetNeeded
-from numba import get_num_threads, njit, prange, set_num_threads, types
+from numba import get_num_threads, prange, set_num_threads, types
 from numba.experimental import structref
 
+from pandaenv.kernel_cache import cached_njit
 from pandaenv.kernels import kernel, part
 from pandaenv.scenarios import Scenario
-from pandaenv.simulator import advance, arrive, forget, next_arrival, suffer, unfold
-from pandaenv.simulator.forecast import STALE, plans_of
-from pandaenv.simulator.prefetch import AHEAD, bring
-from pandaenv.simulator.queues import book_all
-from pandaenv.simulator.state import NONE, Worlds, worlds_of
+from pandaenv.simulator.arrivals import advance_to_arrival, decay_counts, next_arrival
+from pandaenv.simulator.bookings import rebook_all
+from pandaenv.simulator.forecast import STALE, make_plans
+from pandaenv.simulator.motion import advance, handle_events
+from pandaenv.simulator.outages import apply_troubles
+from pandaenv.simulator.prefetch import AHEAD, prefetch_ahead
+from pandaenv.simulator.state import NONE, Worlds, make_worlds
 
-from . import reward as rewards
 from .config import TaskConfig
-from .observation import look, look_again, view_of
+from .observation import make_view, observe, update_view
 from .prepared import Setting
-
-
-class Rules(NamedTuple):
-    """How placements are judged and sites masked."""
-
-    measure: int
-    unit: float  # m, s
-    wait_limit: float  # s
-    byte_limit: float  # bytes
-    cap_floor: float  # jobs
-    features: np.ndarray  # (J, N_JOB) float32
+from .reward import ACCRUED, COSTS, MEASURES, accrued_reward, price_placement
+from .rules import Rules
 
 
 class Episodes:
@@ -64,7 +57,7 @@ class Episodes:
     ):
         self.setting, self.config, self.n, self.n_threads = setting, config, n, n_threads
         self.rules = Rules(
-            rewards.MEASURES[config.reward],
+            MEASURES[config.reward],
             setting.unit,
             float(config.wait_limit),
             float(config.byte_limit),
@@ -73,9 +66,9 @@ class Episodes:
         )
         self.n_sites = len(setting.grid.sites)
         self.scenario.check_sites(self.n_sites)
-        self.view = view_of(n, self.n_sites)
-        self.plans = plans_of(n, setting.grid.sites["cores"], n_threads)
-        self.cost = np.zeros((n, len(rewards.COSTS)))
+        self.view = make_view(n, self.n_sites)
+        self.plans = make_plans(n, setting.grid.sites["cores"], n_threads)
+        self.cost = np.zeros((n, len(COSTS)))
         self.reward = np.zeros(n)
         self.n_left, self.window = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self.worlds: Worlds | None = None
@@ -94,16 +87,18 @@ class Episodes:
         """
         root = np.random.SeedSequence(int(rng.integers(2**63)))
         windows, failures, troubles = (np.random.default_rng(s) for s in root.spawn(3))
-        drawn = int(windows.integers(len(self.setting.windows)))
-        self.window[w] = drawn if window is None else window
+        any_window = int(windows.integers(len(self.setting.windows)))
+        self.window[w] = any_window if window is None else window
         self._restore(w, self.setting.snapshot(int(self.window[w])))
         world = self.worlds.world[w]
         world["seed"] = failures.integers(2**64, dtype=np.uint64)
-        suffer(self.worlds, w, self.scenario.draw(self.n_sites, float(world["now"]), troubles))
-        book_all(self.setting.grid, self.worlds, w)
+        apply_troubles(
+            self.worlds, w, self.scenario.draw(self.n_sites, float(world["now"]), troubles)
+        )
+        rebook_all(self.setting.grid, self.worlds, w)
         self.n_left[w] = world["n_rows"] - world["next"]
         self.cost[w], self.reward[w], self.plans.site["count"][w] = 0.0, 0.0, STALE
-        open_eyes(self.bound, w)
+        first_observation(self.bound, w)
 
     def step(self, sites: np.ndarray, skip: np.ndarray) -> None:
         """Place the waiting job of each world on its site, int64 (n,); not where skip, bool (n,).
@@ -111,7 +106,7 @@ class Episodes:
         A masked site rejects the job. Where none is left it must be skipped.
         """
         if self.n_threads == 1 or self.n == 1:
-            step_some(self.bound, sites, skip, self.reward, self.cost, 0, self.n, self.n)
+            step_range(self.bound, sites, skip, self.reward, self.cost, 0, self.n, self.n)
         else:
             before = get_num_threads()
             set_num_threads(min(self.n_threads, before))
@@ -156,7 +151,7 @@ class Episodes:
         if old is not None:
             n_jobs = max(n_jobs, old.job.shape[1])
             n_datasets = max(n_datasets, old.dataset.shape[1])
-        self.worlds = worlds_of(n, self.n_sites, n_jobs, n_switches, self.n, n_datasets)
+        self.worlds = make_worlds(n, self.n_sites, n_jobs, n_switches, self.n, n_datasets)
         self._bound = None
         if old is not None:
             for name, array in zip(Worlds._fields, self.worlds, strict=True):
@@ -191,86 +186,94 @@ class Bound(structref.StructRefProxy):
     """Arrays and rules of a set of worlds as one object that kernels take apart for nothing."""
 
 
-structref.define_proxy(Bound, BoundType, ["grid", "worlds", "plans", "sight", "rules"])
+structref.define_proxy(Bound, BoundType, ["grid", "worlds", "plans", "view", "rules"])
 
 
-@njit(cache=True)
-def bind(grid, worlds, plans, sight, rules):
-    return Bound(grid, worlds, plans, sight, rules)
+@cached_njit
+def bind(grid, worlds, plans, view, rules):
+    return Bound(grid, worlds, plans, view, rules)
 
 
 # --- kernels --------------------------------------------------------------------------------------
 
 
-@njit(cache=True)
-def open_eyes(bound, w):
-    """Go to the first job of world w and look."""
-    grid, worlds, rules = bound.grid, bound.worlds, bound.rules
-    arrive(grid, worlds, w)
-    look(grid, worlds, w, rules.unit, rules.cap_floor, rules.features, bound.sight)
+@cached_njit
+def first_observation(bound, w):
+    """Go to the first job of world w and observe."""
+    advance_to_arrival(bound.grid, bound.worlds, w)
+    observe(bound.grid, bound.worlds, w, bound.rules, bound.view)
 
 
-@njit(cache=True)
-def turn(bound, w, scratch, s, cost):
-    """One step of world w: place, settle, go on to the next job, and look. Returns the reward."""
-    grid, worlds, view, rules = bound.grid, bound.worlds, bound.sight, bound.rules
-    return turn_one(grid, worlds, bound.plans, view, rules, w, scratch, s, cost)
+@cached_njit
+def step_world(bound, w, scratch, s, cost):
+    """One step of world w: place its job, go on to the next one, observe. Returns the reward."""
+    grid, worlds, view, rules = bound.grid, bound.worlds, bound.view, bound.rules
+    return place_and_observe(grid, worlds, bound.plans, view, rules, w, scratch, s, cost)
 
 
-@njit(cache=True, nogil=True)
-def step_some(bound, sites, skip, reward, cost, first, stop, scratch):
+@cached_njit(nogil=True)
+def step_range(bound, sites, skip, reward, cost, first, stop, scratch):
     """Step the worlds first to stop - 1."""
-    grid, worlds, view, rules = bound.grid, bound.worlds, bound.sight, bound.rules
-    turn_some(
-        grid, worlds, bound.plans, view, rules, sites, skip, reward, cost, first, stop, scratch
+    step_each(
+        bound.grid,
+        bound.worlds,
+        bound.plans,
+        bound.view,
+        bound.rules,
+        Batch(sites, skip, reward, cost),
+        first,
+        stop,
+        scratch,
     )
 
 
-@njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def step_all(bound, sites, skip, reward, cost, n, n_parts):
     """Step n worlds in n_parts equal parts, each with a scratch world of its own."""
     for k in prange(n_parts):
         first, stop = k * n // n_parts, (k + 1) * n // n_parts
-        step_some(bound, sites, skip, reward, cost, first, stop, n + k)
+        step_range(bound, sites, skip, reward, cost, first, stop, n + k)
+
+
+class Batch(NamedTuple):
+    """One step of n worlds: what to do, and what comes of it."""
+
+    sites: np.ndarray  # (n,) int64
+    skip: np.ndarray  # (n,) bool
+    reward: np.ndarray  # (n,) float64, overwritten
+    cost: np.ndarray  # (n, 4) float64, overwritten
 
 
 @kernel
-def turn_some(grid, worlds, plans, view, rules, sites, skip, reward, cost, first, stop, scratch):
+def step_each(grid, worlds, plans, view, rules, batch, first, stop, scratch):
+    """The same, prefetching what the next worlds will need."""
     for w in range(first - AHEAD, stop):
-        bring(grid, worlds, plans, view, sites, w, first, stop)
+        prefetch_ahead(grid, worlds, plans, view, batch.sites, w, first, stop)
         if w < first:
             continue
-        if skip[w]:
-            reward[w] = 0.0
-            cost[w] = 0.0
+        cost = batch.cost[w]
+        if batch.skip[w]:
+            batch.reward[w] = 0.0
+            cost[:] = 0.0
         else:
-            reward[w] = turn_one(grid, worlds, plans, view, rules, w, scratch, sites[w], cost[w])
+            batch.reward[w] = place_and_observe(
+                grid, worlds, plans, view, rules, w, scratch, batch.sites[w], cost
+            )
 
 
 @part
-def turn_one(grid, worlds, plans, view, rules, w, scratch, s, cost):
+def place_and_observe(grid, worlds, plans, view, rules, w, scratch, s, cost):
+    """Place the job of world w on site s, or reject it where masked; the reward."""
     world = worlds.world[w]
     integral, lost = world.integral, world.own_lost
     site = s if view.mask[w, s] else NONE
-    reward = rewards.promise(
-        grid,
-        worlds,
-        plans,
-        w,
-        scratch,
-        site,
-        rules.measure,
-        rules.unit,
-        rules.wait_limit,
-        rules.byte_limit,
-        cost,
-    )
+    reward = price_placement(grid, worlds, plans, w, scratch, site, rules, cost)
     if world.next < world.n_rows:
-        unfold(grid, worlds, w, next_arrival(grid, worlds, w))
-        forget(worlds, w)
-    elif rules.measure == rewards.ACCRUED:
+        handle_events(grid, worlds, w, next_arrival(grid, worlds, w))
+        decay_counts(worlds, w)
+    elif rules.measure == ACCRUED:
         advance(grid, worlds, w, np.inf)
-    look_again(grid, worlds, w, rules.unit, rules.cap_floor, rules.features, view)
-    if rules.measure == rewards.ACCRUED:
-        return rewards.accrue(world, integral, lost, rules.unit)
+    update_view(grid, worlds, w, rules, view)
+    if rules.measure == ACCRUED:
+        return accrued_reward(world, integral, lost, rules.unit)
     return reward

@@ -1,11 +1,11 @@
-"""What an agent sees of the grid: the waiting job, the sites, the grid as a whole.
+"""The observation: what an agent sees of the waiting job, the sites, and the grid as a whole.
 
 In: a world between two steps. Out: a flat float32 array of the blocks job (12), sites (S x 8) and
 grid (6), and the mask; the docstring of `pandaenv.env.PandaSiteAllocationEnv` says what each number
 means. None depends on the true work or final state of a job that has not ended, nor of one to come.
 
-Between two steps little changes: `look` writes everything, `look_again` only what can have changed
-since, the sites marked as touched and what depends on the time or the waiting job.
+Between two steps little changes: `observe` writes everything, `update_view` only what can have
+changed since, the sites marked as touched and what depends on the time or the waiting job.
 """
 
 import math
@@ -14,18 +14,18 @@ from typing import NamedTuple
 import numpy as np
 from gymnasium.spaces import Box, Dict
 
+from foundations.units import DAY_S, HOUR_S, WEEK_S
 from pandaenv.kernels import kernel, part
-from pandaenv.policies import allow, is_short
+from pandaenv.policies import is_within_cap, mark_allowed
 from pandaenv.schema import STATUSES
-from pandaenv.simulator.caches import holders
-from pandaenv.simulator.state import N_CHANNELS
+from pandaenv.simulator.caches import mark_holders
+from pandaenv.simulator.state import N_CHANNELS, is_up, recent_failure_share
 from pandaenv.workload.jobs import JobArrays
 
-DAY_S, WEEK_S = 86_400.0, 7 * 86_400.0
 N_JOB, N_SITE, N_GRID = 12, 8, 6
 """Features of the waiting job, of each site, of the grid."""
-DELAY, DATA, FAILURES = 4, 5, 7
-"""Columns of the sites block that may change without an event at the site."""
+DELAY, DATA, POWER, FAILURES = 4, 5, 6, 7
+"""Columns of the sites block with a name here; all but POWER may change without an event there."""
 N_PRIOR = 20
 """Jobs of overall mean that a mean over past jobs counts along (ASSUMED), so that a rare group does
 not give its few jobs away."""
@@ -60,8 +60,8 @@ class View(NamedTuple):
     total: np.ndarray  # (n,) TOTAL
 
 
-def view_of(n: int, n_sites: int) -> View:
-    """Room for what is seen of n worlds."""
+def make_view(n: int, n_sites: int) -> View:
+    """A view of n worlds."""
     return View(
         np.zeros((n, N_JOB + N_SITE * n_sites + N_GRID), np.float32),
         np.ones((n, n_sites), np.int8),
@@ -73,6 +73,7 @@ def view_of(n: int, n_sites: int) -> View:
 
 
 def space(n_sites: int, is_flat: bool) -> Box | Dict:
+    """The observation space on S sites."""
     low = np.zeros(N_JOB + N_SITE * n_sites + N_GRID, np.float32)
     low[8:N_JOB] = -1.0
     if is_flat:
@@ -81,7 +82,7 @@ def space(n_sites: int, is_flat: bool) -> Box | Dict:
     return Dict(job=job, sites=Box(0.0, 1.0, (N_SITE * n_sites,), np.float32), grid=grid)
 
 
-def expect(jobs: JobArrays, quantity: np.ndarray, past: slice) -> np.ndarray:
+def expect_from_past(jobs: JobArrays, quantity: np.ndarray, past: slice) -> np.ndarray:
     """Mean of a quantity (J,) over past jobs of the same format, size and cores, for each job.
 
     Sizes are eight bins of equal counts.
@@ -103,7 +104,7 @@ def _past_mean(quantity: np.ndarray, group: np.ndarray, past: slice) -> np.ndarr
     return ((total + N_PRIOR * overall) / (count + N_PRIOR))[group]
 
 
-def describe(
+def job_features(
     jobs: JobArrays, expected: np.ndarray, service: np.ndarray, unit: float, past: slice
 ) -> np.ndarray:
     """The job block of each job: what is known of it at submission, float32 (J, N_JOB).
@@ -120,10 +121,10 @@ def describe(
         np.minimum(np.log1p(jobs.nbytes) / np.log1p(1e12), 1),
         np.minimum(np.log1p(jobs.nfiles) / np.log1p(1e5), 1),
         np.minimum(np.log2(jobs.cores) / 8, 1),
-        _f(expected / unit),
+        _saturate(expected / unit),
         np.sqrt(share)[jobs.format],
-        _f(_past_mean(service, jobs.format, past) / unit),
-        _f(_past_mean(jobs.nbytes, jobs.format, past) / max(jobs.nbytes[past].mean(), 1.0)),
+        _saturate(_past_mean(service, jobs.format, past) / unit),
+        _saturate(_past_mean(jobs.nbytes, jobs.format, past) / max(jobs.nbytes[past].mean(), 1.0)),
         _past_mean(failed, jobs.format, past),
         np.sin(hour),
         np.cos(hour),
@@ -133,13 +134,14 @@ def describe(
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _f(x):
+def _saturate(x):
+    """Map [0, inf) to [0, 1)."""
     return x / (1 + x)
 
 
 @kernel
-def look(grid, worlds, w, unit, cap_floor, features, view):
-    """Fill view w from the world as it stands."""
+def observe(grid, worlds, w, rules, view):
+    """Fill row w of the view from the world as it stands."""
     worlds.touched[w] = True
     total = view.total[w]
     total.age = total.cores = 0
@@ -151,52 +153,58 @@ def look(grid, worlds, w, unit, cap_floor, features, view):
     for s in range(len(grid.sites)):
         seen = view.seen[w, s]
         seen.free = seen.moving = seen.queued = seen.running = seen.is_up = 0
-        view.flat[w, N_JOB + N_SITE * s + 6] = grid.sites[s].power / top
-    look_again(grid, worlds, w, unit, cap_floor, features, view)
+        view.flat[w, site_column(s, POWER)] = grid.sites[s].power / top
+    update_view(grid, worlds, w, rules, view)
 
 
 @part
-def look_again(grid, worlds, w, unit, cap_floor, features, view):
-    """Bring view w up to date."""
+def update_view(grid, worlds, w, rules, view):
+    """Bring row w of the view up to date."""
     touched = worlds.touched[w]
     for s in range(len(grid.sites)):
         if touched[s]:
             touched[s] = False
-            look_at(grid, worlds, w, s, unit, cap_floor, view)
-    see_job(worlds, w, features, view.flat[w])
-    see_time(grid, worlds, w, view)
-    see_data(grid, worlds, w, view.flat[w])
-    see_grid(grid, worlds, w, view)
-    allow_seen(grid, worlds, w, cap_floor, view)
+            update_site(grid, worlds, w, s, rules, view)
+    write_job(worlds, w, rules.features, view.flat[w])
+    write_delays(grid, worlds, w, view)
+    write_data(grid, worlds, w, view.flat[w])
+    write_grid(grid, worlds, w, view)
+    update_mask(grid, worlds, w, rules.cap_floor, view)
 
 
 @part
-def look_at(grid, worlds, w, s, unit, cap_floor, view):
+def site_column(s, k):
+    """Where column k of site s stands in a flat observation."""
+    return N_JOB + N_SITE * s + k
+
+
+@part
+def update_site(grid, worlds, w, s, rules, view):
     """Bring what is seen of site s up to date, but for the delay and the data."""
     site, traits = worlds.site[w, s], grid.sites[s]
     seen, total = view.seen[w, s], view.total[w]
-    is_up = site.n_switches % 2 == 0
-    free = site.free if is_up else 0
+    up = is_up(site)
+    free = site.free if up else 0
     total.free += free - seen.free
     total.moving += site.moving - seen.moving
     total.queued += site.queued - seen.queued
     total.running += site.running - seen.running
-    total.up += is_up - seen.is_up
-    seen.free, seen.is_up = free, is_up
+    total.up += up - seen.is_up
+    seen.free, seen.is_up = free, up
     seen.moving, seen.queued, seen.running = site.moving, site.queued, site.running
-    view.is_open[w, s] = is_up and is_short(site, cap_floor)
-    look_at_ingress(worlds, w, s, view.ingress[w])
-    block = view.flat[w, N_JOB + N_SITE * s : N_JOB + N_SITE * (s + 1)]
-    backlog = site.estimate * 1e-3 / (traits.cores * traits.power) / unit
+    view.is_open[w, s] = up and is_within_cap(site, rules.cap_floor)
+    update_ingress(worlds, w, s, view.ingress[w])
+    block = view.flat[w, site_column(s, 0) : site_column(s + 1, 0)]
+    backlog = site.estimate * 1e-3 / (traits.cores * traits.power) / rules.unit
     block[0] = free / traits.cores
     block[1] = WAITING[min(site.queued + site.moving, MOST_WAITING)]
     block[2] = backlog / (1.0 + backlog)
     block[3] = site.running / traits.cores
-    block[FAILURES] = recent_failures(site)
+    block[FAILURES] = recent_failure_share(site)
 
 
 @part
-def look_at_ingress(worlds, w, s, ingress):
+def update_ingress(worlds, w, s, ingress):
     """Bring what is seen of the channels into site s up to date; it stays so until one is free."""
     ends, n_busy, first = 0.0, 0.0, np.inf
     now = worlds.world[w].now
@@ -210,12 +218,8 @@ def look_at_ingress(worlds, w, s, ingress):
 
 
 @part
-def recent_failures(site):
-    return site.failed / (site.failed + site.finished + 1.0)
-
-
-@part
-def see_job(worlds, w, features, out):
+def write_job(worlds, w, features, out):
+    """The job block of the waiting job; zeros after the last one."""
     world = worlds.world[w]
     if world.next == world.n_rows:
         out[:N_JOB] = 0.0
@@ -224,51 +228,52 @@ def see_job(worlds, w, features, out):
     for i in range(N_JOB):
         out[i] = features[index, i]
     if world.now > world.surge_from:  # the stream's clock is not the world's
-        see_clock(world.now, DAY_S, out[8:10])
-        see_clock(world.now, WEEK_S, out[10:12])
+        write_clock(world.now, DAY_S, out[8:10])
+        write_clock(world.now, WEEK_S, out[10:12])
 
 
 @part
-def see_clock(time, period, out):
+def write_clock(time, period, out):
+    """Sine and cosine of a time in its period, s."""
     angle = 2.0 * np.pi * time / period
     out[0], out[1] = np.sin(angle), np.cos(angle)
 
 
 @part
-def see_time(grid, worlds, w, view):
+def write_delays(grid, worlds, w, view):
     """What goes on as time passes: channels become free, recent failures are forgotten."""
     world, total = worlds.world[w], view.total[w]
     now, ingress, flat = world.now, view.ingress[w], view.flat[w]
     for s in range(len(grid.sites)):
         if ingress[2, s] <= now:
-            look_at_ingress(worlds, w, s, ingress)
+            update_ingress(worlds, w, s, ingress)
     for s in range(len(grid.sites)):
         delay = (ingress[0, s] - ingress[1, s] * now) * (1.0 / N_CHANNELS)
         delay = delay if delay > 0.0 else 0.0
-        flat[N_JOB + N_SITE * s + DELAY] = delay / (3600.0 + delay)
+        flat[site_column(s, DELAY)] = delay / (HOUR_S + delay)
     if world.age != total.age:
         total.age = world.age
         for s in range(len(grid.sites)):
-            view.flat[w, N_JOB + N_SITE * s + FAILURES] = recent_failures(worlds.site[w, s])
+            flat[site_column(s, FAILURES)] = recent_failure_share(worlds.site[w, s])
 
 
 @part
-def see_data(grid, worlds, w, out):
+def write_data(grid, worlds, w, out):
     """Where the waiting job's input is, an original or a copy."""
     world = worlds.world[w]
     if world.next == world.n_rows:
         for s in range(len(grid.sites)):
-            out[N_JOB + N_SITE * s + DATA] = 0.0
+            out[site_column(s, DATA)] = 0.0
         return
-    first = N_JOB + DATA
-    holders(grid, worlds, w, world.next, out[first:-N_GRID:N_SITE])
+    mark_holders(grid, worlds, w, world.next, out[site_column(0, DATA) : -N_GRID : N_SITE])
 
 
 @part
-def see_grid(grid, worlds, w, view):
+def write_grid(grid, worlds, w, view):
+    """The grid block."""
     world, total = worlds.world[w], view.total[w]
     n_sites = len(grid.sites)
-    block = view.flat[w, N_JOB + N_SITE * n_sites :]
+    block = view.flat[w, site_column(n_sites, 0) :]
     block[0] = world.in_system / (world.in_system + total.cores)
     block[1] = (world.n_rows - world.next) / (world.n_rows - world.first_own)
     block[2] = total.free / total.cores
@@ -278,7 +283,7 @@ def see_grid(grid, worlds, w, view):
 
 
 @part
-def allow_seen(grid, worlds, w, cap_floor, view):
+def update_mask(grid, worlds, w, cap_floor, view):
     """The mask of `pandaenv.policies.allow`, from what is seen."""
     world, mask = worlds.world[w], view.mask[w]
     n_allowed = 0
@@ -292,4 +297,4 @@ def allow_seen(grid, worlds, w, cap_floor, view):
         for s in range(len(mask)):
             n_allowed += mask[s]
     if n_allowed == 0:
-        allow(grid, worlds, w, cap_floor, mask)
+        mark_allowed(grid, worlds, w, cap_floor, mask)

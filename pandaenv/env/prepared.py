@@ -13,22 +13,13 @@ import numpy as np
 
 from pandaenv import workload as workloads
 from pandaenv.policies import broker_floor, warm_up
-from pandaenv.simulator.state import (
-    N_CHANNELS,
-    Grid,
-    Worlds,
-    carried_rows,
-    carried_slots,
-    carry,
-    clear,
-    datasets_of,
-    grid_of,
-    worlds_of,
-)
+from pandaenv.simulator.carryover import carried_rows, carried_slots, carry
+from pandaenv.simulator.reset import datasets_of, reset_world
+from pandaenv.simulator.state import N_CHANNELS, Grid, Worlds, make_grid, make_worlds
 from pandaenv.sites import catalogue
 
 from .config import PREPARED, STREAM, TaskConfig
-from .observation import describe, expect
+from .observation import expect_from_past, job_features
 
 LONGEST_S = 1e9
 """30 years; a catalogue on which one job's input would move or one job run longer is refused, since
@@ -64,15 +55,15 @@ class Setting:
         n_sites, n_jobs = len(self.grid.sites), window.stop - window.first
         n_warm = window.start - window.first
         n_datasets = len(datasets_of(self.grid, window.first, n_jobs))
-        worlds = worlds_of(1, n_sites, n_jobs, 0, 1, n_datasets)
+        worlds = make_worlds(1, n_sites, n_jobs, 0, 1, n_datasets)
         # the job's place in the stream seeds the warm-up, so it is the same for every episode
-        clear(self.grid, worlds, 0, window.first, n_jobs, n_jobs, np.uint64(window.start))
+        reset_world(self.grid, worlds, 0, window.first, n_jobs, n_jobs, np.uint64(window.start))
         worlds.world["backfill"] = self.backfill
         warm_up(self.grid, worlds, 0, n_warm, self.cap_floor)
         n_new = window.stop - window.start
         rows = carried_rows(worlds, 0, n_new)
         n_datasets = len(carried_slots(worlds, 0, rows))
-        snapshot = worlds_of(1, n_sites, len(rows), 0, 1, n_datasets)
+        snapshot = make_worlds(1, n_sites, len(rows), 0, 1, n_datasets)
         carry(worlds, 0, snapshot, 0, n_new)
         return snapshot
 
@@ -128,14 +119,14 @@ def _make_setting(config: TaskConfig) -> Setting:
     if config.reveal == "estimate":
         expected = estimate(stream.jobs.work, config.workload_seed)
     else:
-        expected = expect(stream.jobs, stream.jobs.work, past)
+        expected = expect_from_past(stream.jobs, stream.jobs.work, past)
     return Setting(
         stream,
-        grid_of(stream.catalogue, stream.jobs, expected),
+        make_grid(stream.catalogue, stream.jobs, expected),
         windows,
         unit,
         broker_floor(stream.scale),
-        describe(stream.jobs, expected / stream.jobs.cores / mean_power, service, unit, past),
+        job_features(stream.jobs, expected / stream.jobs.cores / mean_power, service, unit, past),
         float(stream.realised_load),
         config.backfill,
     )

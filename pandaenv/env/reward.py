@@ -1,12 +1,12 @@
-"""What a placement is worth: the change it makes to the projected fate of the agent's jobs.
+"""The reward and the costs of a placement: how it changes the projected future of the agent's jobs.
 
 In: a world right after a placement. Out: a reward and the costs of that placement.
 
 The projection is the simulator itself, with failures and troubles as drawn and no further arrivals:
 the plan that `pandaenv.simulator.forecast` keeps of each site, or where there is none a copy of the
-touched site in a scratch world, run to its end. What happens to a site between two placements there
-is thereby already settled, so the rewards of an episode add up to minus the total of the measure
-over the agent's jobs (potential-based; no lump at the end).
+touched site in a scratch world, run to its end. What happens at a site between two placements there
+is therefore already accounted for, and the rewards of an episode add up to minus the total of the
+measure over the agent's jobs (potential-based shaping; no lump sum at the end).
 
 Measures of a job, all with LOSS on top for a job lost or rejected, so that failing fast never pays:
 flow_time (end - submit) / unit; wait (start of the last attempt - submit) / unit; slowdown
@@ -17,11 +17,12 @@ of the agent's jobs in the system over unit. The unit is the workload's mean ser
 import numpy as np
 
 from pandaenv.kernels import kernel, part
-from pandaenv.simulator import advance, arrive, place
+from pandaenv.simulator.arrivals import advance_to_arrival
+from pandaenv.simulator.bookings import surely_succeeds
 from pandaenv.simulator.events import insert
-from pandaenv.simulator.forecast import STALE, foresee
-from pandaenv.simulator.queues import goes_well
-from pandaenv.simulator.state import LOST, MOVING, NONE, REJECTED, RUNNING
+from pandaenv.simulator.forecast import STALE, forecast_placement, n_worlds
+from pandaenv.simulator.motion import advance, place
+from pandaenv.simulator.state import LOST, MOVING, NONE, REJECTED, RUNNING, switch_time
 
 FLOW_TIME, SLOWDOWN, WAIT, ACCRUED = range(4)
 MEASURES = {"flow_time": FLOW_TIME, "slowdown": SLOWDOWN, "wait": WAIT, "accrued": ACCRUED}
@@ -33,14 +34,14 @@ COSTS = ("wait", "transfer", "failure", "rejected")
 
 
 @kernel
-def step(grid, worlds, plans, w, scratch, s, measure, unit, wait_limit, byte_limit, cost):
+def step(grid, worlds, plans, w, scratch, s, rules, cost):
     """Place the next job of world w on site s and go on to the arrival after it.
 
     Args:
         plans: of all these worlds.
         scratch: a world of the set, overwritten.
         s: a site, or NONE to reject the job.
-        unit: s; wait_limit: s; byte_limit: bytes.
+        rules: `pandaenv.env.rules.Rules`.
         cost: float64 (4,), receives the limits this placement breaks (1 or 0), as COSTS.
 
     Returns:
@@ -48,78 +49,79 @@ def step(grid, worlds, plans, w, scratch, s, measure, unit, wait_limit, byte_lim
     """
     world = worlds.world[w]
     integral, lost = world.integral, world.own_lost
-    reward = promise(
-        grid, worlds, plans, w, scratch, s, measure, unit, wait_limit, byte_limit, cost
-    )
+    reward = price_placement(grid, worlds, plans, w, scratch, s, rules, cost)
     if world.next < world.n_rows:
-        arrive(grid, worlds, w)
-    elif measure == ACCRUED:
+        advance_to_arrival(grid, worlds, w)
+    elif rules.measure == ACCRUED:
         advance(grid, worlds, w, np.inf)
-    return accrue(world, integral, lost, unit) if measure == ACCRUED else reward
-
-
-@part
-def promise(grid, worlds, plans, w, scratch, s, measure, unit, wait_limit, byte_limit, cost):
-    """Place the next job on site s; the reward and, into cost, the limits it will break."""
-    row = place(grid, worlds, w, s)
-    job = worlds.job[w, row]
-    cost[:] = 0.0
-    if job.state == REJECTED:
-        cost[3] = 1.0
-        return revalue(worlds, w, row, worth(measure, unit, True, job.submit, job.end, job.end))
-    cost[1] = job.source != NONE and grid.stream[job.index].nbytes > byte_limit
-    if measure == ACCRUED and goes_well(grid, worlds, w, row, wait_limit):
-        plans.site[w, job.site].count = STALE
-        return 0.0
-    if foresee(grid, worlds, plans, w, scratch, row, measure == ACCRUED):
-        t = scratch - (len(plans.site) - len(plans.placed)) // 2
-        fate = plans.placed[t]
-        wait, is_lost = fate.first_start - fate.ready, fate.is_lost > 0
-        reward = settle_planned(worlds, w, plans.changed[t], fate.n_changed, measure, unit)
-    else:
-        project(grid, worlds, w, scratch, job.site)
-        copy = worlds.job[scratch, row]
-        wait, is_lost = copy.first_start - copy.ready, copy.state == LOST
-        reward = settle(worlds, w, scratch, worlds.site[w, job.site].last, measure, unit)
-    cost[0], cost[2] = wait > wait_limit, is_lost
+    if rules.measure == ACCRUED:
+        return accrued_reward(world, integral, lost, rules.unit)
     return reward
 
 
 @part
-def accrue(world, integral, lost, unit):
+def price_placement(grid, worlds, plans, w, scratch, s, rules, cost):
+    """Place the next job on site s; the reward and, into cost, the limits it will break."""
+    row = place(grid, worlds, w, s)
+    job, is_accrued = worlds.job[w, row], rules.measure == ACCRUED
+    cost[:] = 0.0
+    if job.state == REJECTED:
+        cost[3] = 1.0
+        value = job_measure(rules, True, job.submit, job.end, job.end)
+        return update_value(worlds, w, row, value)
+    cost[1] = job.source != NONE and grid.stream[job.index].nbytes > rules.byte_limit
+    if is_accrued and surely_succeeds(grid, worlds, w, row, rules.wait_limit):
+        plans.site[w, job.site].count = STALE
+        return 0.0
+    if forecast_placement(grid, worlds, plans, w, scratch, row, is_accrued):
+        t = scratch - n_worlds(plans)
+        placed = plans.placed[t]
+        wait, is_lost = placed.first_start - placed.ready, placed.is_lost > 0
+        reward = reprice_planned(worlds, w, plans.changed[t], placed.n_changed, rules)
+    else:
+        project_site(grid, worlds, w, scratch, job.site)
+        copy = worlds.job[scratch, row]
+        wait, is_lost = copy.first_start - copy.ready, copy.state == LOST
+        reward = reprice_projected(worlds, w, scratch, worlds.site[w, job.site].last, rules)
+    cost[0], cost[2] = wait > rules.wait_limit, is_lost
+    return reward
+
+
+@part
+def accrued_reward(world, integral, lost, unit):
     """Minus what the agent's jobs cost since `integral` job-seconds and `lost` jobs."""
     return (integral - world.integral) / unit - LOSS * (world.own_lost - lost)
 
 
 @part
-def settle_planned(worlds, w, changed, n_changed, measure, unit):
+def reprice_planned(worlds, w, changed, n_changed, rules):
     """Minus the increase in the measure of the agent's jobs whose plan has changed."""
     reward = 0.0
-    if measure == ACCRUED:
+    if rules.measure == ACCRUED:
         return reward
     for i in range(n_changed):
         last = changed[i]
         submit = worlds.job[w, last.row].submit
-        now = worth(measure, unit, last.fails > 0, submit, last.start, last.end)
-        reward += revalue(worlds, w, last.row, now)
+        value = job_measure(rules, last.fails > 0, submit, last.start, last.end)
+        reward += update_value(worlds, w, last.row, value)
     return reward
 
 
 @kernel
-def settle(worlds, w, scratch, last, measure, unit):
+def reprice_projected(worlds, w, scratch, last, rules):
     """The same of the job `last` and all before it at its site, from the scratch world."""
     reward = 0.0
     row = last
-    while row != NONE and measure != ACCRUED:
+    while row != NONE and rules.measure != ACCRUED:
         job = worlds.job[scratch, row]
-        now = worth(measure, unit, job.state == LOST, job.submit, job.start, job.end)
-        reward += revalue(worlds, w, row, now)
+        value = job_measure(rules, job.state == LOST, job.submit, job.start, job.end)
+        reward += update_value(worlds, w, row, value)
         row = worlds.job[w, row].previous
     return reward
 
 
 @part
-def revalue(worlds, w, row, value):
+def update_value(worlds, w, row, value):
     """Give one of the agent's jobs the measure projected now; returns minus the increase."""
     if row < worlds.world[w].first_own:
         return 0.0
@@ -129,18 +131,18 @@ def revalue(worlds, w, row, value):
 
 
 @part
-def worth(measure, unit, is_lost, submit, start, end):
+def job_measure(rules, is_lost, submit, start, end):
     """The measure of a job by its times in s; one that was rejected starts when it ends."""
     loss = LOSS if is_lost else 0.0
-    if measure == SLOWDOWN:
+    if rules.measure == SLOWDOWN:
         return loss + max(1.0, (end - submit) / max(end - start, TAU_S))
-    if measure == WAIT:
-        return loss + (start - submit) / unit
-    return loss + (end - submit) / unit
+    if rules.measure == WAIT:
+        return loss + (start - submit) / rules.unit
+    return loss + (end - submit) / rules.unit
 
 
 @kernel
-def project(grid, worlds, w, scratch, s):
+def project_site(grid, worlds, w, scratch, s):
     """Run site s of world w to its end in the scratch world, as if no more jobs came."""
     world, copy = worlds.world[w], worlds.world[scratch]
     worlds.world[scratch] = world
@@ -158,8 +160,7 @@ def project(grid, worlds, w, scratch, s):
         if job.state == MOVING or job.state == RUNNING:
             insert(heap, copy, job.end, job.count, row)
         row = job.following
-    if site.n_switches < worlds.switch.shape[2]:
-        time = worlds.switch[w, s, site.n_switches]
-        if time < np.inf:
-            insert(heap, copy, time, site.switch_count, -1 - s)
+    time = switch_time(worlds, w, s, site.n_switches)
+    if time < np.inf:
+        insert(heap, copy, time, site.switch_count, -1 - s)
     advance(grid, worlds, scratch, np.inf)

@@ -1,35 +1,17 @@
 """Policies that choose a site for the next job, and the mask of sites they may choose."""
 
-from .rules import (
-    Known,
-    allow,
-    broker_floor,
-    choose_each,
-    earliest,
-    finish,
-    is_short,
-    least_loaded,
-    make,
-    names,
-    rank,
-    room_of,
-    transfer_time,
-    warm_up,
-)
+from .choices import rank, warm_up
+from .mask import broker_floor, is_within_cap, mark_allowed
+from .rules import Policy, Rule, make, names
 
 __all__ = [
-    "Known",
-    "allow",
+    "Policy",
+    "Rule",
     "broker_floor",
-    "choose_each",
-    "earliest",
-    "finish",
-    "is_short",
-    "least_loaded",
+    "is_within_cap",
     "make",
+    "mark_allowed",
     "names",
     "rank",
-    "room_of",
-    "transfer_time",
     "warm_up",
 ]

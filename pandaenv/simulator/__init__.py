@@ -1,27 +1,17 @@
-"""The grid in motion: jobs placed, moved, queued, run, failed and finished, event by event."""
+"""Simulated grids: jobs placed, moved, queued, run, failed and finished, event by event."""
 
-from .simulator import (
-    Simulator,
-    advance,
-    arrive,
-    forget,
-    next_arrival,
-    place,
-    place_all,
-    suffer,
-    unfold,
-)
+from .arrivals import advance_to_arrival, place_all
+from .motion import advance, place
+from .outages import apply_troubles
+from .simulator import Simulator
 from .state import MAX_ATTEMPTS
 
 __all__ = [
     "MAX_ATTEMPTS",
     "Simulator",
     "advance",
-    "arrive",
-    "forget",
-    "next_arrival",
+    "advance_to_arrival",
+    "apply_troubles",
     "place",
     "place_all",
-    "suffer",
-    "unfold",
 ]

@@ -1,4 +1,4 @@
-"""Copies of input data that sites keep: found, used, made room for, dropped.
+"""Copies of input data in the caches of sites: found, pinned, evicted.
 
 In: a world and what happens to its jobs. Out: where input can be read, and the copies as they come
 and go.
@@ -7,12 +7,12 @@ A site keeps what was moved to it in a cache, CACHE_SHARE of its disk; original 
 elsewhere and stay. Jobs that read one data set read nested parts of it (ASSUMED): a copy of n bytes
 serves every job that reads at most n, and a job that reads more brings a larger one in its place.
 A copy comes when its transfer ends, if it fits beside those in use; then those unused for longest
-go until it does. One that does not fit is used by the job that brought it and not kept. In use is
-what a job reads: at its site from the moment it is there until the job has left, at another from
-the placement until the transfer has ended.
+are evicted until it does. One that does not fit is used by the job that brought it and not kept. In
+use is what a job reads: at its site from the moment it is there until the job has left, at another
+from the placement until the transfer has ended.
 
-What a job will read is settled when it is placed, and it holds it until it is done. So no copy that
-comes or goes later changes when a placed job starts or ends, and projections need no caches.
+What a job will read is decided when it is placed, and the job pins it until it is done. So no copy
+that comes or goes later changes when a placed job starts or ends, and projections need no caches.
 
 A world has a row of copies for each data set its jobs read, with a place in it for each site, so
 that one look along it tells where the data are; and at each site a list of the copies nobody uses,
@@ -23,11 +23,11 @@ import numpy as np
 
 from pandaenv.kernels import part
 
-from .state import NONE
+from .state import NONE, copy_row
 
 
 @part
-def has_copies(worlds, w):
+def has_caches(worlds, w):
     """Whether world w keeps caches."""
     return w < len(worlds.copy)
 
@@ -39,7 +39,7 @@ def least_bytes(traits):
 
 
 @part
-def closest(grid, worlds, w, row, s):
+def nearest_source(grid, worlds, w, row, s):
     """Site from which a job, put on site s, would read its input.
 
     s itself if the data are there, else that of the fastest link, the first of these.
@@ -48,7 +48,7 @@ def closest(grid, worlds, w, row, s):
     held = grid.replicas[traits.dataset]
     if held[s]:
         return s
-    if not has_copies(worlds, w):
+    if not has_caches(worlds, w):
         for source in grid.nearest[s]:
             if held[source]:
                 return source
@@ -63,11 +63,11 @@ def closest(grid, worlds, w, row, s):
 
 
 @part
-def holders(grid, worlds, w, row, out):
+def mark_holders(grid, worlds, w, row, out):
     """Mark in out, (S,), the sites where a job finds its input."""
     traits = grid.stream[worlds.job[w, row].index]
     held = grid.replicas[traits.dataset]
-    if not has_copies(worlds, w):
+    if not has_caches(worlds, w):
         for s in range(len(held)):
             out[s] = held[s]
         return
@@ -77,15 +77,16 @@ def holders(grid, worlds, w, row, out):
 
 
 @part
-def hold(grid, worlds, w, row, source):
-    """Let a job use the copy at the site it reads from, if it is none of the originals."""
+def pin_source(grid, worlds, w, row, source):
+    """Pin the copy at the site a job reads from, unless that is an original."""
     job = worlds.job[w, row]
     if not grid.replicas[grid.stream[job.index].dataset, source]:
-        use(worlds, w, row, job.slot * len(grid.sites) + source)
+        pin(worlds, w, row, copy_row(worlds, job.slot, source))
 
 
 @part
-def use(worlds, w, row, i):
+def pin(worlds, w, row, i):
+    """Pin copy i for a job."""
     copy = worlds.copy[w, i]
     if copy.users == 0:
         unlink(worlds, w, i)
@@ -94,8 +95,8 @@ def use(worlds, w, row, i):
 
 
 @part
-def release(worlds, w, row):
-    """The job is done with the copy it used, if any; the last of its users leaves it unused."""
+def unpin(worlds, w, row):
+    """The job no longer uses its copy, if it has one; without users a copy may be evicted."""
     job = worlds.job[w, row]
     if job.held == NONE:
         return
@@ -107,17 +108,17 @@ def release(worlds, w, row):
 
 
 @part
-def keep(grid, worlds, w, row):
-    """The input of the job has come: done with its source, the job uses the copy here if kept."""
-    release(worlds, w, row)
-    if not has_copies(worlds, w):
+def store_input(grid, worlds, w, row):
+    """The input of the job has come: unpin its source, cache and pin the copy here if it fits."""
+    unpin(worlds, w, row)
+    if not has_caches(worlds, w):
         return
     job = worlds.job[w, row]
     s = job.site
     site, traits, capacity = worlds.site[w, s], grid.stream[job.index], grid.sites[s].cache
     if traits.nbytes > capacity:
         return
-    i, stored = job.slot * len(grid.sites) + s, worlds.stored[w, job.slot]
+    i, stored = copy_row(worlds, job.slot, s), worlds.stored[w, job.slot]
     size, had = np.int64(np.ceil(traits.nbytes)), np.int64(stored[s])
     in_use = site.cached - site.unused
     if had > 0 and worlds.copy[w, i].users > 0:
@@ -125,8 +126,8 @@ def keep(grid, worlds, w, row):
     if size > had and size > capacity - in_use:
         return
     if had == 0:
-        begin(worlds, w, i)
-    use(worlds, w, row, i)
+        add_copy(worlds, w, i)
+    pin(worlds, w, row, i)
     if size > had:
         make_room(worlds, w, s, capacity - (size - had))
         stored[s] = size
@@ -135,22 +136,22 @@ def keep(grid, worlds, w, row):
 
 @part
 def make_room(worlds, w, s, limit):
-    """Drop copies nobody uses, the one unused for longest first, until `limit` bytes are left."""
+    """Evict copies nobody uses, the one unused for longest first, until `limit` bytes are left."""
     site = worlds.site[w, s]
     while site.cached > limit:
-        drop(worlds, w, site.oldest)
+        evict(worlds, w, site.oldest)
 
 
 @part
-def begin(worlds, w, i):
-    """A copy of no bytes yet, unused."""
+def add_copy(worlds, w, i):
+    """Make an entry for copy i, unused and of no bytes yet."""
     worlds.copy[w, i].users = 0
     link_last(worlds, w, i)
 
 
 @part
-def drop(worlds, w, i):
-    """Take an unused copy out of the world."""
+def evict(worlds, w, i):
+    """Remove an unused copy."""
     n_sites = worlds.site.shape[1]
     slot, s = i // n_sites, i % n_sites
     unlink(worlds, w, i)

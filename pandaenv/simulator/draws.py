@@ -1,7 +1,7 @@
-"""What chance decides of a job: numbers from a counter hash, not from a stream that is drawn from.
+"""Random outcomes of jobs, from a counter hash rather than from a stream of random numbers.
 
-In: a seed, a job, an attempt, what is asked. Out: a number in [0, 1), the same whatever else has
-been asked, so that all policies meet the same world.
+In: a seed, a job, an attempt, a question. Out: a number in [0, 1), or the length and end of an
+attempt, the same whatever else has been asked, so that all policies meet the same world.
 """
 
 import numpy as np
@@ -9,12 +9,37 @@ import numpy as np
 from pandaenv.kernels import part
 from pandaenv.schema import STATUSES
 
+from .state import FAILED, FINISHED, QUEUED
+
 PAYLOAD_SHARE = 0.5
 """Share of recorded `failed` jobs whose own payload failed; ASSUMED. Their site failed the rest."""
 SITE_FAILS, FAILS_AT, PAYLOAD_FAILS = range(3)
-"""Independent questions one may ask of the hash."""
+"""Independent questions to the hash."""
 STATUS_FAILED = STATUSES.index("failed")
 STATUS_FINISHED = STATUSES.index("finished")
+
+
+@part
+def attempt_outcome(grid, worlds, w, s, index, attempt):
+    """How long an attempt of a job of the stream runs at site s, in s, and the state it ends in."""
+    seed = worlds.world[w].seed
+    length, breaks = attempt_length(grid, worlds, w, s, index, attempt)
+    if breaks:
+        return length, QUEUED
+    return length, FAILED if payload_fails(seed, index, grid.stream[index].status) else FINISHED
+
+
+@part
+def attempt_length(grid, worlds, w, s, index, attempt):
+    """How long an attempt of a job of the stream runs at site s, in s, and if the site fails it."""
+    traits, seed = grid.stream[index], worlds.world[w].seed
+    fails_after = worlds.site[w, s].fails_after
+    length = traits.work / (traits.cores * grid.sites[s].power)
+    if fails_after < np.inf:
+        return min(length, fails_after), True
+    if uniform(seed, index, attempt, SITE_FAILS) < grid.sites[s].failure_rate:
+        return length * uniform(seed, index, attempt, FAILS_AT) ** 2, True
+    return length, False
 
 
 @part

@@ -1,4 +1,4 @@
-"""What will happen in a world, on a heap: earliest time first, ties by the order of scheduling.
+"""The events of a world on a heap: earliest time first, ties in the order of scheduling.
 
 In: a time and what happens then, see `pandaenv.simulator.state.EVENT`. Out: the next event.
 """
@@ -6,7 +6,7 @@ In: a time and what happens then, see `pandaenv.simulator.state.EVENT`. Out: the
 from pandaenv.kernels import part
 
 ARITY = 4
-"""Events below each: half as many levels as with two, and each of them near in memory."""
+"""Children of an entry: half as many levels as with two, and all of them on one memory line."""
 
 
 @part
@@ -20,6 +20,7 @@ def push(heap, world, time, what):
 
 @part
 def insert(heap, world, time, count, what):
+    """Put an event with a known tie-break on the heap."""
     i = world.n_events
     world.n_events += 1
     while i > 0:
@@ -35,7 +36,7 @@ def insert(heap, world, time, count, what):
 
 @part
 def pop(heap, world):
-    """Take the first event off."""
+    """Remove the first event."""
     world.n_events -= 1
     n = world.n_events
     time, count, what = heap[n].time, heap[n].count, heap[n].what
@@ -56,10 +57,12 @@ def pop(heap, world):
 
 @part
 def precedes(heap, i, j):
+    """Whether entry i comes before entry j."""
     return earlier(heap[i].time, heap[i].count, heap[j].time, heap[j].count)
 
 
 @part
 def earlier(time, count, other_time, other_count):
+    """Whether one event comes before another."""
     # no branch where both ways are likely
     return (time < other_time) | ((time == other_time) & (count < other_count))

@@ -1,19 +1,20 @@
-"""What is to come at each site if no more jobs come: kept from one placement to the next.
+"""The future of each site if no more jobs arrive, kept from one placement to the next.
 
 In: a world right after a placement. Out: when and how the attempts still to come at its site start
 and end, with the times the simulator would give them, bit for bit.
 
-A site serves first come first served, so an attempt that has queued is settled: whatever comes
-later changes nothing before it. Of those settled the plan keeps only what the next one needs to
-know, the cores they will hold and until when, so that a job that comes last costs O(log slots).
-What may still be overtaken, inputs that move and attempts that follow a failure, is kept in order
-of the time it will queue. A second plan runs ahead, up to when the input moved last will be there,
-and a third, made anew each time, to the end. An outage cuts off what would run on, which then
-queues again in the order of placement. Where the order hangs on a tie, where a plan grows beyond
-its room, and where queues are backfilled, there is none; the caller then runs the simulator
-(`pandaenv.env.reward.project`), and the next placement there begins a new one. Nor is there one
-where a site has cores for all its jobs at once: no job waits for another there, and each is
-foreseen alone.
+A site serves first come first served, so once an attempt has joined the queue, no later arrival
+changes its start and end: it is planned. Of planned attempts a plan keeps only what the next one
+needs, the cores they will hold and until when, so that a job that comes last costs O(log slots).
+What may still be overtaken, jobs whose input moves and retries after a failure, is kept in order of
+the time at which it will queue. A second plan runs ahead, up to the time at which the input moved
+last will be there; a third, copied each time, runs to the end. An outage stops what is running,
+which then queues again in order of placement.
+
+There is no plan where the order depends on a tie, where a plan grows beyond its arrays, and where
+queues are backfilled. The caller then runs the simulator (`pandaenv.env.reward.project_site`), and
+the next placement at that site builds a new plan. A site with cores for all its jobs at once needs
+none: no job waits for another there, and each is forecast alone.
 """
 
 from typing import NamedTuple
@@ -22,9 +23,9 @@ import numpy as np
 
 from pandaenv.kernels import kernel, part, prefetch
 
-from .prefetch import bring_job
-from .queues import attempt_of
-from .state import MAX_ATTEMPTS, MOVING, NONE, QUEUED, RUNNING
+from .prefetch import prefetch_job
+from .queues import attempt_length
+from .state import MAX_ATTEMPTS, MOVING, NONE, QUEUED, RUNNING, switch_time
 
 ATTEMPT = np.dtype(
     [
@@ -43,12 +44,12 @@ ATTEMPT = np.dtype(
 BUSY = np.dtype([("end", "f8"), ("cores", "i8")])
 PLAN = np.dtype(
     [
-        ("last", "f8"),  # s, start of the attempt settled last
-        ("until", "f8"),  # s, what queues up to then is settled
+        ("last", "f8"),  # s, start of the attempt planned last
+        ("until", "f8"),  # s, what queues up to then is planned
         ("count", "i4"),  # attempts still to queue, or STALE
         ("n_busy", "i4"),  # attempts that hold cores
         ("free", "i4"),  # cores
-        ("k", "i4"),  # switch that begins the next outage
+        ("k", "i4"),  # row of the switch that begins the next outage
     ]
 )
 PLACED = np.dtype(
@@ -61,9 +62,10 @@ PLACED = np.dtype(
         ("n_changed", "i4"),
     ]
 )
-"""The fate of the job just placed, and how many jobs may have another one than planned before."""
+"""What becomes of the job just placed, and how many jobs may have changed with it."""
 STALE = -1
 BY_SITE, BY_OUTAGE = 1, 2
+PRESENT, RETRY = 0, 1
 
 
 class Plans(NamedTuple):
@@ -71,15 +73,31 @@ class Plans(NamedTuple):
 
     site: np.ndarray  # (2n + t, S) PLAN
     coming: np.ndarray  # (2n + t, P) ATTEMPT still to queue, site after site, the next one last
-    busy: np.ndarray  # (2n + t, Q) BUSY, heaps of those settled, the first to end on top
+    busy: np.ndarray  # (2n + t, Q) BUSY, heaps of those planned, the first to end on top
     place: np.ndarray  # (S + 1, 2) int64, where in P and Q those of each site begin
     changed: np.ndarray  # (t, R) ATTEMPT
-    hand: np.ndarray  # (t, 2) ATTEMPT, the one at hand and what follows it
+    attempts: np.ndarray  # (t, 2) ATTEMPT, the present one and its retry
     placed: np.ndarray  # (t,) PLACED
 
 
-def plans_of(n: int, cores: np.ndarray, n_threads: int = 1, room: int | None = None) -> Plans:
-    """Room for plans on sites of `cores`, int64 (S,).
+class SitePlan(NamedTuple):
+    """One plan of one site."""
+
+    head: np.ndarray  # (1,) PLAN
+    coming: np.ndarray  # (p,) ATTEMPT still to queue, the next one last
+    busy: np.ndarray  # (q,) BUSY, a heap, the first to end on top
+
+
+class Desk(NamedTuple):
+    """What a thread works with while it plans."""
+
+    attempts: np.ndarray  # (2,) ATTEMPT, the PRESENT one and its RETRY
+    changed: np.ndarray  # (r,) ATTEMPT, the last of each job that may have changed
+    placed: np.ndarray  # (1,) PLACED
+
+
+def make_plans(n: int, cores: np.ndarray, n_threads: int = 1, room: int | None = None) -> Plans:
+    """Plans for n worlds on sites of `cores`, int64 (S,).
 
     Args:
         room: attempts still to queue at a site; None: by its cores, enough while the broker's cap
@@ -103,178 +121,222 @@ def plans_of(n: int, cores: np.ndarray, n_threads: int = 1, room: int | None = N
 
 
 @part
-def foresee(grid, worlds, plans, w, scratch, row, is_brief):
-    """Take the job just placed into the plan of its site; False where that cannot be done.
-
-    Afterwards plans.placed of the thread holds its fate, and plans.changed the last attempts of the
-    jobs whose fate may have changed, in falling order of their rows; the latter not if is_brief.
-    """
-    n = (len(plans.site) - len(plans.placed)) // 2
-    t, job, s, now = scratch - n, worlds.job[w, row], worlds.job[w, row].site, worlds.world[w].now
-    placed, hand = plans.placed[t], plans.hand[t]
-    changed = plans.changed[t, : 0 if is_brief else plans.changed.shape[1]]
-    placed.row, placed.is_known, placed.n_changed = row, False, 0
-    placed.ready = job.end if job.state == MOVING else job.ready
-    plan = plans.site[w, s]
-    coming, busy = of(plans, w, s)
-    if len(coming) == 0:
-        return False
-    if foresee_alone(grid, worlds, plans, w, n + scratch, row, hand, changed, placed):
-        plan.count = STALE
-        return True
-    if worlds.world[w].backfill:
-        return False
-    is_new, ahead = plan.count == STALE, n + w
-    if is_new:
-        is_planned = begin(grid, worlds, w, s, plan, coming, busy, hand, changed, placed)
-    else:
-        is_planned = queue(
-            grid, worlds, w, s, plan, coming, busy, hand, now, changed[:0], placed
-        ) and join(grid, worlds, w, s, row, plan, coming, busy, hand, changed, placed)
-    is_planned = is_planned and queue(
-        grid, worlds, w, s, plan, coming, busy, hand, now, changed, placed
-    )
-    if is_new or not is_planned or placed.ready <= now:
-        plans.site[ahead, s].count = STALE
-    if not is_planned:
-        plan.count = STALE
-        return False
-    latest = w
-    if placed.ready > now and not is_new:
-        latest = ahead
-        plan = plans.site[ahead, s]
-        coming, busy = of(plans, ahead, s)
-        if plan.count == STALE or placed.ready <= plan.until:
-            copy(plans, w, ahead, s)
-        elif not add(grid, worlds, w, row, plan, coming, hand):
-            plan.count = STALE
-            return False
-        plan.until = placed.ready
-        if not run(
-            grid, worlds, w, s, plan, coming, busy, hand, plan.until, False, changed, placed
-        ):
-            plan.count = STALE
-            return False
-    if plan.count == 0 or (is_brief and placed.is_known):
-        return True
-    copy(plans, latest, n + scratch, s)
-    plan = plans.site[n + scratch, s]
-    coming, busy = of(plans, n + scratch, s)
-    return run(grid, worlds, w, s, plan, coming, busy, hand, np.inf, is_brief, changed, placed)
+def n_worlds(plans):
+    """How many worlds the plans are for; the scratch world of thread t is this number plus t."""
+    return (len(plans.site) - len(plans.placed)) // 2
 
 
 @part
-def foresee_alone(grid, worlds, plans, w, i, row, hand, changed, placed):
-    """The fate of the job just placed by a plan for it alone, the i-th.
+def forecast_placement(grid, worlds, plans, w, scratch, row, is_brief):
+    """Add the job just placed to the plan of its site; False where that cannot be done.
 
-    That can be done where there are cores for all jobs of its site at once, so that none ever waits
-    for another.
+    Afterwards plans.placed of the thread holds what becomes of it, and plans.changed the last
+    attempts of the jobs that may have changed, in falling order of their rows; the latter not if
+    is_brief.
+    """
+    n = n_worlds(plans)
+    s, now = worlds.job[w, row].site, worlds.world[w].now
+    desk = desk_of(plans, scratch - n, is_brief)
+    note_placed(worlds, w, row, desk.placed[0])
+    plan = plan_of(plans, w, s)
+    if len(plan.coming) == 0:
+        return False
+    if forecast_alone(grid, worlds, plans, w, n + scratch, row, desk):
+        plan.head[0].count = STALE
+        return True
+    if worlds.world[w].backfill:
+        return False
+    is_new = plan.head[0].count == STALE
+    is_planned = plan_placed(grid, worlds, w, s, row, plan, desk)
+    if is_new or not is_planned or desk.placed[0].ready <= now:
+        plans.site[n + w, s].count = STALE
+    if not is_planned:
+        plan.head[0].count = STALE
+        return False
+    latest = w
+    if desk.placed[0].ready > now and not is_new:
+        latest = n + w
+        if not run_ahead(grid, worlds, plans, w, s, row, desk):
+            return False
+    if plans.site[latest, s].count == 0 or (is_brief and desk.placed[0].is_known):
+        return True
+    copy_plan(plans, latest, n + scratch, s)
+    last = plan_of(plans, n + scratch, s)
+    return advance_plan(grid, worlds, w, s, last, desk, np.inf, is_brief)
+
+
+@part
+def desk_of(plans, t, is_brief):
+    """What thread t works with; if is_brief it lists no changed jobs."""
+    n_changed = 0 if is_brief else plans.changed.shape[1]
+    return Desk(plans.attempts[t], plans.changed[t, :n_changed], plans.placed[t : t + 1])
+
+
+@part
+def listing_nothing(desk):
+    """The same desk, which lists no changed jobs."""
+    return Desk(desk.attempts, desk.changed[:0], desk.placed)
+
+
+@part
+def note_placed(worlds, w, row, placed):
+    """Begin the account of the job just placed."""
+    job = worlds.job[w, row]
+    placed.row, placed.is_known, placed.n_changed = row, False, 0
+    placed.ready = job.end if job.state == MOVING else job.ready
+
+
+@part
+def forecast_alone(grid, worlds, plans, w, i, row, desk):
+    """What becomes of the job just placed, by plan i for it alone; False where that is not known.
+
+    It is known where there are cores for all jobs of its site at once, so that none ever waits for
+    another.
     """
     s = worlds.job[w, row].site
     if worlds.site[w, s].demand > grid.sites[s].cores:
         return False
-    plan = plans.site[i, s]
-    coming, busy = of(plans, i, s)
-    clear(grid, worlds, w, s, plan)
-    fill(grid, worlds, w, coming[0], row, 0, placed.ready, False)
-    plan.count = 1
-    return run(grid, worlds, w, s, plan, coming, busy, hand, np.inf, False, changed, placed)
+    plan = plan_of(plans, i, s)
+    reset_plan(grid, worlds, w, s, plan.head[0])
+    write_attempt(grid, worlds, w, plan.coming[0], row, 0, desk.placed[0].ready, False)
+    plan.head[0].count = 1
+    return advance_plan(grid, worlds, w, s, plan, desk, np.inf, False)
 
 
 @part
-def clear(grid, worlds, w, s, plan):
+def plan_placed(grid, worlds, w, s, row, plan, desk):
+    """Bring the plan of the present up to date, the job just placed included."""
+    now = worlds.world[w].now
+    if plan.head[0].count == STALE:
+        is_planned = rebuild_plan(grid, worlds, w, s, plan, desk)
+    else:
+        is_planned = advance_to_now(
+            grid, worlds, w, s, plan, listing_nothing(desk), now
+        ) and add_placed(grid, worlds, w, s, row, plan, desk)
+    return is_planned and advance_to_now(grid, worlds, w, s, plan, desk, now)
+
+
+@part
+def run_ahead(grid, worlds, plans, w, s, row, desk):
+    """Bring the plan that runs ahead to when the input of the job just placed will be there."""
+    ahead = n_worlds(plans) + w
+    plan, ready = plan_of(plans, ahead, s), desk.placed[0].ready
+    if plan.head[0].count == STALE or ready <= plan.head[0].until:
+        copy_plan(plans, w, ahead, s)
+    elif not add_moving(grid, worlds, w, row, plan, desk):
+        plan.head[0].count = STALE
+        return False
+    plan.head[0].until = ready
+    if not advance_plan(grid, worlds, w, s, plan, desk, ready, False):
+        plan.head[0].count = STALE
+        return False
+    return True
+
+
+@part
+def reset_plan(grid, worlds, w, s, head):
     """Plan nothing yet."""
-    plan.last, plan.free = -np.inf, grid.sites[s].cores
-    plan.k = worlds.site[w, s].n_switches // 2 * 2
-    plan.count = plan.n_busy = 0
+    head.last, head.free = -np.inf, grid.sites[s].cores
+    head.k = worlds.site[w, s].n_switches // 2 * 2
+    head.count = head.n_busy = 0
 
 
 @part
-def of(plans, i, s):
-    """Of plan i of site s: what is still to queue, what holds cores."""
+def plan_of(plans, i, s):
+    """Plan i of site s."""
     first, stop = plans.place[s], plans.place[s + 1]
-    return plans.coming[i, first[0] : stop[0]], plans.busy[i, first[1] : stop[1]]
+    coming = plans.coming[i, first[0] : stop[0]]
+    return SitePlan(plans.site[i, s : s + 1], coming, plans.busy[i, first[1] : stop[1]])
 
 
 @part
-def copy(plans, i, j, s):
-    """Make plan j of site s what plan i is."""
-    plan = plans.site[i, s]
-    coming, busy = of(plans, i, s)
-    its_coming, its_busy = of(plans, j, s)
-    plans.site[j, s] = plan
-    for k in range(plan.count):
-        its_coming[k] = coming[k]
-    for k in range(plan.n_busy):
-        its_busy[k] = busy[k]
+def copy_plan(plans, i, j, s):
+    """Make plan j of site s equal to plan i."""
+    source, target = plan_of(plans, i, s), plan_of(plans, j, s)
+    plans.site[j, s] = source.head[0]
+    for k in range(source.head[0].count):
+        target.coming[k] = source.coming[k]
+    for k in range(source.head[0].n_busy):
+        target.busy[k] = source.busy[k]
 
 
 @kernel
-def begin(grid, worlds, w, s, plan, coming, busy, hand, changed, placed):
-    """Plan from what stands at the site: what runs is settled, the rest is still to come.
+def rebuild_plan(grid, worlds, w, s, plan, desk):
+    """Plan from the present state of the site: running jobs are planned, the rest is to come.
 
     What waits queues now, in its order.
     """
-    site, now = worlds.site[w, s], worlds.world[w].now
-    clear(grid, worlds, w, s, plan)
-    row = site.first
+    now = worlds.world[w].now
+    reset_plan(grid, worlds, w, s, plan.head[0])
+    if not add_present(grid, worlds, w, s, plan, desk):
+        return False
+    row = worlds.site[w, s].head
     while row != NONE:
         job = worlds.job[w, row]
-        bring_job(worlds, w, job.following)
-        if job.state == RUNNING:
-            fill(grid, worlds, w, hand[0], row, job.attempts - 1, -np.inf, False)
-            hand[0].start, hand[0].breaks = job.start, job.outcome == QUEUED
-            if not end(worlds, w, s, plan, busy, hand[0], job.end):
-                return False
-            if not follow(grid, worlds, w, plan, coming, hand, changed, placed):
-                return False
-        elif job.state == MOVING:
-            if not add(grid, worlds, w, row, plan, coming, hand):
-                return False
-        row = job.following
-    row = site.head
-    while row != NONE:
-        job = worlds.job[w, row]
-        fill(grid, worlds, w, hand[0], row, np.int64(job.attempts), now, False)
-        if not settle(grid, worlds, w, s, plan, coming, busy, hand, changed, placed):
+        write_attempt(
+            grid, worlds, w, desk.attempts[PRESENT], row, np.int64(job.attempts), now, False
+        )
+        if not plan_attempt(grid, worlds, w, s, plan, desk):
             return False
         row = job.behind
     return True
 
 
 @part
-def join(grid, worlds, w, s, row, plan, coming, busy, hand, changed, placed):
-    """Take in the job just placed: behind all that has queued, or to queue when its input is there.
+def add_present(grid, worlds, w, s, plan, desk):
+    """Plan the running jobs of a site and add those whose input moves; False at a tie."""
+    row = worlds.site[w, s].first
+    while row != NONE:
+        job = worlds.job[w, row]
+        prefetch_job(worlds, w, job.following)
+        if job.state == RUNNING:
+            attempt = desk.attempts[PRESENT]
+            write_attempt(grid, worlds, w, attempt, row, job.attempts - 1, -np.inf, False)
+            attempt.start, attempt.breaks = job.start, job.outcome == QUEUED
+            if not occupy_cores(worlds, w, s, plan, attempt, job.end):
+                return False
+            if not plan_retry(grid, worlds, w, plan, desk):
+                return False
+        elif job.state == MOVING:
+            if not add_moving(grid, worlds, w, row, plan, desk):
+                return False
+        row = job.following
+    return True
+
+
+@part
+def add_placed(grid, worlds, w, s, row, plan, desk):
+    """Add the job just placed: behind all that has queued, or to queue when its input is there.
 
     Nothing that is still to queue may do so before now.
     """
     if worlds.job[w, row].state == MOVING:
-        return add(grid, worlds, w, row, plan, coming, hand)
-    fill(grid, worlds, w, hand[0], row, 0, worlds.world[w].now, False)
-    return settle(grid, worlds, w, s, plan, coming, busy, hand, changed, placed)
+        return add_moving(grid, worlds, w, row, plan, desk)
+    write_attempt(grid, worlds, w, desk.attempts[PRESENT], row, 0, worlds.world[w].now, False)
+    return plan_attempt(grid, worlds, w, s, plan, desk)
 
 
 @part
-def add(grid, worlds, w, row, plan, coming, hand):
-    """Let a job whose input moves be one that is still to queue."""
-    fill(grid, worlds, w, hand[1], row, 0, worlds.job[w, row].end, False)
-    return file(plan, coming, hand[1])
+def add_moving(grid, worlds, w, row, plan, desk):
+    """Add a job whose input moves to those still to queue."""
+    write_attempt(grid, worlds, w, desk.attempts[RETRY], row, 0, worlds.job[w, row].end, False)
+    return insert_attempt(plan, desk.attempts[RETRY])
 
 
 @part
-def fill(grid, worlds, w, attempt, row, number, enqueue, after_outage):
-    """Write down an attempt to come."""
+def write_attempt(grid, worlds, w, attempt, row, number, enqueue, after_outage):
+    """Fill in an attempt to come."""
     job = worlds.job[w, row]
     attempt.row, attempt.number = row, number
     attempt.enqueue, attempt.after_outage = enqueue, after_outage
     attempt.cores = job.cores
-    attempt.length, attempt.breaks = attempt_of(grid, worlds, w, job.site, job.index, number)
+    attempt.length, attempt.breaks = attempt_length(grid, worlds, w, job.site, job.index, number)
 
 
 @part
-def file(plan, coming, attempt):
-    """Put an attempt among those still to queue; False where its place hangs on a tie."""
-    i = plan.count
+def insert_attempt(plan, attempt):
+    """Put an attempt among those still to queue; False where its place depends on a tie."""
+    coming, i = plan.coming, plan.head[0].count
     if i == len(coming):
         return False
     while i > 0 and coming[i - 1].enqueue <= attempt.enqueue:
@@ -288,99 +350,103 @@ def file(plan, coming, attempt):
         coming[i] = coming[i - 1]
         i -= 1
     coming[i] = attempt
-    plan.count += 1
+    plan.head[0].count += 1
     return True
 
 
 @part
-def queue(grid, worlds, w, s, plan, coming, busy, hand, now, changed, placed):
-    """Settle what has queued by now, s; False where that hangs on a tie."""
-    if plan.count == 0 or coming[plan.count - 1].enqueue > now:
+def advance_to_now(grid, worlds, w, s, plan, desk, now):
+    """Plan what has queued by now, s; False where that depends on a tie."""
+    count = plan.head[0].count
+    if count == 0 or plan.coming[count - 1].enqueue > now:
         return True
-    return run(grid, worlds, w, s, plan, coming, busy, hand, now, False, changed, placed)
+    return advance_plan(grid, worlds, w, s, plan, desk, now, False)
 
 
 @kernel
-def run(grid, worlds, w, s, plan, coming, busy, hand, until, is_brief, changed, placed):
-    """Settle what queues up to and including `until`, s; False where that hangs on a tie.
+def advance_plan(grid, worlds, w, s, plan, desk, until, is_brief):
+    """Plan what queues up to and including `until`, s; False where that depends on a tie.
 
-    If is_brief no more than what tells the fate of the job just placed.
+    If is_brief no more than what tells what becomes of the job just placed.
     """
-    while plan.count > 0 and coming[plan.count - 1].enqueue <= until:
-        if is_brief and placed.is_known:
+    head, coming = plan.head[0], plan.coming
+    while head.count > 0 and coming[head.count - 1].enqueue <= until:
+        if is_brief and desk.placed[0].is_known:
             break
-        plan.count -= 1
-        hand[0] = coming[plan.count]
-        bring_attempts(grid, worlds, w, coming, plan.count)
-        if not settle(grid, worlds, w, s, plan, coming, busy, hand, changed, placed):
+        head.count -= 1
+        desk.attempts[PRESENT] = coming[head.count]
+        prefetch_attempts(grid, worlds, w, coming, head.count)
+        if not plan_attempt(grid, worlds, w, s, plan, desk):
             return False
     return True
 
 
 @part
-def bring_attempts(grid, worlds, w, coming, n):
-    """Ask for what the attempts to be settled after the one at hand will need, n of them left."""
+def prefetch_attempts(grid, worlds, w, coming, n):
+    """Prefetch what the attempts after the present one will need, n of them left."""
     if n > 1:
-        bring_job(worlds, w, coming[n - 2].row)
+        prefetch_job(worlds, w, coming[n - 2].row)
     if n > 0 and coming[n - 1].breaks:  # its job will try again
         prefetch(grid.stream, worlds.job[w, coming[n - 1].row].index)
 
 
 @part
-def settle(grid, worlds, w, s, plan, coming, busy, hand, changed, placed):
-    """Start and end the attempt at hand, and what follows it is still to come."""
-    attempt = hand[0]
-    time, cores = max(plan.last, attempt.enqueue), grid.sites[s].cores
-    while plan.free < attempt.cores:
+def plan_attempt(grid, worlds, w, s, plan, desk):
+    """Plan start and end of the present attempt, and put its retry, if any, among those to come."""
+    attempt, head, busy = desk.attempts[PRESENT], plan.head[0], plan.busy
+    time = max(head.last, attempt.enqueue)
+    while head.free < attempt.cores:
         time = max(time, busy[0].end)
-        plan.free += busy[0].cores
-        plan.n_busy = pop_busy(busy, plan.n_busy)
-    outage = switch_time(worlds, w, s, plan.k)
+        head.free += busy[0].cores
+        head.n_busy = pop_busy(busy, head.n_busy)
+    outage = switch_time(worlds, w, s, head.k)
     if time >= outage:
         if attempt.enqueue == outage and not attempt.after_outage:
             return False
-        plan.n_busy, plan.free = 0, cores
+        head.n_busy, head.free = 0, grid.sites[s].cores
         while time >= outage:
-            time = max(time, switch_time(worlds, w, s, plan.k + 1))
-            plan.k += 2
-            outage = switch_time(worlds, w, s, plan.k)
+            time = max(time, switch_time(worlds, w, s, head.k + 1))
+            head.k += 2
+            outage = switch_time(worlds, w, s, head.k)
             if time == outage:
                 return False
-    attempt.start = plan.last = time
-    if not end(worlds, w, s, plan, busy, attempt, time + attempt.length):
+    attempt.start = head.last = time
+    if not occupy_cores(worlds, w, s, plan, attempt, time + attempt.length):
         return False
-    return follow(grid, worlds, w, plan, coming, hand, changed, placed)
+    return plan_retry(grid, worlds, w, plan, desk)
 
 
 @part
-def end(worlds, w, s, plan, busy, attempt, time):
+def occupy_cores(worlds, w, s, plan, attempt, time):
     """Let an attempt hold its cores until `time`, s, or until an outage; False at a tie."""
-    outage = switch_time(worlds, w, s, plan.k)
+    head = plan.head[0]
+    outage = switch_time(worlds, w, s, head.k)
     attempt.end = min(time, outage)
     attempt.fails = BY_OUTAGE if time > outage else BY_SITE if attempt.breaks else 0
-    plan.free -= attempt.cores
-    plan.n_busy = push_busy(busy, plan.n_busy, attempt.end, attempt.cores)
+    head.free -= attempt.cores
+    head.n_busy = push_busy(plan.busy, head.n_busy, attempt.end, attempt.cores)
     return time != outage
 
 
 @part
-def follow(grid, worlds, w, plan, coming, hand, changed, placed):
-    """What comes of the attempt at hand: the next of its job, or the job's fate."""
-    attempt = hand[0]
+def plan_retry(grid, worlds, w, plan, desk):
+    """After the present attempt: its retry is still to come, or the job has ended."""
+    attempt, placed = desk.attempts[PRESENT], desk.placed[0]
     is_last = attempt.fails == 0 or attempt.number + 1 == MAX_ATTEMPTS
     if attempt.row == placed.row:
         if attempt.number == 0:
             placed.first_start = attempt.start
         placed.is_known, placed.is_lost = is_last, attempt.fails
     if is_last:
-        return len(changed) == 0 or note(changed, placed, attempt)
+        return len(desk.changed) == 0 or list_changed(desk.changed, placed, attempt)
     is_cut = attempt.fails == BY_OUTAGE
-    fill(grid, worlds, w, hand[1], attempt.row, attempt.number + 1, attempt.end, is_cut)
-    return file(plan, coming, hand[1])
+    number, end = attempt.number + 1, attempt.end
+    write_attempt(grid, worlds, w, desk.attempts[RETRY], attempt.row, number, end, is_cut)
+    return insert_attempt(plan, desk.attempts[RETRY])
 
 
 @part
-def note(changed, placed, attempt):
+def list_changed(changed, placed, attempt):
     """List the last attempt of a job, largest row first; False where there is no room."""
     i = placed.n_changed
     if i == len(changed):
@@ -393,17 +459,12 @@ def note(changed, placed, attempt):
     return True
 
 
-@part
-def switch_time(worlds, w, s, k):
-    """When switch k of the site is: outages begin at even ones and end at odd ones; s."""
-    return worlds.switch[w, s, k] if k < worlds.switch.shape[2] else np.inf
-
-
 # --- attempts that hold cores, the first to end on top --------------------------------------------
 
 
 @part
 def push_busy(busy, n, end, cores):
+    """Put an attempt on the heap; its new size."""
     i = n
     while i > 0 and busy[(i - 1) // 2].end > end:
         busy[i] = busy[(i - 1) // 2]
@@ -414,6 +475,7 @@ def push_busy(busy, n, end, cores):
 
 @part
 def pop_busy(busy, n):
+    """Remove the first to end; the new size of the heap."""
     n -= 1
     end, cores = busy[n].end, busy[n].cores
     i = 0

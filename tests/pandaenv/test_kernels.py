@@ -1,4 +1,3 @@
-import os
 import pickle
 import subprocess
 import sys
@@ -7,7 +6,7 @@ import numpy as np
 import pytest
 from numba.core.errors import NumbaError
 
-from pandaenv.kernels import forget_older, kernel, part, prefetch
+from pandaenv.kernels import kernel, part, prefetch
 from pandaenv.simulator.draws import mix
 
 
@@ -78,14 +77,3 @@ def test_a_division_by_zero_gives_what_numpy_gives():
 def test_a_kernel_cannot_make_arrays():
     with pytest.raises(NumbaError, match="Failed in nopython mode"):
         made(3)
-
-
-@pytest.mark.parametrize("inside", ["", "deeper"])
-def test_kernels_compiled_before_a_file_of_the_package_changed_are_compiled_anew(tmp_path, inside):
-    kept = tmp_path / inside / "__pycache__"
-    kept.mkdir(parents=True)
-    for when, path in enumerate((kept / "old.nbi", tmp_path / "a.py", kept / "new.nbi")):
-        path.touch()
-        os.utime(path, ns=(when, when))
-    forget_older(tmp_path)
-    assert [path.name for path in kept.iterdir()] == ["new.nbi"]

@@ -12,7 +12,7 @@ from sb3_contrib import MaskablePPO
 
 from pandaenv.agents.scoring import SiteScorer, SiteScoringPolicy, Traits, odds, split, traits_of
 from pandaenv.env.observation import N_GRID, N_JOB, N_SITE, space
-from pandaenv.policies import transfer_time
+from pandaenv.policies.estimates import transfer_time
 from pandaenv.sb3 import PandaVecEnv
 from pandaenv.workload import Trace
 
@@ -79,7 +79,7 @@ def test_weights_of_twelve_sites_run_on_forty(workload, envs, scorer):
 
 
 def test_derived_times_are_those_of_the_simulator(envs, scorer):
-    """Time to move the input, idle channels apart, as `policies.transfer_time` has it, over m."""
+    """Time to move the input, idle channels apart, as `transfer_time` has it, over m."""
     job, sites, _ = split(torch.as_tensor(envs.episodes.view.flat))
     times = torch.expm1(scorer.derived(job, sites)[..., :5]).numpy()
     episodes, setting = envs.episodes, envs.single.setting

@@ -13,7 +13,8 @@ from pandaenv import policies, schema
 from pandaenv.env.reward import COSTS, LOSS, MEASURES
 from pandaenv.scenarios import Scenario
 from pandaenv.simulator import advance
-from pandaenv.simulator.state import STATES, clear, worlds_of
+from pandaenv.simulator.reset import reset_world
+from pandaenv.simulator.state import STATES, make_worlds
 from pandaenv.sites import catalogue
 from pandaenv.workload import Reference
 from tests.pandaenv.simulator.grids import records
@@ -285,8 +286,8 @@ def test_an_episode_agrees_with_the_twin_from_its_warm_up_on(make):
     window, setting = env.setting.windows[3], env.setting
     advance(env.grid, env.worlds, 0, np.inf)
     n_warm, n_jobs = window.start - window.first, window.stop - window.first
-    warm = worlds_of(1, len(env.mask), n_jobs, 0, 1, n_jobs)
-    clear(env.grid, warm, 0, window.first, n_jobs, n_jobs, np.uint64(window.start))
+    warm = make_worlds(1, len(env.mask), n_jobs, 0, 1, n_jobs)
+    reset_world(env.grid, warm, 0, window.first, n_jobs, n_jobs, np.uint64(window.start))
     policies.warm_up(env.grid, warm, 0, n_warm, setting.cap_floor)
     stream = env.stream.jobs.take(slice(window.first, window.stop))
     twin = Twin(env.stream.catalogue, stream, window.start, first=window.first)

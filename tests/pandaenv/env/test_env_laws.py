@@ -18,7 +18,8 @@ from pandaenv.env.reward import MEASURES
 from pandaenv.policies import warm_up
 from pandaenv.scenarios import Scenario
 from pandaenv.simulator import MAX_ATTEMPTS, advance
-from pandaenv.simulator.state import LOST, clear, grid_of, worlds_of
+from pandaenv.simulator.reset import reset_world
+from pandaenv.simulator.state import LOST, make_grid, make_worlds
 from tests.pandaenv.simulator.grids import records
 
 TIER1 = "PandaSiteAllocationTier1-v0"
@@ -201,9 +202,9 @@ def test_the_load_of_every_workload_is_the_one_asked_for(trace, kind, load):
 
 def in_system(stream, every_s: float, rule=warm_up) -> np.ndarray:
     """Jobs in the grid at every multiple of every_s, all placed by PanDA's analysis rule."""
-    grid, n = grid_of(stream.catalogue, stream.jobs), len(stream.jobs)
-    worlds = worlds_of(1, stream.catalogue.n_sites, n, 0)
-    clear(grid, worlds, 0, 0, n, n, np.uint64(0))
+    grid, n = make_grid(stream.catalogue, stream.jobs), len(stream.jobs)
+    worlds = make_worlds(1, stream.catalogue.n_sites, n, 0)
+    reset_world(grid, worlds, 0, 0, n, n, np.uint64(0))
     floor = policies.broker_floor(stream.scale)
     marks = np.arange(every_s, stream.jobs.time[-1], every_s)
     counts, placed = np.empty(len(marks)), 0

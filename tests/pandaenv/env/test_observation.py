@@ -6,25 +6,31 @@ from pandaenv.env.observation import (
     N_JOB,
     N_SITE,
     View,
-    describe,
-    expect,
-    look,
-    look_again,
+    expect_from_past,
+    job_features,
+    make_view,
+    observe,
     space,
-    view_of,
+    update_view,
 )
-from pandaenv.policies import allow
-from pandaenv.simulator import Simulator, arrive, place
+from pandaenv.env.reward import FLOW_TIME
+from pandaenv.env.rules import Rules
+from pandaenv.policies import mark_allowed
+from pandaenv.simulator import Simulator, advance_to_arrival, place
 from pandaenv.simulator.state import FUTURE, MOVING, QUEUED
 from tests.pandaenv.simulator.grids import jobs, random_grid, sites
 
 
 def looked(simulator: Simulator, features: np.ndarray, unit: float = 100.0) -> View:
     """A first look at everything."""
-    seen = view_of(1, simulator.catalogue.n_sites)
+    seen = make_view(1, simulator.catalogue.n_sites)
     seen.flat[:] = np.nan
-    look(simulator.grid, simulator.worlds, 0, unit, 1.0, features, seen)
+    observe(simulator.grid, simulator.worlds, 0, rules_of(features, unit), seen)
     return seen
+
+
+def rules_of(features: np.ndarray, unit: float) -> Rules:
+    return Rules(FLOW_TIME, unit, 0.0, 0.0, 1.0, features)
 
 
 def view(simulator: Simulator, features: np.ndarray, unit: float = 100.0) -> np.ndarray:
@@ -34,7 +40,8 @@ def view(simulator: Simulator, features: np.ndarray, unit: float = 100.0) -> np.
 def features_of(stream) -> np.ndarray:
     service = stream.work / stream.cores
     past = slice(0, len(stream))
-    return describe(stream, expect(stream, service, past), service, float(service.mean()), past)
+    expected = expect_from_past(stream, service, past)
+    return job_features(stream, expected, service, float(service.mean()), past)
 
 
 def test_every_observation_lies_in_its_space():
@@ -63,11 +70,11 @@ def test_looking_again_shows_what_a_first_look_would(seed):
         s = int(rng.integers(5))
         place(grid, worlds, 0, s)
         if time is not None:
-            arrive(grid, worlds, 0)
+            advance_to_arrival(grid, worlds, 0)
         n_untouched += 5 - worlds.touched[0].sum()
-        look_again(grid, worlds, 0, 100.0, 1.0, features, seen)
+        update_view(grid, worlds, 0, rules_of(features, 100.0), seen)
         assert seen.flat.tobytes() == looked(simulator, features).flat.tobytes()
-        allow(grid, worlds, 0, 1.0, mask)
+        mark_allowed(grid, worlds, 0, 1.0, mask)
         assert seen.mask[0].tolist() == mask.tolist()
     assert n_untouched > 700 and worlds.world[0]["age"] > 0
 
@@ -78,7 +85,7 @@ def test_sites_block_says_what_stands_there():
         [0, 0, 0, 0, 10], [1000] * 5, [[True, False]], nbytes=[0, 0, 0, 3600 * 100 * 8, 1]
     )
     simulator = Simulator(catalogue, stream).replay(np.array([0, 0, 0, 1]))
-    arrive(simulator.grid, simulator.worlds, 0)
+    advance_to_arrival(simulator.grid, simulator.worlds, 0)
     block = view(simulator, features_of(stream))[N_JOB:-N_GRID].reshape(-1, N_SITE)
     delay = (3600 * 8 - 10) / 8  # one of eight channels is busy that long
     wait = 1000 / (2 * 10) / 100
@@ -92,7 +99,7 @@ def test_grid_block_counts_the_whole_grid():
     stream = jobs([0, 0, 0, 0, 10], [1000] * 5, [[True, False]], nbytes=[0, 0, 0, 1e9, 1])
     outages = np.array([[np.inf, np.inf], [5.0, 1e6]])
     simulator = Simulator(catalogue, stream, outages=outages).replay(np.array([0, 0, 0, 1]))
-    arrive(simulator.grid, simulator.worlds, 0)
+    advance_to_arrival(simulator.grid, simulator.worlds, 0)
     grid = view(simulator, features_of(stream))[-N_GRID:]
     assert grid == pytest.approx([4 / 10, 1 / 5, 0, 1 / 4, 1 / 4, 1 / 2])
 
@@ -103,7 +110,7 @@ def test_recent_failures_show_and_fade():
     simulator, features = Simulator(catalogue, stream), features_of(stream)
     seen = []
     for _ in range(5):
-        arrive(simulator.grid, simulator.worlds, 0)
+        advance_to_arrival(simulator.grid, simulator.worlds, 0)
         seen.append(float(view(simulator, features)[N_JOB + 7]))
         simulator.place(0)
     # 0, then 3 failures of one job, 6, the same 6 halved, 3 + 2 x 3 halved 19 times
@@ -138,9 +145,9 @@ def test_expectation_is_the_past_mean_of_alike_jobs_drawn_to_the_overall_mean():
     n = 2000
     cores = np.where(np.arange(n) % 2, 8, 1)
     stream = jobs(np.arange(n), np.where(cores == 8, 800.0, 100.0), [[True]], cores=cores)
-    expected = expect(stream, stream.work, slice(0, 1000))
+    expected = expect_from_past(stream, stream.work, slice(0, 1000))
     assert expected[cores == 8] == pytest.approx((500 * 800 + 20 * 450) / 520)
     assert expected[cores == 1] == pytest.approx((500 * 100 + 20 * 450) / 520)
     future = stream.work.copy()
     future[1000:] = 1e9
-    assert (expect(stream, future, slice(0, 1000)) == expected).all()
+    assert (expect_from_past(stream, future, slice(0, 1000)) == expected).all()

@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
 
+from pandaenv.env.observation import N_JOB
 from pandaenv.env.reward import ACCRUED, FLOW_TIME, LOSS, SLOWDOWN, TAU_S, WAIT, step
+from pandaenv.env.rules import Rules
 from pandaenv.scenarios import untroubled
-from pandaenv.simulator import Simulator, advance, suffer
-from pandaenv.simulator.forecast import plans_of
-from pandaenv.simulator.state import clear, grid_of, worlds_of
+from pandaenv.simulator import Simulator, advance, apply_troubles
+from pandaenv.simulator.forecast import make_plans
+from pandaenv.simulator.reset import reset_world
+from pandaenv.simulator.state import make_grid, make_worlds
 from tests.pandaenv.simulator.grids import jobs, random_grid, random_troubles, sites, tiny_grid
 
 
@@ -32,33 +35,22 @@ class Rig:
             outages = np.full((catalogue.n_sites, 0), np.inf) if outages is None else outages
             troubles = untroubled(catalogue.n_sites)._replace(outages=outages)
         outages = troubles.outages
-        self.grid = grid_of(catalogue, stream)
+        self.grid = make_grid(catalogue, stream)
         n = len(stream)
-        self.worlds = worlds_of(2, catalogue.n_sites, n, outages.shape[1], 1, n)
-        clear(self.grid, self.worlds, 0, 0, len(stream), first_own, np.uint64(seed))
+        self.worlds = make_worlds(2, catalogue.n_sites, n, outages.shape[1], 1, n)
+        reset_world(self.grid, self.worlds, 0, 0, len(stream), first_own, np.uint64(seed))
         self.worlds.world["backfill"] = backfill
-        suffer(self.worlds, 0, troubles)
-        self.plans = plans_of(1, catalogue.cores, room=room)
+        apply_troubles(self.worlds, 0, troubles)
+        self.plans = make_plans(1, catalogue.cores, room=room)
         self.unit = unit
 
     def play(self, actions, measure=FLOW_TIME, wait_limit=0.0, byte_limit=0.0):
         rewards, costs, cost = [], [], np.zeros(4)
+        rules = Rules(
+            measure, self.unit, wait_limit, byte_limit, 1.0, np.zeros((0, N_JOB), np.float32)
+        )
         for action in actions:
-            rewards.append(
-                step(
-                    self.grid,
-                    self.worlds,
-                    self.plans,
-                    0,
-                    1,
-                    int(action),
-                    measure,
-                    self.unit,
-                    wait_limit,
-                    byte_limit,
-                    cost,
-                )
-            )
+            rewards.append(step(self.grid, self.worlds, self.plans, 0, 1, int(action), rules, cost))
             costs.append(cost.tolist())
         self.costs = np.array(costs)
         return np.array(rewards)

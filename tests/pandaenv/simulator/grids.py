@@ -5,6 +5,7 @@ import pandas as pd
 
 from pandaenv.scenarios import Troubles
 from pandaenv.schema import STATUSES
+from pandaenv.simulator import Simulator
 from pandaenv.sites import Catalogue
 from pandaenv.workload.jobs import JobArrays
 
@@ -116,3 +117,11 @@ def records(days: int = 14, n: int = 12_000, seed: int = 0) -> pd.DataFrame:
         "jobstatus": rng.choice(STATUSES, n, p=[0.83, 0.12, 0.03, 0.02]),
     }
     return pd.DataFrame(columns)
+
+
+def crowded(n_running: int, n_waiting: int, *, outages=None, cores=1) -> Simulator:
+    """Sites 0, 1 (n_running cores) and 2 (8 cores); site 0 busy, n_waiting more wait there."""
+    n = n_running + n_waiting
+    catalogue = sites([n_running, n_running, 8], [1.0] * 3)
+    stream = jobs(np.arange(n + 1.0), np.full(n + 1, 1e6), [[True] * 3], cores=[1] * n + [cores])
+    return Simulator(catalogue, stream, outages=outages).replay(np.zeros(n, int))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pandaenv.simulator import Simulator, advance, arrive, place
+from pandaenv.simulator import Simulator, advance, advance_to_arrival, place
 from tests.pandaenv.simulator.grids import jobs, random_grid, sites
 
 N, SERVICE_S, POWER = 300_000, 1000.0, 10.0
@@ -118,7 +118,7 @@ def watch(simulator: Simulator, running: np.ndarray) -> None:
     """Put every job on site 0; keep how many ran there as it arrived (arrivals see averages)."""
     grid, worlds = simulator.grid, simulator.worlds
     for i in range(len(running)):
-        arrive(grid, worlds, 0)
+        advance_to_arrival(grid, worlds, 0)
         running[i] = worlds.site[0, 0]["running"]
         place(grid, worlds, 0, 0)
 

@@ -1,80 +1,11 @@
 import numpy as np
-import pytest
 
-from pandaenv.simulator import Simulator, advance, place_all
-from pandaenv.simulator.state import STATES, carry, copies_of, grid_of, stages, worlds_of
-from tests.pandaenv.simulator.grids import jobs, random_grid, sites, tiny_grid
-
-
-def halfway(seed: int):
-    """A crowded world stopped in the middle of its stream, and what it has still to place."""
-    rng = np.random.default_rng(seed)
-    catalogue, stream, outages = random_grid(rng, 4, 400, every_s=40.0)
-    actions = rng.integers(0, 4, len(stream))
-    simulator = Simulator(catalogue, stream, seed=seed, outages=outages).replay(actions[:200])
-    return simulator, actions[200:]
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_world_carried_over_goes_on_as_it_would_have(seed):
-    simulator, rest = halfway(seed)
-    target = worlds_of(3, 4, 400, 10, 2, 400)
-    n_carried = carry(simulator.worlds, 0, target, 1, len(rest))
-    assert n_carried == simulator.worlds.world[0]["in_system"] > 0
-    place_all(simulator.grid, target, 1, rest)
-    advance(simulator.grid, target, 1, np.inf)
-    expected = simulator.replay(rest).drain().log().set_index("index")
-    log = stages(target.job[1, : n_carried + 200], simulator.catalogue.names).set_index("index")
-    assert len(log) == n_carried + 200
-    assert log.equals(expected.loc[log.index])
-    copies = [
-        sorted(copies_of(worlds, w)[["site", "dataset", "nbytes"]].tolist())
-        for worlds, w in ((simulator.worlds, 0), (target, 1))
-    ]
-    assert copies[0] == copies[1] != []
-
-
-def test_only_jobs_after_those_carried_are_the_agents():
-    simulator, rest = halfway(0)
-    target = worlds_of(1, 4, 400, 8, 1, 400)
-    n_carried = carry(simulator.worlds, 0, target, 0, len(rest))
-    world = target.world[0]
-    assert world["first_own"] == world["next"] == n_carried
-    assert world["own_in_system"] == 0 and world["n_rows"] == n_carried + 200
-    place_all(simulator.grid, target, 0, rest[:5])
-    assert target.world[0]["own_in_system"] + target.world[0]["own_lost"] <= 5
-
-
-def test_carrying_leaves_the_source_as_it_was():
-    simulator, rest = halfway(1)
-    before = [array.tobytes() for array in simulator.worlds]
-    carry(simulator.worlds, 0, worlds_of(1, 4, 400, 8, 1, 400), 0, len(rest))
-    assert before == [array.tobytes() for array in simulator.worlds]
-
-
-def test_stages_name_sites_and_states():
-    catalogue, stream = tiny_grid()
-    log = Simulator(catalogue, stream).replay(np.array([0, 0, -1])).log()
-    assert list(log.columns) == [
-        "index",
-        "site",
-        "source",
-        "state",
-        "attempts",
-        "submit",
-        "ready",
-        "first_start",
-        "start",
-        "end",
-    ]
-    assert log["site"].fillna("-").tolist() == ["site0", "site0", "-", "-"]
-    assert log["state"].tolist() == ["running", "moving", "rejected", "future"]
-    assert set(log["state"]) <= set(STATES)
-    assert log["submit"].isna().tolist() == [False, False, False, True]
+from pandaenv.simulator.state import make_grid
+from tests.pandaenv.simulator.grids import jobs, sites
 
 
 def test_estimates_are_kept_in_whole_mflop():
     stream = jobs([0, 1], [5.0, 7.0], [[True]])
-    assert grid_of(sites([1], [1]), stream).stream["estimate"].tolist() == [6000, 6000]
-    own = grid_of(sites([1], [1]), stream, np.array([1.5, 2.0]))
+    assert make_grid(sites([1], [1]), stream).stream["estimate"].tolist() == [6000, 6000]
+    own = make_grid(sites([1], [1]), stream, np.array([1.5, 2.0]))
     assert own.stream["estimate"].tolist() == [1500, 2000]
