@@ -32,7 +32,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metrics.forest import LEAF, UNPLANTED, Forest, plant, search, sort_by_group
+from .kdtree import LEAF, UNSORTED, Costs, Queries, Trees, build_trees, search, sort_by_group
 
 VISIT, PAIR = 500.0, 10.0  # ns: a row or query grouped, treed and asked once; a pair compared
 MAX_KEY = 2**62  # products of cardinalities above this are compressed on the way
@@ -74,8 +74,8 @@ class NeighbourIndex:
         self.weights = _checked_weights(weights, codes.shape[1])
         self._levels = [np.unique(column) for column in codes.T]
         self.codes = self._encode(codes)
-        self._whole: Forest | None = None
-        self._alike: tuple[np.ndarray, Forest] | None = None
+        self._one_tree: Trees | None = None  # over all rows
+        self._by_code: tuple[np.ndarray, Trees] | None = None  # rows that agree in all categories
         self.work = Work(0, 0)
 
     def __len__(self) -> int:
@@ -141,42 +141,31 @@ class NeighbourIndex:
         seen = active[(codes[np.ix_(active, kept)] >= 0).all(axis=1)] if kept else active
         if seen.size == 0:
             return
-        forest, query_group = self._planted(codes[seen], kept)
+        trees, query_group = self._trees(codes[seen], kept)
         there = query_group >= 0
         seen, query_group = seen[there], query_group[there]
-        order = _by_place(numbers[seen], query_group, len(forest.starts) - 1)
+        order = _by_place(numbers[seen], query_group, len(trees.starts) - 1)
+        floor = np.full(len(numbers), weight)
         none = np.empty((0, 0), np.int32)
-        search(
-            *forest,
-            none,
-            none,
-            self.weights[:0],
-            numbers,
-            seen[order],
-            query_group[order],
-            np.full(len(numbers), weight),
-            weight,
-            self.p == 1,
-            best.exclude_self,
-            best.cost,
-            best.row,
-        )
+        queries = Queries(numbers, none, seen[order], query_group[order], floor)
+        costs = Costs(weight, none, self.weights[:0], False, self.p == 1)
+        search(trees, queries, costs, best.exclude_self, best.cost, best.row)
 
-    def _planted(self, codes, kept) -> tuple[Forest, np.ndarray]:
+    def _trees(self, codes, kept) -> tuple[Trees, np.ndarray]:
         """Trees over rows grouped by the columns `kept`, and the group of each query or -1.
 
-        Of all columns, where nearly every query looks, the trees are kept for the next table.
+        The trees of all columns, where nearly every query looks, are kept for the next table.
         """
         size = math.prod(len(self._levels[j]) for j in kept)
         if len(kept) < len(self._levels) or size > MAX_KEY:
             row_group, query_group, n_groups = self._groups(codes, kept)
-            asked = np.bincount(query_group, minlength=n_groups)
-            return plant(self.numbers, row_group, n_groups, asked), query_group
-        if self._alike is None:
+            n_queries = np.bincount(query_group, minlength=n_groups)
+            return build_trees(self.numbers, row_group, n_groups, n_queries), query_group
+        if self._by_code is None:
             levels, row_group = np.unique(self._key(self.codes, kept), return_inverse=True)
-            self._alike = levels, plant(self.numbers, row_group, len(levels))
-        levels, forest = self._alike
-        return forest, _place(levels, self._key(codes, kept))
+            self._by_code = levels, build_trees(self.numbers, row_group, len(levels))
+        levels, trees = self._by_code
+        return trees, _place(levels, self._key(codes, kept))
 
     def _key(self, codes, kept) -> np.ndarray:
         """One number for the categories in the columns `kept`; there must be at most MAX_KEY."""
@@ -205,28 +194,19 @@ class NeighbourIndex:
 
     def _finish(self, numbers, codes, active, floor, best: "Best") -> None:
         """Finish the active queries in one tree over all rows, counting mismatches row by row."""
-        forest = self._whole
-        if forest is None:
-            forest = plant(self.numbers, np.zeros(len(self), np.int64), 1, np.array([active.size]))
-        if len(self) <= LEAF or forest.axis[len(self) >> 1] != UNPLANTED:
-            self._whole = forest
-        row_codes = self.codes[forest.rows].astype(np.int32)
-        order = _by_place(numbers[active], np.zeros(active.size, np.int64), 1)
-        search(
-            *forest,
-            row_codes,
-            codes.astype(np.int32),
-            self.weights,
-            numbers,
-            active[order],
-            np.zeros(active.size, np.int64),
-            floor,
-            0.0,
-            self.p == 1,
-            best.exclude_self,
-            best.cost,
-            best.row,
-        )
+        trees = self._one_tree
+        if trees is None:
+            together = np.zeros(len(self), np.int64)
+            trees = build_trees(self.numbers, together, 1, np.array([active.size]))
+        if len(self) <= LEAF or trees.axis[len(self) >> 1] != UNSORTED:
+            self._one_tree = trees
+        group = np.zeros(active.size, np.int64)
+        order = _by_place(numbers[active], group, 1)
+        queries = Queries(numbers, codes.astype(np.int32), active[order], group, floor)
+        row_codes = self.codes[trees.rows].astype(np.int32)
+        ones = self.weights.size > 0 and bool((self.weights == 1.0).all())
+        costs = Costs(0.0, row_codes, self.weights, ones, self.p == 1)
+        search(trees, queries, costs, best.exclude_self, best.cost, best.row)
 
 
 class Best:
