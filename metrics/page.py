@@ -13,10 +13,9 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from metrics.grades import grade
-from metrics.meanings import BETTER, MEANINGS, TABLE_1
-
-from . import association, columns, plots, report, temporal
+from . import association, frames, plots, report, temporal
+from .measures import BETTER
+from .registry import TABLE_1, all_numbers, listed
 
 FEW = 1000  # scored rows below which an order of models says little
 
@@ -43,7 +42,7 @@ class Page:
 
     @cached_property
     def _figures(self) -> dict[str, str]:
-        numerical, categorical = columns.split(self.train)
+        numerical, categorical = frames.split(self.train)
         drawn = {
             "fig3b-cascade": self.cascade and plots.cascade(self.cascade),
             "fig4a-numericals": numerical and plots.numericals(self.train, self.samples),
@@ -84,7 +83,7 @@ class Page:
             note=self.note,
             grade=self._grade,
             table1=TABLE_1,
-            meanings=MEANINGS,
+            numbers=all_numbers(),
             better=BETTER,
             groups=self._groups(),
             verdicts=self._verdicts(),
@@ -92,22 +91,20 @@ class Page:
         )
 
     def _grade(self, row: dict, key: str) -> str:
-        return grade(key, row, self.result["floor"])
+        return all_numbers()[key].grade(row, self.result["floor"])
 
     def _groups(self) -> dict[str, list[str]]:
-        """Names of the numbers that were measured, by the group that measures them."""
-        found: dict[str, list[str]] = {}
-        for key, meaning in MEANINGS.items():
-            if key in self.result["floor"]:
-                found.setdefault(meaning.group, []).append(key)
-        return found
+        """Names of the numbers in the result, by measure."""
+        floor = self.result["floor"]
+        names = {m.name: [n.name for n in m.numbers if n.name in floor] for m in listed()}
+        return {measure: found for measure, found in names.items() if found}
 
     def _verdicts(self) -> list[tuple[str, str]]:
         """(model, sentence) of what each model fails at."""
         found = []
         for row in self.result["rows"]:
-            bad = [key for key in MEANINGS if self._grade(row, key) == "bad"]
-            fair = [key for key in MEANINGS if self._grade(row, key) == "fair"]
+            bad = [key for key in all_numbers() if self._grade(row, key) == "bad"]
+            fair = [key for key in all_numbers() if self._grade(row, key) == "fair"]
             words = f"far from the real rows in {', '.join(bad)}" if bad else "nowhere far off"
             words += f"; some way off in {', '.join(fair)}" if fair else ""
             found.append((row["model"], words))
