@@ -232,9 +232,9 @@ def _by_hour(table: pd.DataFrame) -> np.ndarray:
 
 @matplotlib.rc_context(STYLE)
 def privacy(rows: list[dict], floor: dict) -> Figure:
-    """How near the rows of each model lie to train: shares and an attack, with 95 % intervals.
+    """How close the rows of each model lie to train: shares and an attack, with 95 % intervals.
 
-    rows, floor: of table1.json. The dotted line is what the real rows get.
+    rows, floor: of table1.json. The dotted line is the floor.
     """
     keys = [key for key in PRIVACY if floor.get(key) is not None]
     everyone = [*rows, floor]

@@ -232,7 +232,7 @@ def test_the_page_opens_in_a_browser_without_complaint(finished, tmp_path, width
 
 def test_the_page_says_what_its_claims_stand_on(finished):
     page = (finished[0] / "report.html").read_text()
-    assert "rows are scored: the order of models may be chance" in page
+    assert "rows are scored: the order of the models may be due to chance" in page
 
 
 def test_a_folder_of_ingest_brings_its_split_and_its_cascade(command, tmp_path):
