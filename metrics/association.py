@@ -1,4 +1,4 @@
-"""How columns depend on each other, and how far a synthetic table is from that.
+"""Association of each pair of columns, and how far a synthetic table is from it.
 
 In: a table. Out: a full matrix, numericals first, then categoricals: Pearson's r between numbers,
 the correlation ratio eta (not squared) between a number and a category, Theil's U(row given column)

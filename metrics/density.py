@@ -1,4 +1,4 @@
-"""Alpha-precision and beta-recall: typical where real rows are typical, and nowhere missing.
+"""Alpha-precision and beta-recall: do the rows lie where real rows lie, and cover all of them?
 
 Title: How Faithful is Your Synthetic Data? Sample-level Metrics for Evaluating and Auditing
 Generative Models. Alaa, van Breugel, Saveliev, van der Schaar (2022), arXiv 2102.08921.
@@ -25,7 +25,7 @@ say. # DIFF: the paper learns a one-class embedding; ours is fixed, so that scor
 # so .97 and not .5.
 # DIFF: S_s^beta holds the share beta of all synthetic rows, as the paper says; the authors' code
 # takes the share of the rows that are closest to some real row.
-A copy of train scores like honest rows here: that is for privacy and membership to find.
+A copy of train scores like unseen real rows here; `privacy` and `membership` detect it.
 """
 
 from typing import NamedTuple

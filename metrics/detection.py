@@ -1,10 +1,10 @@
-"""Can a classifier tell synthetic rows from real ones?
+"""Can a classifier separate synthetic rows from real ones?
 
 In: real rows the generator never saw, and synthetic rows. Out: the area under the ROC curve of a
-gradient-boosting classifier on rows it was not trained on: 0.5 cannot tell, 1 always can.
-Below 0.5 it falls where both tables hold the same rows, because a row's twin then carries the other
-label. Source: classifier two-sample tests, Lopez-Paz & Oquab (2017, arXiv 1610.06545), with AUC in
-place of accuracy.
+gradient-boosting classifier on rows it was not trained on: 0.5 is chance, 1 is perfect.
+It is below 0.5 where both tables hold the same rows, because a row and its copy have different
+labels. Source: classifier two-sample tests, Lopez-Paz & Oquab (2017, arXiv 1610.06545), with AUC
+instead of accuracy.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from .scores import Score
 
 CAP = 50_000  # rows of each table
 MAX_LEVELS = 255  # categories a histogram tree can hold; the rarest share the last
-FEW = 100_000  # rows below which threads wait for each other longer than they work
+FEW = 100_000  # rows below which one thread is faster
 
 
 def c2st(real: pd.DataFrame, synthetic: pd.DataFrame, *, seed: int = 0, n_folds: int = 5) -> float:

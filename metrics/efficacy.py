@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .evaluation import Evaluator
 
 CAP = 20_000  # rows the classifiers of the measure "MLE" are trained on
-FEW = 10_000  # rows below which threads wait for each other longer than they work
+FEW = 10_000  # rows below which one thread is faster
 LARGEST = 1e38  # CatBoost holds a target as float32
 LEAST = 1e-6  # probability below which a log loss does not grow
 TRANSFORMS = {  # name: (function, whether a value is in its domain)

@@ -2,7 +2,7 @@
 
 In: DataFrames whose dtypes are the schema: number columns are numerical; category, string, object
 and bool columns categorical. Out: arrays, with codes over the union of the categories of all tables
-given, so that a category unseen in training is scored rather than refused. A table may also lie on
+given, so that a category unseen in training is scored and not refused. A table may also lie on
 disk (`OnDisk`, made by `metrics.streaming`): what is read column by column or in batches works on
 both.
 """
@@ -44,7 +44,7 @@ def split(table: pd.DataFrame) -> tuple[list, list]:
 
 
 def check(table: pd.DataFrame, what: str) -> pd.DataFrame:
-    """Return the table, or raise a ValueError that names the first thing no metric can score."""
+    """Return the table, or raise a ValueError that names the first value no metric can score."""
     if isinstance(table, OnDisk):
         return table.check(what)
     check_frame(table, what)
@@ -118,7 +118,7 @@ def without_extra_columns(train: Any, table: Any) -> Any:
 
 
 def counts(table: pd.DataFrame, name) -> dict:
-    """{category: number of rows} of one column, in the order first met."""
+    """{category: number of rows} of one column, in order of first appearance."""
     found: dict = {}
     for part in parts(table, [name]):
         for value, n in zip(*_tallied(part[name]), strict=True):
@@ -170,7 +170,7 @@ def coded(*tables: pd.DataFrame) -> tuple[list[Coded], list[dict]]:
 
 
 def levels(*tables: pd.DataFrame) -> list[dict]:
-    """Per categorical column {category: code}, numbered as first met: later tables only append."""
+    """Per categorical column {category: code}, numbered in order of first appearance."""
     known: list[dict] = []
     for name in split(tables[0])[1]:
         code: dict = {}

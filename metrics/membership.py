@@ -1,4 +1,4 @@
-"""Can an attacker who holds the synthetic table tell who was in the training data?
+"""Can an attacker who holds the synthetic table find out which records were in train?
 
 In: known members (train rows), known non-members (unseen rows of the same origin), the synthetic
 table, and reference rows: other unseen rows the attacker is granted. Out: the area under the ROC

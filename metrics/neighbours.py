@@ -6,23 +6,23 @@ categories.
 
 A row that mismatches the query in exactly the columns S costs at least w(S), the sum of their
 weights. So the sets S are visited in increasing w(S): rows are grouped by their categories outside
-S, each group holds a k-d tree over its numbers (Friedman, Bentley & Finkel 1977), and a query
-leaves as soon as its k-th best cost is not above w(S). With many categorical columns there are too
-many sets: once the visits have cost as much as comparing the queries still open with every row
-would, those are finished in one tree over all rows that counts mismatches row by row. That is exact
-too and at worst a brute-force scan, so the whole never takes more than about twice that scan;
-`NeighbourIndex.work` says how many queries took that road.
+S, each group holds a k-d tree over its numbers (Friedman, Bentley & Finkel 1977), and a query is
+finished as soon as its k-th best cost is not above w(S). With many categorical columns there are
+too many sets. So once the visits have cost as much as comparing the open queries with every row,
+the open queries are finished in one tree over all rows, which counts mismatches row by row. This
+fallback is exact, too, and at worst a brute-force scan, so a query never takes more than about
+twice that scan. `NeighbourIndex.work` says how many queries took the fallback.
 
-Growth: near n log n where the nearest rows agree in most categories, whatever the numbers are like
-(groups of all rows, all rows equal, every category its own). With five categories a million rows
-drawn uniformly at random take about twice as long as a million job records, records with every
-column shuffled on its own about three times (`benchmarks.speed.neighbours`). A table that lies
-wholly outside, moved by two spans of the index, visits every set of columns for every row: some
-sixty times the seconds at 262,000 rows, growing as n^1.6. The quadratic road needs a dozen
-categories or more that are as good as independent: then about 10 ns for each pair of rows.
+Growth: near n log n where the nearest rows agree in most categories, whatever the distribution of
+the numbers (groups of all rows, all rows equal, every category distinct). With five categories a
+million rows drawn uniformly at random take about twice as long as a million job records, and
+records with every column shuffled separately about three times (`benchmarks.speed.neighbours`). A
+table that lies wholly outside, moved by two spans of the index, visits every set of columns for
+every row: about sixty times the seconds at 262,000 rows, growing as n^1.6. The quadratic fallback
+needs a dozen nearly independent categories or more: then about 10 ns for each pair of rows.
 
 Every bound is a float64 sum of the same terms in the same order as the cost it bounds, and rounding
-is monotone, so the distances are those of brute force to the last bit.
+is monotone, so the distances equal those of brute force to the last bit.
 """
 
 import heapq
@@ -32,16 +32,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from foundations.checks import whole
+
 from .kdtree import LEAF, UNSORTED, Costs, Queries, Trees, build_trees, search, sort_by_group
 
-VISIT, PAIR = 500.0, 10.0  # ns: a row or query grouped, treed and asked once; a pair compared
+VISIT, PAIR = 500.0, 10.0  # ns: to group and search one row or query; to compare one pair
 MAX_KEY = 2**62  # products of cardinalities above this are compressed on the way
-TABLE = 2**22  # keys below this are numbered by a table, others by sorting
+MAX_TABLE = 2**22  # keys below this are numbered by a table, others by sorting
 
 
 @dataclass(frozen=True)
 class Work:
-    """What the last query cost: sets of columns tried, queries finished in the single tree."""
+    """What the last query cost: sets of columns visited, queries that took the fallback."""
 
     subsets: int
     fallback: int
@@ -64,7 +66,13 @@ class NeighbourIndex:
         array([[1]])
     """
 
-    def __init__(self, numbers, codes, weights=None, p: int = 2):
+    def __init__(
+        self,
+        numbers: np.ndarray,
+        codes: np.ndarray,
+        weights: np.ndarray | None = None,
+        p: int = 2,
+    ):
         self.numbers, codes = _checked(numbers, codes, "index")
         if len(self.numbers) == 0:
             raise ValueError("an index needs at least one row, got 0")
@@ -81,7 +89,9 @@ class NeighbourIndex:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def query(self, numbers, codes, k: int = 1, exclude_self: bool = False):
+    def query(
+        self, numbers: np.ndarray, codes: np.ndarray, k: int = 1, exclude_self: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return (distance (m, k) float64, row (m, k) int64), nearest first.
 
         With `exclude_self` query row i is index row i and is not its own neighbour (leave-one-out).
@@ -103,8 +113,7 @@ class NeighbourIndex:
                 f"query must have {self.numbers.shape[1]} numbers and {self.codes.shape[1]} codes "
                 f"a row as the index has, got {numbers.shape[1]} and {codes.shape[1]}"
             )
-        if k < 1:
-            raise ValueError(f"k must be positive, got k={k}")
+        whole("k", k, 1)
         if exclude_self and len(numbers) != len(self):
             raise ValueError(
                 f"exclude_self needs the {len(self)} rows of the index, got {len(numbers)}"
@@ -178,7 +187,7 @@ class NeighbourIndex:
     def _groups(self, codes, kept):
         """Group numbers by the columns `kept` of the rows (-1: no query there) and the queries."""
         size = math.prod(len(self._levels[j]) for j in kept)
-        if size <= TABLE:
+        if size <= MAX_TABLE:
             return _numbered(self._key(self.codes, kept), self._key(codes, kept), size)
         row_key = np.zeros(len(self), np.int64)
         query_key = np.zeros(len(codes), np.int64)

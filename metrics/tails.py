@@ -1,9 +1,9 @@
-"""The rare end of every number, and rows that train says cannot be.
+"""Tails of the distributions of numbers, and rows that break rules read off train.
 
 In: two tables of one schema. Out: relative errors of high quantiles, and shares of rows that break
 rules read off train: whole numbers stay whole, numbers stay inside the range seen, categories were
-seen, pairs of categories were seen. Unseen rows break the last rules too, rarely: their share is
-the floor.
+seen, pairs of categories were seen. Unseen real rows break the last rules, too, but rarely: their
+share is the floor.
 """
 
 from itertools import combinations
