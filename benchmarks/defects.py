@@ -17,9 +17,9 @@ import pandas as pd
 
 from benchmarks.options import command, new_folder, whole
 from benchmarks.report import provenance
-from metrics import Judge
+from metrics import Evaluator
 from metrics.efficacy import Classifier, Regressor
-from metrics.meanings import GROUPS, MEANINGS
+from metrics.registry import MEASURES, all_numbers
 from metrics.report import plain, show
 
 ROOT = Path(__file__).parent.parent
@@ -160,7 +160,7 @@ def measure(
     n: int,
     seeds: int = 5,
     seed: int = 0,
-    only: tuple[str, ...] = GROUPS,
+    only: tuple[str, ...] | None = None,
     defects: tuple[str, ...] = tuple(DEFECTS),
     resume: Path | None = None,
 ) -> dict:
@@ -180,23 +180,23 @@ def measure(
         order = rng.permutation(len(records))[:need]
         parts = np.split(order, [n_train, n_train + 2 * n])
         train, holdout, honest = (records.iloc[at].reset_index(drop=True) for at in parts)
-        judge = Judge(
+        evaluator = Evaluator(
             train,
             holdout,
             seed=s,
-            only=only,
+            only=only or tuple(MEASURES),
             n_max=n,
             labels=("jobstatus",),
             regressor=REGRESSOR,
             classifier=CLASSIFIER,
             resume=resume,
         )
-        _gather(floor, judge.floor.values)
-        _gather(tables["honest rows"], judge.score(honest).values)
+        _gather(floor, evaluator.floor.values)
+        _gather(tables["honest rows"], evaluator.score(honest).values)
         for name in defects:
             make, source, _ = DEFECTS[name]
             made = make(train if source == "train" else honest, n, rng)
-            _gather(tables[name], judge.score(made).values)
+            _gather(tables[name], evaluator.score(made).values)
     return {"floor": floor, "tables": tables}
 
 
@@ -219,7 +219,7 @@ def distances(found: dict) -> dict[str, dict[str, float]]:
 
 def _worse(name: str, gap: float, spread: float) -> float:
     """Spreads by which a number is worse than its floor, 0 where it is better."""
-    better = MEANINGS[name].better
+    better = all_numbers()[name].better
     gap = abs(gap) if better == "floor" else gap if better == "lower" else -gap
     return float(max(0.0, gap) / max(spread, LEAST))
 
@@ -254,7 +254,7 @@ def to_markdown(found: dict, result: dict) -> str:
         "| number | floor | spread | " + " | ".join(names) + " |",
         "| --- " * (3 + len(names)) + "|",
     ]
-    for number in (m for m in MEANINGS if m in found["floor"]):
+    for number in (m for m in all_numbers() if m in found["floor"]):
         real = found["floor"][number]
         cells = [show(mean(real)), show(stdev(real), 2)]
         cells += [_cell(far[name].get(number), number, name) for name in names]
@@ -322,7 +322,7 @@ def main(arguments: list[str] | None = None) -> int:
     from pandaenv import reference
 
     records = reference.records(days=options.days, seed=options.seed)
-    groups = tuple(group for group in GROUPS if group not in SKIPPED)
+    groups = tuple(group for group in MEASURES if group not in SKIPPED)
     found = measure(
         records,
         n_train=options.train,

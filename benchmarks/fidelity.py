@@ -23,9 +23,11 @@ import generators
 from benchmarks.options import command
 from benchmarks.report import claims, provenance, repeats
 from foundations.files import whole
-from metrics import Judge, temporal
-from metrics.columns import is_numerical
-from metrics.report import TABLE_1, Score, markdown, plain, show
+from foundations.tables import is_numerical
+from metrics import Evaluator, temporal
+from metrics.registry import TABLE_1
+from metrics.report import markdown, plain, show
+from metrics.scores import Score
 
 from . import source
 
@@ -157,7 +159,7 @@ def _work(options: argparse.Namespace, profile: Profile, seed: int, several: boo
     profile = profile if target else replace(profile, n_mlef=0)
     profile = profile if temporal.DAYS in data.train else _timeless(profile)
     profile, cut, extra = _cut(profile, data, seed)
-    judge = Judge(
+    evaluator = Evaluator(
         cut.train,
         cut.test,
         target=target,
@@ -168,7 +170,7 @@ def _work(options: argparse.Namespace, profile: Profile, seed: int, several: boo
     )
     out = _out(options, profile)
     out = out / f"seed-{seed}" if several else out
-    return Run(profile, cut, extra, judge, out, seed, options.quiet)
+    return Run(profile, cut, extra, evaluator, out, seed, options.quiet)
 
 
 def _timeless(profile: Profile) -> Profile:
@@ -235,9 +237,11 @@ def _target(name: str | None, train: pd.DataFrame) -> str | None:
 class Run:
     """One table judged for several models, with what is finished kept in `out`."""
 
-    def __init__(self, profile, data, extra, judge: Judge, out: Path, seed: int, quiet: bool):
+    def __init__(
+        self, profile, data, extra, evaluator: Evaluator, out: Path, seed: int, quiet: bool
+    ):
         self.profile, self.data, self.extra = profile, data, extra
-        self.judge, self.out, self.seed, self.quiet = judge, out, seed, quiet
+        self.evaluator, self.out, self.seed, self.quiet = evaluator, out, seed, quiet
         self.digest = source.digest(data.train, data.test, extra)
         self.samples: dict[str, pd.DataFrame] = {}
 
@@ -257,9 +261,9 @@ class Run:
                 "config": self._config(models),
                 "n_train": len(self.data.train),
                 "n_holdout": len(self.data.test),
-                "n_synthetic": self.judge.n,
-                "dcr_test_to_train": self.judge.dcr_test,
-                "n_mlef": self.judge.n_mlef if self.judge.target else None,
+                "n_synthetic": self.evaluator.n,
+                "dcr_test_to_train": self.evaluator.dcr_test,
+                "n_mlef": self.evaluator.n_mlef if self.evaluator.settings.target else None,
             }
         )
 
@@ -271,9 +275,9 @@ class Run:
         provenance.write_text(out / "table1.md", text(result))
         page = Page(
             result,
-            self.judge.train,
+            self.evaluator.train,
             self.samples,
-            self.judge.association,
+            self.evaluator.association,
             self._losses(),
             self.data.cascade,
             self.data.note,
@@ -308,7 +312,7 @@ class Run:
             checkpoint=checkpoint,
         )
         fitted = time.monotonic()
-        n = max(self.judge.n, self.judge.n_mlef)
+        n = max(self.evaluator.n, self.evaluator.n_mlef)
         self.clock.start(f"{name} sample", f"{name}: drawing {n:,} rows")
         sample = model.sample(n, seed=self.seed)
         drawn = time.monotonic()
@@ -316,7 +320,7 @@ class Run:
         checkpoint.unlink(missing_ok=True)
         self.clock.start(f"{name} score", f"{name}: scoring")
         steps = getattr(model, "n_steps_", 0) or None
-        return _row(name, self.judge.score(sample)) | {
+        return _row(name, self.evaluator.score(sample)) | {
             "fit_seconds": round(fitted - began, 3),
             "steps": steps,
             "sample_rows_per_s": round(n / max(drawn - fitted, 1e-9), 1),
@@ -340,16 +344,16 @@ class Run:
         return {name: pd.read_csv(path) for name, path in paths.items() if path.is_file()}
 
     def _floor(self) -> dict:
-        self.clock.start("floor", f"{self._sizes()}; real rows in the synthetic table's place")
-        return _row("real rows", self.judge.floor)
+        self.clock.start("floor", f"{self._sizes()}; held-out baseline")
+        return _row("real rows", self.evaluator.floor)
 
     def _shuffled(self) -> dict:
         self.clock.start(SHUFFLED, f"{SHUFFLED}: every column shuffled by itself")
         rng = np.random.default_rng([self.seed, 3])
         order = {name: rng.permutation(len(self.data.train)) for name in self.data.train}
         columns = {name: self.data.train[name].iloc[order[name]].array for name in self.data.train}
-        n = max(self.judge.n, self.judge.n_mlef)
-        return _row(SHUFFLED, self.judge.score(pd.DataFrame(columns).iloc[:n]))
+        n = max(self.evaluator.n, self.evaluator.n_mlef)
+        return _row(SHUFFLED, self.evaluator.score(pd.DataFrame(columns).iloc[:n]))
 
     def _kept(self, name: str, settings: dict, make) -> dict:
         """The finished row of an earlier run of this data and configuration, else a new one."""
@@ -370,7 +374,7 @@ class Run:
             profile,
             self.digest,
             self.seed,
-            self.judge.target,
+            self.evaluator.settings.target,
             provenance.versions(),
         ]
         text = json.dumps(everything, sort_keys=True, default=str)
@@ -388,8 +392,8 @@ class Run:
             | {
                 "data": self.data.name,
                 "data_hash": self.digest,
-                "target": self.judge.target,
-                "transform": self.judge.transform,
+                "target": self.evaluator.settings.target,
+                "transform": self.evaluator.transform,
                 "generators": {name: _settings(model) for name, model in models.items()},
                 "published_steps": PUBLISHED_STEPS,
             }
@@ -398,7 +402,7 @@ class Run:
     def _plan(self, models: dict[str, object]) -> dict[str, float]:
         """Expected seconds of every step, measured on two cores at 2.5 GHz."""
         profile = self.profile
-        score = (profile.n_mlef / 4_000 + 3 + self.judge.n / 2_000) * profile.n_seeds
+        score = (profile.n_mlef / 4_000 + 3 + self.evaluator.n / 2_000) * profile.n_seeds
         fit = profile.budget or profile.steps / 20
         plan = {"floor": 2 * score}
         for name in models:
@@ -410,7 +414,10 @@ class Run:
         return plan | {SHUFFLED: score, "report": 8.0}
 
     def _sizes(self) -> str:
-        return f"{self.data.name}: {len(self.data.train):,} train rows, n = {self.judge.n:,} scored"
+        return (
+            f"{self.data.name}: {len(self.data.train):,} train rows, "
+            f"n = {self.evaluator.n:,} scored"
+        )
 
 
 def _finished(path: Path, key: str) -> dict | None:

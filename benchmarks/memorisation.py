@@ -21,7 +21,7 @@ from statistics import mean
 import generators
 from benchmarks.options import command
 from benchmarks.report.provenance import provenance, versions, write_json, write_text
-from metrics import Judge
+from metrics import Evaluator
 
 from . import source
 
@@ -95,24 +95,26 @@ def run(options: argparse.Namespace) -> dict:
 def _of_seed(data: source.Source, seed: int, options: argparse.Namespace) -> dict[str, dict]:
     """Every variant on one cut, and the real rows in their place."""
     cut, extra = source.take(data, options.rows, HOLDOUT, MLEF - HOLDOUT // 2, seed)
-    judge = Judge(cut.train, cut.test, seed=seed, only=GROUPS, extra=extra)
-    found = {"real rows": _kept("real rows", seed, options, lambda: _score(judge.floor))}
+    evaluator = Evaluator(cut.train, cut.test, seed=seed, only=GROUPS, extra=extra)
+    found = {"real rows": _kept("real rows", seed, options, lambda: _score(evaluator.floor))}
     for words, model, settings, steps in VARIANTS:
         what = f"{model} {settings} {steps}"
         found[words] = _kept(
             what,
             seed,
             options,
-            lambda m=(model, settings, steps): _tried(judge, cut.train, seed, *m),
+            lambda m=(model, settings, steps): _tried(evaluator, cut.train, seed, *m),
         )
         print(f"seed {seed}: {words}: {_told(found[words])}", file=sys.stderr)
     return found
 
 
-def _tried(judge: Judge, train, seed: int, name: str, settings: dict, steps: int | None) -> dict:
+def _tried(
+    evaluator: Evaluator, train, seed: int, name: str, settings: dict, steps: int | None
+) -> dict:
     """One variant, trained, sampled and scored."""
     model = generators.make(name, **settings).fit(train, seed=seed, steps=steps, progress=False)
-    score = _score(judge.score(model.sample(max(judge.n, judge.n_mlef), seed=seed)))
+    score = _score(evaluator.score(model.sample(max(evaluator.n, evaluator.n_mlef), seed=seed)))
     losses = getattr(model, "losses_", None)
     if losses is not None and "validation" in losses:
         score["validation nats"] = float(losses["validation"].iloc[1:].min())

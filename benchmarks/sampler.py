@@ -20,7 +20,7 @@ import generators
 from benchmarks.options import command, new_file, positive, whole
 from benchmarks.pretrain import BUNDLED
 from benchmarks.report.provenance import provenance, write_json
-from metrics import Judge
+from metrics import Evaluator
 from pandaenv import records, reference
 
 OUT = Path(__file__).parent / "results" / "sampler.json"
@@ -33,9 +33,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     torch.set_num_threads(1)
     model = generators.load(options.model)
-    judge = judge_of(options)
+    evaluator = evaluator_of(options)
     lines = [
-        line(model, judge, rule, steps, options)
+        line(model, evaluator, rule, steps, options)
         for rule in options.rules
         for steps in options.steps
     ]
@@ -43,19 +43,19 @@ def main(arguments: list[str] | None = None) -> None:
         "what": "one bundled model sampled by two rules at several numbers of steps, one thread",
         "model": {"n_steps": model.n_steps_, "fit_seconds": round(model.seconds_)},
         "n": options.rows,
-        "floor": chosen(judge.floor.values),
+        "floor": chosen(evaluator.floor.values),
         "lines": lines,
     }
     made = provenance("benchmarks.sampler", arguments, options.seed)
     print(write_json(options.out, result | made).name)
 
 
-def judge_of(options: argparse.Namespace) -> Judge:
+def evaluator_of(options: argparse.Namespace) -> Evaluator:
     """The metrics against the rows the bundled surrogate was trained on, at n = options.rows."""
     table = reference.records(options.days, 0, options.rate)
     train, holdout = records.split(table, seed=0)
     holdout = holdout.sample(2 * options.rows, random_state=options.seed, ignore_index=True)
-    return Judge(
+    return Evaluator(
         train.reset_index(drop=True),
         holdout,
         target=None,
@@ -65,12 +65,12 @@ def judge_of(options: argparse.Namespace) -> Judge:
     )
 
 
-def line(model, judge: Judge, rule: str, steps: int, options: argparse.Namespace) -> dict:
+def line(model, evaluator: Evaluator, rule: str, steps: int, options: argparse.Namespace) -> dict:
     """Scores and speed of one rule at one number of steps."""
     began = time.perf_counter()
     rows = model.sample(options.rows, seed=options.seed, steps=steps, sampler=rule)
     per_s = options.rows / (time.perf_counter() - began)
-    scores = chosen(judge.score(rows).values)
+    scores = chosen(evaluator.score(rows).values)
     print(rule, steps, scores, f"{per_s:.0f} rows/s", file=sys.stderr)
     return {"sampler": rule, "steps": steps, "rows_per_s": round(per_s, 1), **scores}
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from metrics import columns
+from foundations.tables import is_numerical
+from metrics import frames
 from pandaenv import records
 
 REFERENCE = "reference"
@@ -59,7 +60,7 @@ def _folder(path: Path) -> Source:
     file = path / "cascade.json"
     cascade = json.loads(file.read_text()) if file.is_file() else None
     note = f"{len(train) + len(test):,} records of {path.name}"
-    return Source(path.name, train, columns.aligned(train, test, "test.parquet"), cascade, note)
+    return Source(path.name, train, frames.aligned(train, test, "test.parquet"), cascade, note)
 
 
 def _split(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -79,7 +80,7 @@ def read_table(path: Path) -> pd.DataFrame:
     twice = pd.Index(names)[pd.Index(names).duplicated()]
     if len(twice):
         raise ValueError(f"{path.name}: column names must differ, got {twice[0]!r} more than once")
-    return columns.check(_typed(table), path.name)
+    return frames.check(_typed(table), path.name)
 
 
 def _parquet(path: Path) -> tuple[list, pd.DataFrame]:
@@ -104,7 +105,7 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
         text = pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column)
         if text and not isinstance(column.dtype, pd.CategoricalDtype):
             column = column.astype("str").where(column.notna(), None).astype("category")
-        elif pd.api.types.is_extension_array_dtype(column) and columns.is_numerical(column):
+        elif pd.api.types.is_extension_array_dtype(column) and is_numerical(column):
             column = column if column.isna().any() else column.astype(column.dtype.numpy_dtype)
         out[name] = column
     return pd.DataFrame(out)

@@ -1,15 +1,8 @@
 """How far a synthetic table can be trusted: fidelity, usefulness and privacy, on any mixed table.
 
-`evaluate` scores a table with every number beside its real floor; the plain functions are below it.
+`evaluate` scores a table and sets every number beside its floor. `Evaluator` prepares real tables
+once and scores many synthetic ones. The plain functions compute one number each.
 """
-
-from metrics.association import diff_corr
-from metrics.detection import c2st
-from metrics.efficacy import diff_mlef
-from metrics.judge import Judge, evaluate
-from metrics.marginals import jsd, wd
-from metrics.privacy import dcr
-from metrics.report import Report
 
 from . import (
     association,
@@ -17,17 +10,27 @@ from . import (
     detection,
     efficacy,
     marginals,
-    meanings,
     membership,
     neighbours,
     privacy,
     tails,
     temporal,
 )
+from .association import diff_corr
+from .detection import c2st
+from .efficacy import Classifier, Regressor, diff_mlef
+from .evaluation import Evaluator, evaluate
+from .marginals import jsd, wd
+from .privacy import dcr
+from .report import Report
+from .settings import Settings
 
 __all__ = [
-    "Judge",
+    "Classifier",
+    "Evaluator",
+    "Regressor",
     "Report",
+    "Settings",
     "association",
     "c2st",
     "dcr",
@@ -39,7 +42,6 @@ __all__ = [
     "evaluate",
     "jsd",
     "marginals",
-    "meanings",
     "membership",
     "neighbours",
     "privacy",

@@ -1,4 +1,4 @@
-"""How columns depend on each other, and how far a synthetic table is from that.
+"""Association of each pair of columns, and how far a synthetic table is from it.
 
 In: a table. Out: a full matrix, numericals first, then categoricals: Pearson's r between numbers,
 the correlation ratio eta (not squared) between a number and a category, Theil's U(row given column)
@@ -7,11 +7,20 @@ and Fig. 5, who draw the lower triangle and average an L2 distance; the headline
 mean square over all off-diagonal entries.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from numba import njit
 
-from . import columns
+from . import frames
+from .comparisons import Comparison
+from .grades import Rule, times
+from .measures import OURS, PARK, POSITIVE, ROOT_N, Measure, Number
+from .scores import Score
+
+if TYPE_CHECKING:
+    from .evaluation import Evaluator
 
 FORMS = ("diff-CORR", "diff-CORR MAE", "diff-CORR Frobenius", "diff-CORR L2")
 DENSE_PAIRS = 1 << 24  # cells of a two-way count kept as a plain array
@@ -23,9 +32,9 @@ def association(table: pd.DataFrame) -> pd.DataFrame:
     A constant number has r = eta = 0 with everything. A constant category is fully explained by any
     column: U = 1 in its row. Two passes over blocks of rows, so a table on disk may be of any size.
     """
-    columns.check(table, "table")
-    numerical, categorical = columns.split(table)
-    known = columns.levels(table)
+    frames.check(table, "table")
+    numerical, categorical = frames.split(table)
+    known = frames.levels(table)
     names = numerical + categorical
     return pd.DataFrame(_matrix(table, known, numerical), index=names, columns=names)
 
@@ -35,8 +44,8 @@ def diff_corr(train: pd.DataFrame, synthetic: pd.DataFrame) -> float:
 
     NaN for a table of one column, which has no pairs.
     """
-    columns.check(train, "train")
-    synthetic = columns.aligned(train, synthetic, "synthetic")
+    frames.check(train, "train")
+    synthetic = frames.aligned(train, synthetic, "synthetic")
     return matrix_difference(association(train), association(synthetic))["diff-CORR"]
 
 
@@ -91,7 +100,7 @@ def _matrix(table, known: list[dict], numerical: list) -> np.ndarray:
     gram, tables = np.zeros((d, d)), Tables(n_levels)
     sums = [np.zeros((k, d)) for k in n_levels]
     count = [np.zeros(k, np.int64) for k in n_levels]
-    for data in columns.blocks(table, known):
+    for data in frames.blocks(table, known):
         z = (data.numbers - mean) / scale
         gram += z.T @ z
         tables.add(data.codes)
@@ -120,7 +129,7 @@ def _moments(table, numerical: list) -> tuple[np.ndarray, np.ndarray, np.ndarray
     total, n = np.zeros(len(numerical)), 0
     if not numerical:
         return low, high, total
-    for part in columns.parts(table, numerical):
+    for part in frames.parts(table, numerical):
         for i, name in enumerate(numerical):
             x = part[name].to_numpy(np.float64)
             low[i], high[i] = min(low[i], x.min()), max(high[i], x.max())
@@ -159,3 +168,46 @@ def _entropy(count: np.ndarray) -> float:
 def _mutual(joint: np.ndarray, entropy_a: float, entropy_b: float) -> float:
     """Mutual information in nats, 0..min of the entropies."""
     return min(max(0.0, entropy_a + entropy_b - _entropy(joint)), entropy_a, entropy_b)
+
+
+def of_train(real: "Evaluator") -> pd.DataFrame:
+    """The association matrix of train."""
+    return association(real.train)
+
+
+def score_association(comparison: Comparison) -> Score:
+    """The measure "diff-CORR"."""
+    matrix = association(comparison.table)
+    return Score(matrix_difference(comparison.real.once(of_train), matrix), association=matrix)
+
+
+DIFF_CORR = Measure(
+    "diff-CORR",
+    score_association,
+    (
+        Number(
+            "diff-CORR", "lower", "0 to 2",
+            "difference of its association matrix from that of train: root mean square over pairs "
+            "of columns",
+            ROOT_N, f"Pearson, correlation ratio, Theil's U; {PARK}",
+            Rule(times, 2, 10),
+        ),
+        Number(
+            "diff-CORR MAE", "lower", "0 to 2",
+            "mean absolute difference over the same pairs",
+            ROOT_N, OURS,
+        ),
+        Number(
+            "diff-CORR Frobenius", "lower", POSITIVE,
+            "Frobenius norm of the difference of the matrices",
+            ROOT_N, OURS,
+        ),
+        Number(
+            "diff-CORR L2", "lower", POSITIVE,
+            "L2 norm of each row of that difference, averaged over rows",
+            ROOT_N, PARK,
+        ),
+    ),
+    seconds=0.2,
+    exact=True,
+)  # fmt: skip

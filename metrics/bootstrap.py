@@ -1,4 +1,4 @@
-"""Intervals by a bootstrap over whole blocks of rows.
+"""Confidence intervals by a bootstrap over whole blocks of rows.
 
 In: values or scores of rows, and the block (a day, a task) each row belongs to. Out: a 95 %
 percentile interval. Rows of one block are not independent, so they are drawn together (Kuensch
@@ -8,8 +8,8 @@ records train and holdout happen to hold.
 
 import numpy as np
 
-AT_ONCE = 2**22  # weights of rows held at a time
-MOST = 5_000  # blocks of a mean; more are joined at random, which leaves its variance as it is
+AT_ONCE = 2**22  # most weights of rows in memory at a time
+MOST = 5_000  # blocks of a mean; more are merged at random, which does not change its variance
 
 
 def block_interval(
@@ -30,7 +30,7 @@ def auc_interval(
 ) -> tuple[float, float]:
     """95 % interval of the area under the ROC curve of `score` (n,) for labels y (n,) of 0 and 1.
 
-    The blocks of the two classes are drawn apart: they are two samples.
+    The blocks of the two classes are drawn separately, because they are two samples.
     """
     order = np.argsort(score, kind="stable")
     y, score, block = y[order], score[order], np.asarray(block)[order]

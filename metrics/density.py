@@ -1,9 +1,9 @@
-"""Alpha-precision and beta-recall: typical where real rows are typical, and nowhere missing.
+"""Alpha-precision and beta-recall: do the rows lie where real rows lie, and cover all of them?
 
 Title: How Faithful is Your Synthetic Data? Sample-level Metrics for Evaluating and Auditing
 Generative Models. Alaa, van Breugel, Saveliev, van der Schaar (2022), arXiv 2102.08921.
 In: train (which fixes the embedding), real rows unseen in training, synthetic rows. Out: two
-integrated scores in 0..1, 1 is best; real rows in the synthetic table's place give the floor.
+integrated scores in 0..1, 1 is best; other unseen real rows give the floor.
 
 Embedding: a number becomes its normal score, the standard normal quantile of its mid-rank in train
 (straight lines between the values of train, so that no two numbers become one), divided by the
@@ -25,7 +25,7 @@ say. # DIFF: the paper learns a one-class embedding; ours is fixed, so that scor
 # so .97 and not .5.
 # DIFF: S_s^beta holds the share beta of all synthetic rows, as the paper says; the authors' code
 # takes the share of the rows that are closest to some real row.
-A copy of train scores like honest rows here: that is for privacy and membership to find.
+A copy of train scores like unseen real rows here; `privacy` and `membership` detect it.
 """
 
 from typing import NamedTuple
@@ -34,10 +34,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from metrics.neighbours import NeighbourIndex
+from . import frames
+from .comparisons import Comparison
+from .grades import Rule, below
+from .measures import SHARE, Measure, Number
+from .neighbours import NeighbourIndex
+from .scores import Score
 
-from . import columns
-
+CAP = 20_000  # rows of each table
 K = 5
 LEVELS = (np.arange(200) + 0.5) / 200  # of alpha and beta: midpoints of 200 equal steps
 
@@ -59,15 +63,15 @@ class Points(NamedTuple):
 
 def embed(train: pd.DataFrame, *tables: pd.DataFrame) -> list[Points]:
     """The rows of each table in the embedding of train."""
-    columns.check(train, "train")
-    tables = tuple(columns.aligned(train, table, "table") for table in tables)
-    known = columns.levels(train, *tables)
-    base = columns.encode(train, known)
+    frames.check(train, "train")
+    tables = tuple(frames.aligned(train, table, "table") for table in tables)
+    known = frames.levels(train, *tables)
+    base = frames.encode(train, known)
     weight = np.array([1 / _variance(code) for code in base.codes.T])
     scores = [_normal_scores(np.sort(x)) for x in base.numbers.T]
     out = []
     for table in tables:
-        data = columns.encode(table, known)
+        data = frames.encode(table, known)
         z = [score(x) for score, x in zip(scores, data.numbers.T, strict=True)]
         out.append(Points(np.array(z).reshape(-1, len(table)).T.copy(), data.codes, weight))
     return out
@@ -110,8 +114,8 @@ def alpha_beta(
 
 def precision(real: Points, synthetic: Points) -> np.ndarray:
     """(200,) P_alpha for alpha in `LEVELS`."""
-    radius = np.quantile(from_centre(real, real), LEVELS)
-    return _share_within(from_centre(synthetic, real), radius)
+    radius = np.quantile(distance_to_mean(real, real), LEVELS)
+    return _share_within(distance_to_mean(synthetic, real), radius)
 
 
 def recall(real: Points, synthetic: Points) -> np.ndarray:
@@ -119,17 +123,17 @@ def recall(real: Points, synthetic: Points) -> np.ndarray:
     k = min(K, len(real) - 1)
     to_real = real.index().query(real.numbers, real.codes, k=k, exclude_self=True)[0][:, -1]
     to_synthetic, row = synthetic.index().query(real.numbers, real.codes)
-    out = from_centre(synthetic, synthetic)
+    out = distance_to_mean(synthetic, synthetic)
     reached = np.where(to_synthetic[:, 0] <= to_real, out[row[:, 0]], np.inf)
     return _share_within(reached, np.quantile(out, LEVELS))
 
 
-def from_centre(points: Points, of: Points) -> np.ndarray:
-    """(n,) distance of `points` to the mean of `of`, without forming a one-hot vector."""
-    total = ((points.numbers - of.numbers.mean(axis=0)) ** 2).sum(axis=1)
+def distance_to_mean(points: Points, other: Points) -> np.ndarray:
+    """(n,) distance of `points` to the mean of `other`, without forming a one-hot vector."""
+    total = ((points.numbers - other.numbers.mean(axis=0)) ** 2).sum(axis=1)
     for j, weight in enumerate(points.weight):
-        n_levels = max(points.codes[:, j].max(), of.codes[:, j].max()) + 1
-        share = np.bincount(of.codes[:, j], minlength=n_levels) / len(of)
+        n_levels = max(points.codes[:, j].max(), other.codes[:, j].max()) + 1
+        share = np.bincount(other.codes[:, j], minlength=n_levels) / len(other)
         total += weight * (1 - 2 * share[points.codes[:, j]] + np.sum(share**2))
     return np.sqrt(np.maximum(total, 0.0))
 
@@ -141,3 +145,37 @@ def _share_within(distance: np.ndarray, radius: np.ndarray) -> np.ndarray:
 def integrated(curve: np.ndarray) -> float:
     """1 - 2 integral |curve - level|: 1 on the diagonal, 0 where the curve is 0 throughout."""
     return float(1 - 2 * np.abs(curve - LEVELS).mean())
+
+
+def score_density(comparison: Comparison) -> Score:
+    """The measure "density"."""
+    real = comparison.real
+    unseen, made = real.subsample(real.test_rows, CAP), real.subsample(comparison.rows, CAP)
+    n = min(len(unseen), len(made))
+    values = alpha_beta(real.train_rows, unseen.iloc[:n], made.iloc[:n])
+    return Score(dict(zip(("alpha-precision", "beta-recall"), values, strict=True)))
+
+
+_ALAA = "Alaa et al. 2022, arXiv 2102.08921"
+
+DENSITY = Measure(
+    "density",
+    score_density,
+    (
+        Number(
+            "alpha-precision", "higher", SHARE,
+            "whether its rows lie where real rows lie, typical ones as often as real ones "
+            "(integrated)",
+            "near 1", _ALAA,
+            Rule(below, 0.03, 0.1),
+        ),
+        Number(
+            "beta-recall", "higher", SHARE,
+            "whether its rows cover the real rows, including rare ones (integrated)",
+            "0.97 where no rows repeat", _ALAA,
+            Rule(below, 0.03, 0.1),
+        ),
+    ),
+    seconds=1.0,
+    cap=CAP,
+)  # fmt: skip

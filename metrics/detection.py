@@ -1,10 +1,10 @@
-"""Can a classifier tell synthetic rows from real ones?
+"""Can a classifier separate synthetic rows from real ones?
 
 In: real rows the generator never saw, and synthetic rows. Out: the area under the ROC curve of a
-gradient-boosting classifier on rows it was not trained on: 0.5 cannot tell, 1 always can.
-Below 0.5 it falls where both tables hold the same rows, because a row's twin then carries the other
-label. Source: classifier two-sample tests, Lopez-Paz & Oquab (2017, arXiv 1610.06545), with AUC in
-place of accuracy.
+gradient-boosting classifier on rows it was not trained on: 0.5 is chance, 1 is perfect.
+It is below 0.5 where both tables hold the same rows, because a row and its copy have different
+labels. Source: classifier two-sample tests, Lopez-Paz & Oquab (2017, arXiv 1610.06545), with AUC
+instead of accuracy.
 """
 
 from typing import NamedTuple
@@ -12,10 +12,15 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from . import columns
+from . import bootstrap, frames, temporal
+from .comparisons import Comparison
+from .grades import Rule, plain
+from .measures import SHARE, Measure, Number
+from .scores import Score
 
+CAP = 50_000  # rows of each table
 MAX_LEVELS = 255  # categories a histogram tree can hold; the rarest share the last
-FEW = 100_000  # rows below which threads wait for each other longer than they work
+FEW = 100_000  # rows below which one thread is faster
 
 
 def c2st(real: pd.DataFrame, synthetic: pd.DataFrame, *, seed: int = 0, n_folds: int = 5) -> float:
@@ -23,14 +28,14 @@ def c2st(real: pd.DataFrame, synthetic: pd.DataFrame, *, seed: int = 0, n_folds:
 
     NaN where a table has fewer rows than there are folds.
     """
-    return told_apart(real, synthetic, seed=seed, n_folds=n_folds).auc
+    return two_sample_test(real, synthetic, seed=seed, n_folds=n_folds).auc
 
 
-class Told(NamedTuple):
-    """AUC, mean over the folds, and what it comes from: the held-out score of every row.
+class TwoSampleTest(NamedTuple):
+    """The AUC, averaged over folds, and the held-out score of every row.
 
-    Shapes: is_synthetic, rank (rows,), real rows first; rank is the score's place in its fold,
-    0..1, because the scores of two classifiers do not compare.
+    Shapes: is_synthetic, rank (rows,), real rows first; rank is the rank of the score within
+    its fold, 0..1, because scores of two classifiers are not comparable.
     """
 
     auc: float
@@ -38,16 +43,16 @@ class Told(NamedTuple):
     rank: np.ndarray
 
 
-def told_apart(
+def two_sample_test(
     real: pd.DataFrame, synthetic: pd.DataFrame, *, seed: int = 0, n_folds: int = 5
-) -> Told:
+) -> TwoSampleTest:
     """The classifier two-sample test with the scores an interval needs; see `c2st`."""
-    columns.check(real, "real")
-    synthetic = columns.aligned(real, synthetic, "synthetic")
+    frames.check(real, "real")
+    synthetic = frames.aligned(real, synthetic, "synthetic")
     y = np.repeat([0, 1], [len(real), len(synthetic)])
     rank = np.full(len(y), np.nan)
     if min(len(real), len(synthetic)) < n_folds:
-        return Told(float("nan"), y, rank)
+        return TwoSampleTest(float("nan"), y, rank)
     x, n_categorical = _features(real, synthetic)
     rng = np.random.default_rng(seed)
     fold = np.concatenate([rng.permutation(len(t)) % n_folds for t in (real, synthetic)])
@@ -56,7 +61,7 @@ def told_apart(
         score = _held_out(x, y, fold == f, n_categorical, seed)
         rank[fold == f] = pd.Series(score).rank(pct=True)
         areas.append(auc(y[fold == f], score))
-    return Told(float(np.mean(areas)), y, rank)
+    return TwoSampleTest(float(np.mean(areas)), y, rank)
 
 
 def _features(real, synthetic) -> tuple[np.ndarray, int]:
@@ -64,7 +69,7 @@ def _features(real, synthetic) -> tuple[np.ndarray, int]:
 
     The trees ignore categories of fewer than ten rows, so they get the rank as a number as well.
     """
-    (a, b), known = columns.coded(real, synthetic)
+    (a, b), known = frames.coded(real, synthetic)
     codes = np.concatenate([a.codes, b.codes])
     for j, levels in enumerate(known):
         rank = np.empty(len(levels), np.int64)
@@ -93,3 +98,35 @@ def auc(y: np.ndarray, score: np.ndarray) -> float:
     ones = int(np.sum(y == 1))
     rank_sum = pd.Series(score).rank().to_numpy()[y == 1].sum()
     return float((rank_sum - ones * (ones + 1) / 2) / (ones * (len(y) - ones)))
+
+
+def score_detection(comparison: Comparison) -> Score:
+    """The measure "C2ST"."""
+    real = comparison.real
+    unseen, made = real.subsample(real.test_rows, CAP), real.subsample(comparison.rows, CAP)
+    runs = [two_sample_test(unseen, made, seed=seed) for seed in real.seeds]
+    score = Score()
+    score.add_runs("C2ST", [run.auc for run in runs])
+    if np.isfinite(runs[0].auc):
+        block = np.concatenate([temporal.day_blocks(unseen), temporal.day_blocks(made)])
+        score.interval["C2ST"] = bootstrap.auc_interval(
+            runs[0].is_synthetic, runs[0].rank, block, seed=real.seed
+        )
+    return score
+
+
+C2ST = Measure(
+    "C2ST",
+    score_detection,
+    (
+        Number(
+            "C2ST", "lower", SHARE,
+            "AUC of a classifier that separates its rows from unseen real rows; 0.5 cannot, "
+            "1 always can",
+            "0.5", "Lopez-Paz & Oquab 2017, arXiv 1610.06545",
+            Rule(plain, 0.6, 0.8),
+        ),
+    ),
+    seconds=3.0,
+    cap=CAP,
+)  # fmt: skip

@@ -8,15 +8,23 @@ at learning rate 1.0, RMSE loss on the natural logarithm of the target. Classifi
 synthetic and tested on real rows: Esteban et al. (2017, arXiv 1706.02633).
 """
 
-from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from . import columns
+from . import frames
+from .comparisons import Comparison
+from .grades import Rule, above, below, error
+from .measures import ANY, OURS, PARK, POSITIVE, Measure, Number
+from .scores import Score
 
-FEW = 10_000  # rows below which threads wait for each other longer than they work
+if TYPE_CHECKING:
+    from .evaluation import Evaluator
+
+CAP = 20_000  # rows the classifiers of the measure "MLE" are trained on
+FEW = 10_000  # rows below which one thread is faster
 LARGEST = 1e38  # CatBoost holds a target as float32
 LEAST = 1e-6  # probability below which a log loss does not grow
 TRANSFORMS = {  # name: (function, whether a value is in its domain)
@@ -51,8 +59,8 @@ def diff_mlef(
     n is the smaller of the two tables; the other is drawn down to it. The target's transform is
     `transform_for(train, test, target)`.
     """
-    columns.check(train, "train")
-    synthetic = columns.aligned(train, synthetic, "synthetic")
+    frames.check(train, "train")
+    synthetic = frames.aligned(train, synthetic, "synthetic")
     transform = transform_for(train, test, target)
     n = min(len(train), len(synthetic))
     rng = np.random.default_rng(seed)
@@ -75,7 +83,7 @@ def transform_for(train: pd.DataFrame, test: pd.DataFrame, target: str) -> str:
 
     A few zeros must not turn a heavy tail into squares of its raw unit, hence log1p.
     """
-    numerical = columns.split(train)[0]
+    numerical = frames.split(train)[0]
     if target not in numerical:
         raise ValueError(f"target must be a numerical column, got {target!r}; known: {numerical}")
     low = min(train[target].min(), test[target].min())
@@ -102,8 +110,8 @@ def mlef(
 
     A synthetic target outside the domain of the transform is set to the smallest value in test.
     """
-    test = columns.aligned(columns.check(table, "table"), test, "test")
-    known = columns.levels(table, test)
+    test = frames.aligned(frames.check(table, "table"), test, "test")
+    known = frames.levels(table, test)
     x, y = _design(table, target, known)
     x_test, y_test = _design(test, target, known)
     y_hat = _predict(x, _apply(transform, y, y_test.min()), x_test, len(known), seed, regressor)
@@ -112,8 +120,8 @@ def mlef(
 
 def _design(table: pd.DataFrame, target: str, known: list[dict]) -> tuple[pd.DataFrame, np.ndarray]:
     """Features, categorical columns last and as codes, and the target, as code if it is one."""
-    numerical, categorical = columns.split(table)
-    codes = columns.encode(table, known).codes
+    numerical, categorical = frames.split(table)
+    codes = frames.encode(table, known).codes
     x = {f"n{i}": table[n].to_numpy(np.float64) for i, n in enumerate(numerical) if n != target}
     x |= {f"c{j}": codes[:, j] for j, n in enumerate(categorical) if n != target}
     if target in categorical:
@@ -177,8 +185,8 @@ def diff_skill(
 
     n is the smaller of the two tables; the other is drawn down to it.
     """
-    columns.check(train, "train")
-    synthetic = columns.aligned(train, synthetic, "synthetic")
+    frames.check(train, "train")
+    synthetic = frames.aligned(train, synthetic, "synthetic")
     n = min(len(train), len(synthetic))
     rng = np.random.default_rng(seed)
     made, real = (
@@ -208,13 +216,13 @@ def skill(
     `LEAST`, so that a rare state of a job counts like a frequent one and a class the table never
     has costs -ln(LEAST) = 13.8.
     """
-    test = columns.aligned(columns.check(table, "table"), test, "test")
-    categorical = columns.split(table)[1]
+    test = frames.aligned(frames.check(table, "table"), test, "test")
+    categorical = frames.split(table)[1]
     if target not in categorical:
         raise ValueError(
             f"label must be a categorical column, got {target!r}; known: {categorical}"
         )
-    known = columns.levels(table, test)
+    known = frames.levels(table, test)
     n_classes = len(known[categorical.index(target)])
     (x, y), (x_test, y_test) = (_design(t, target, known) for t in (table, test))
     p = _probabilities(x, y, x_test, len(known) - 1, n_classes, seed, classifier)
@@ -244,3 +252,139 @@ def _probabilities(x, y, x_test, n_categorical, n_classes, seed, classifier) -> 
     model.fit(x, y)
     out[:, model.classes_.astype(np.int64)] = model.predict_proba(x_test)
     return out
+
+
+def score_regression(comparison: Comparison) -> Score:
+    """The measure "diff-MLEF"."""
+    real, score = comparison.real, Score()
+    runs = _errors(comparison.large_rows, real, real.settings.regressor)
+    score.add_runs("MLEF", runs)
+    score.add_runs("diff-MLEF", runs - real.once(_errors_of_train))
+    return score
+
+
+def _errors(table: pd.DataFrame, real: "Evaluator", regressor: Regressor) -> np.ndarray:
+    """(n_seeds,) error of the regressor trained on a table."""
+    target, transform = real.settings.target, real.transform
+    runs = [
+        mlef(table, real.test_rows, target, transform, seed=seed, regressor=regressor)
+        for seed in real.seeds
+    ]
+    return np.array(runs)
+
+
+def _errors_of_train(real: "Evaluator") -> np.ndarray:
+    return _errors(real.train_sample(real.n_mlef), real, real.settings.regressor)
+
+
+DIFF_MLEF = Measure(
+    "diff-MLEF",
+    score_regression,
+    (
+        Number(
+            "diff-MLEF", "lower", ANY,
+            "its MLEF minus that of as many train rows",
+            "0", PARK,
+            Rule(error, 0.1, 1.0),
+        ),
+        Number(
+            "MLEF", "lower", POSITIVE,
+            "mean squared error, on unseen real rows, of a regressor trained on it",
+            "what cannot be predicted, falls with n", PARK,
+        ),
+    ),
+    seconds=8.0,
+    rows="n_mlef",
+    needs="target",
+)  # fmt: skip
+
+
+def score_slow_regression(comparison: Comparison) -> Score:
+    """The measure "diff-MLEF lr 0.1"."""
+    real, score = comparison.real, Score()
+    runs = _errors(comparison.large_rows, real, _slow(real))
+    score.add_runs("diff-MLEF lr 0.1", runs - real.once(_slow_errors_of_train))
+    return score
+
+
+def _slow_errors_of_train(real: "Evaluator") -> np.ndarray:
+    return _errors(real.train_sample(real.n_mlef), real, _slow(real))
+
+
+def _slow(real: "Evaluator") -> Regressor:
+    return replace(real.settings.regressor, learning_rate=0.1)
+
+
+DIFF_MLEF_SLOW = Measure(
+    "diff-MLEF lr 0.1",
+    score_slow_regression,
+    (
+        Number(
+            "diff-MLEF lr 0.1", "lower", ANY,
+            "diff-MLEF with a learning rate of 0.1 instead of 1",
+            "0", OURS,
+        ),
+    ),
+    seconds=8.0,
+    rows="n_mlef",
+    needs="target",
+    default=False,
+    listed_after="diff-MLEF",
+)  # fmt: skip
+
+
+def score_classification(comparison: Comparison) -> Score:
+    """The measure "MLE"."""
+    real, score = comparison.real, Score()
+    made = _skills(real.subsample(comparison.rows, CAP), real)
+    train = real.once(_skills_of_train)
+    by_column = {label: made[label] - train[label] for label in real.labels}
+    for i, name in enumerate(("diff-accuracy", "diff-log-loss")):
+        score.add_runs(name, np.mean([delta[:, i] for delta in by_column.values()], axis=0))
+        score.columns[name] = {c: float(delta[:, i].mean()) for c, delta in by_column.items()}
+    return score
+
+
+def _skills(table: pd.DataFrame, real: "Evaluator") -> dict[str, np.ndarray]:
+    """By label (n_seeds, 2) skill of its classifier trained on a table."""
+    classifier = real.settings.classifier
+    return {
+        label: np.array(
+            [
+                skill(table, real.test_rows, label, seed=seed, classifier=classifier)
+                for seed in real.seeds
+            ]
+        )
+        for label in real.labels
+    }
+
+
+def _skills_of_train(real: "Evaluator") -> dict[str, np.ndarray]:
+    return _skills(real.train_sample(real.sizes["MLE"]), real)
+
+
+_ESTEBAN = "train on synthetic, test on real, Esteban et al. 2017, arXiv 1706.02633"
+
+MLE = Measure(
+    "MLE",
+    score_classification,
+    (
+        Number(
+            "diff-accuracy", "higher", "-1 to 1",
+            "accuracy of classifiers trained on it minus that of classifiers trained on train "
+            "rows, averaged over the predicted columns",
+            "0", _ESTEBAN,
+            Rule(below, 0.02, 0.1),
+        ),
+        Number(
+            "diff-log-loss", "lower", ANY,
+            "log loss of those classifiers minus that of the others, averaged over classes",
+            "0", _ESTEBAN,
+            Rule(above, 0.1, 0.5),
+        ),
+    ),
+    seconds=6.0,
+    cap=CAP,
+    needs="labels",
+    default=False,
+)  # fmt: skip

@@ -10,7 +10,11 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from . import columns
+from . import frames
+from .comparisons import Comparison
+from .grades import Rule, times
+from .measures import PARK, POSITIVE, ROOT_N, SHARE, Measure, Number
+from .scores import Score
 
 
 def wd(train: pd.DataFrame, synthetic: pd.DataFrame) -> float:
@@ -33,10 +37,13 @@ def numerical(train: pd.DataFrame, synthetic: pd.DataFrame) -> pd.DataFrame:
 
     The logarithm keeps the sign, sign(x) log(1 + |x|), so that heavy tails do not decide alone.
     """
-    columns.check(train, "train")
-    synthetic = columns.aligned(train, synthetic, "synthetic")
-    names = columns.split(train)[0]
-    rows = [_wd_row(np.sort(_f(train[c])), np.sort(_f(synthetic[c]))) for c in names]
+    frames.check(train, "train")
+    synthetic = frames.aligned(train, synthetic, "synthetic")
+    names = frames.split(train)[0]
+    rows = [
+        _wd_row(np.sort(frames.floats(train[c])), np.sort(frames.floats(synthetic[c])))
+        for c in names
+    ]
     return pd.DataFrame(rows, index=names, columns=["WD", "WD/sd", "WD log"], dtype=float)
 
 
@@ -45,10 +52,6 @@ def _wd_row(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
     spread = x[-1] - x[0]
     sd = spread * (x / spread).std() if spread > 0 else 0.0  # squares of 1e300 would overflow
     return w / (spread or 1.0), w / (sd or 1.0), w1_sorted(_log(x), _log(y))
-
-
-def _f(column: pd.Series) -> np.ndarray:
-    return column.to_numpy(np.float64)
 
 
 def _log(x: np.ndarray) -> np.ndarray:
@@ -83,10 +86,10 @@ def w1_sorted(x, y):
 
 def categorical(train: pd.DataFrame, synthetic: pd.DataFrame) -> pd.DataFrame:
     """Per categorical column: JSD in bits over the union of categories, and its square root."""
-    columns.check(train, "train")
-    synthetic = columns.aligned(train, synthetic, "synthetic")
-    names = columns.split(train)[1]
-    values = [_jsd_column(columns.counts(train, c), columns.counts(synthetic, c)) for c in names]
+    frames.check(train, "train")
+    synthetic = frames.aligned(train, synthetic, "synthetic")
+    names = frames.split(train)[1]
+    values = [_jsd_column(frames.counts(train, c), frames.counts(synthetic, c)) for c in names]
     return pd.DataFrame({"JSD": values, "JSD root": np.sqrt(values)}, index=names, dtype=float)
 
 
@@ -109,3 +112,63 @@ def _kl(p: np.ndarray, m: np.ndarray) -> float:
     """KL(p | m) in bits."""
     some = p > 0
     return float(np.sum(p[some] * np.log2(p[some] / m[some])))
+
+
+def score_numbers(comparison: Comparison) -> Score:
+    """The measure "WD"."""
+    return Score.of_columns(numerical(comparison.real.train, comparison.table), ["WD"])
+
+
+WD = Measure(
+    "WD",
+    score_numbers,
+    (
+        Number(
+            "WD", "lower", POSITIVE,
+            "distance between the distributions of its numbers and those of train: mean shift of "
+            "a value over the range in train, averaged over columns",
+            ROOT_N, f"Wasserstein-1, Vallender 1973; {PARK}; the scaling is ours",
+            Rule(times, 2, 10),
+        ),
+        Number(
+            "WD/sd", "lower", POSITIVE,
+            "WD over the standard deviation in train instead of the range",
+            ROOT_N, "Vallender 1973",
+        ),
+        Number(
+            "WD log", "lower", POSITIVE,
+            "WD of the logarithms, log(1 + size), for heavy tails",
+            ROOT_N, "Vallender 1973",
+        ),
+    ),
+    seconds=0.1,
+    exact=True,
+)  # fmt: skip
+
+
+def score_categories(comparison: Comparison) -> Score:
+    """The measure "JSD"."""
+    return Score.of_columns(categorical(comparison.real.train, comparison.table), ["JSD"])
+
+
+JSD = Measure(
+    "JSD",
+    score_categories,
+    (
+        Number(
+            "JSD", "lower", SHARE,
+            "Jensen-Shannon divergence between its category shares and those of train, in bits, "
+            "averaged over columns",
+            "falls as 1/n, grows with the number of categories",
+            f"Jensen-Shannon divergence, Lin 1991; {PARK}",
+            Rule(times, 2, 10),
+        ),
+        Number(
+            "JSD root", "lower", SHARE,
+            "square root of the JSD, which is a distance, averaged over columns",
+            ROOT_N, "Endres & Schindelin 2003",
+        ),
+    ),
+    seconds=0.1,
+    exact=True,
+)  # fmt: skip

@@ -6,23 +6,23 @@ categories.
 
 A row that mismatches the query in exactly the columns S costs at least w(S), the sum of their
 weights. So the sets S are visited in increasing w(S): rows are grouped by their categories outside
-S, each group holds a k-d tree over its numbers (Friedman, Bentley & Finkel 1977), and a query
-leaves as soon as its k-th best cost is not above w(S). With many categorical columns there are too
-many sets: once the visits have cost as much as comparing the queries still open with every row
-would, those are finished in one tree over all rows that counts mismatches row by row. That is exact
-too and at worst a brute-force scan, so the whole never takes more than about twice that scan;
-`NeighbourIndex.work` says how many queries took that road.
+S, each group holds a k-d tree over its numbers (Friedman, Bentley & Finkel 1977), and a query is
+finished as soon as its k-th best cost is not above w(S). With many categorical columns there are
+too many sets. So once the visits have cost as much as comparing the open queries with every row,
+the open queries are finished in one tree over all rows, which counts mismatches row by row. This
+fallback is exact, too, and at worst a brute-force scan, so a query never takes more than about
+twice that scan. `NeighbourIndex.work` says how many queries took the fallback.
 
-Growth: near n log n where the nearest rows agree in most categories, whatever the numbers are like
-(groups of all rows, all rows equal, every category its own). With five categories a million rows
-drawn uniformly at random take about twice as long as a million job records, records with every
-column shuffled on its own about three times (`benchmarks.speed.neighbours`). A table that lies
-wholly outside, moved by two spans of the index, visits every set of columns for every row: some
-sixty times the seconds at 262,000 rows, growing as n^1.6. The quadratic road needs a dozen
-categories or more that are as good as independent: then about 10 ns for each pair of rows.
+Growth: near n log n where the nearest rows agree in most categories, whatever the distribution of
+the numbers (groups of all rows, all rows equal, every category distinct). With five categories a
+million rows drawn uniformly at random take about twice as long as a million job records, and
+records with every column shuffled separately about three times (`benchmarks.speed.neighbours`). A
+table that lies wholly outside, moved by two spans of the index, visits every set of columns for
+every row: about sixty times the seconds at 262,000 rows, growing as n^1.6. The quadratic fallback
+needs a dozen nearly independent categories or more: then about 10 ns for each pair of rows.
 
 Every bound is a float64 sum of the same terms in the same order as the cost it bounds, and rounding
-is monotone, so the distances are those of brute force to the last bit.
+is monotone, so the distances equal those of brute force to the last bit.
 """
 
 import heapq
@@ -32,16 +32,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metrics.forest import LEAF, UNPLANTED, Forest, plant, search, sort_by_group
+from foundations.checks import whole
 
-VISIT, PAIR = 500.0, 10.0  # ns: a row or query grouped, treed and asked once; a pair compared
+from .kdtree import LEAF, UNSORTED, Costs, Queries, Trees, build_trees, search, sort_by_group
+
+VISIT, PAIR = 500.0, 10.0  # ns: to group and search one row or query; to compare one pair
 MAX_KEY = 2**62  # products of cardinalities above this are compressed on the way
-TABLE = 2**22  # keys below this are numbered by a table, others by sorting
+MAX_TABLE = 2**22  # keys below this are numbered by a table, others by sorting
 
 
 @dataclass(frozen=True)
 class Work:
-    """What the last query cost: sets of columns tried, queries finished in the single tree."""
+    """What the last query cost: sets of columns visited, queries that took the fallback."""
 
     subsets: int
     fallback: int
@@ -64,7 +66,13 @@ class NeighbourIndex:
         array([[1]])
     """
 
-    def __init__(self, numbers, codes, weights=None, p: int = 2):
+    def __init__(
+        self,
+        numbers: np.ndarray,
+        codes: np.ndarray,
+        weights: np.ndarray | None = None,
+        p: int = 2,
+    ):
         self.numbers, codes = _checked(numbers, codes, "index")
         if len(self.numbers) == 0:
             raise ValueError("an index needs at least one row, got 0")
@@ -74,14 +82,16 @@ class NeighbourIndex:
         self.weights = _checked_weights(weights, codes.shape[1])
         self._levels = [np.unique(column) for column in codes.T]
         self.codes = self._encode(codes)
-        self._whole: Forest | None = None
-        self._alike: tuple[np.ndarray, Forest] | None = None
+        self._one_tree: Trees | None = None  # over all rows
+        self._by_code: tuple[np.ndarray, Trees] | None = None  # rows that agree in all categories
         self.work = Work(0, 0)
 
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def query(self, numbers, codes, k: int = 1, exclude_self: bool = False):
+    def query(
+        self, numbers: np.ndarray, codes: np.ndarray, k: int = 1, exclude_self: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return (distance (m, k) float64, row (m, k) int64), nearest first.
 
         With `exclude_self` query row i is index row i and is not its own neighbour (leave-one-out).
@@ -103,8 +113,7 @@ class NeighbourIndex:
                 f"query must have {self.numbers.shape[1]} numbers and {self.codes.shape[1]} codes "
                 f"a row as the index has, got {numbers.shape[1]} and {codes.shape[1]}"
             )
-        if k < 1:
-            raise ValueError(f"k must be positive, got k={k}")
+        whole("k", k, 1)
         if exclude_self and len(numbers) != len(self):
             raise ValueError(
                 f"exclude_self needs the {len(self)} rows of the index, got {len(numbers)}"
@@ -141,42 +150,31 @@ class NeighbourIndex:
         seen = active[(codes[np.ix_(active, kept)] >= 0).all(axis=1)] if kept else active
         if seen.size == 0:
             return
-        forest, query_group = self._planted(codes[seen], kept)
+        trees, query_group = self._trees(codes[seen], kept)
         there = query_group >= 0
         seen, query_group = seen[there], query_group[there]
-        order = _by_place(numbers[seen], query_group, len(forest.starts) - 1)
+        order = _by_place(numbers[seen], query_group, len(trees.starts) - 1)
+        floor = np.full(len(numbers), weight)
         none = np.empty((0, 0), np.int32)
-        search(
-            *forest,
-            none,
-            none,
-            self.weights[:0],
-            numbers,
-            seen[order],
-            query_group[order],
-            np.full(len(numbers), weight),
-            weight,
-            self.p == 1,
-            best.exclude_self,
-            best.cost,
-            best.row,
-        )
+        queries = Queries(numbers, none, seen[order], query_group[order], floor)
+        costs = Costs(weight, none, self.weights[:0], False, self.p == 1)
+        search(trees, queries, costs, best.exclude_self, best.cost, best.row)
 
-    def _planted(self, codes, kept) -> tuple[Forest, np.ndarray]:
+    def _trees(self, codes, kept) -> tuple[Trees, np.ndarray]:
         """Trees over rows grouped by the columns `kept`, and the group of each query or -1.
 
-        Of all columns, where nearly every query looks, the trees are kept for the next table.
+        The trees of all columns, where nearly every query looks, are kept for the next table.
         """
         size = math.prod(len(self._levels[j]) for j in kept)
         if len(kept) < len(self._levels) or size > MAX_KEY:
             row_group, query_group, n_groups = self._groups(codes, kept)
-            asked = np.bincount(query_group, minlength=n_groups)
-            return plant(self.numbers, row_group, n_groups, asked), query_group
-        if self._alike is None:
+            n_queries = np.bincount(query_group, minlength=n_groups)
+            return build_trees(self.numbers, row_group, n_groups, n_queries), query_group
+        if self._by_code is None:
             levels, row_group = np.unique(self._key(self.codes, kept), return_inverse=True)
-            self._alike = levels, plant(self.numbers, row_group, len(levels))
-        levels, forest = self._alike
-        return forest, _place(levels, self._key(codes, kept))
+            self._by_code = levels, build_trees(self.numbers, row_group, len(levels))
+        levels, trees = self._by_code
+        return trees, _place(levels, self._key(codes, kept))
 
     def _key(self, codes, kept) -> np.ndarray:
         """One number for the categories in the columns `kept`; there must be at most MAX_KEY."""
@@ -189,7 +187,7 @@ class NeighbourIndex:
     def _groups(self, codes, kept):
         """Group numbers by the columns `kept` of the rows (-1: no query there) and the queries."""
         size = math.prod(len(self._levels[j]) for j in kept)
-        if size <= TABLE:
+        if size <= MAX_TABLE:
             return _numbered(self._key(self.codes, kept), self._key(codes, kept), size)
         row_key = np.zeros(len(self), np.int64)
         query_key = np.zeros(len(codes), np.int64)
@@ -205,28 +203,19 @@ class NeighbourIndex:
 
     def _finish(self, numbers, codes, active, floor, best: "Best") -> None:
         """Finish the active queries in one tree over all rows, counting mismatches row by row."""
-        forest = self._whole
-        if forest is None:
-            forest = plant(self.numbers, np.zeros(len(self), np.int64), 1, np.array([active.size]))
-        if len(self) <= LEAF or forest.axis[len(self) >> 1] != UNPLANTED:
-            self._whole = forest
-        row_codes = self.codes[forest.rows].astype(np.int32)
-        order = _by_place(numbers[active], np.zeros(active.size, np.int64), 1)
-        search(
-            *forest,
-            row_codes,
-            codes.astype(np.int32),
-            self.weights,
-            numbers,
-            active[order],
-            np.zeros(active.size, np.int64),
-            floor,
-            0.0,
-            self.p == 1,
-            best.exclude_self,
-            best.cost,
-            best.row,
-        )
+        trees = self._one_tree
+        if trees is None:
+            together = np.zeros(len(self), np.int64)
+            trees = build_trees(self.numbers, together, 1, np.array([active.size]))
+        if len(self) <= LEAF or trees.axis[len(self) >> 1] != UNSORTED:
+            self._one_tree = trees
+        group = np.zeros(active.size, np.int64)
+        order = _by_place(numbers[active], group, 1)
+        queries = Queries(numbers, codes.astype(np.int32), active[order], group, floor)
+        row_codes = self.codes[trees.rows].astype(np.int32)
+        ones = self.weights.size > 0 and bool((self.weights == 1.0).all())
+        costs = Costs(0.0, row_codes, self.weights, ones, self.p == 1)
+        search(trees, queries, costs, best.exclude_self, best.cost, best.row)
 
 
 class Best:

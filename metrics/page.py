@@ -1,4 +1,4 @@
-"""One fidelity run as a page: the verdict first, then tables, figures, and how to make it again.
+"""One fidelity run as a page: verdict, tables, figures, and how to reproduce it.
 
 In: what table1.json holds, the train table, a sample of each model, their losses and, where raw
 records were filtered, the cascade. Out: one self-contained HTML file, readable on a phone and
@@ -13,12 +13,11 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from metrics.grades import grade
-from metrics.meanings import BETTER, MEANINGS, TABLE_1
+from . import association, frames, plots, report, temporal
+from .measures import BETTER
+from .registry import TABLE_1, all_numbers, listed
 
-from . import association, columns, plots, report, temporal
-
-FEW = 1000  # scored rows below which an order of models says little
+FEW = 1000  # scored rows below which the order of the models may be due to chance
 
 
 @dataclass
@@ -26,7 +25,7 @@ class Page:
     """One fidelity run as figures and as a page.
 
     result: what table1.json holds. samples and losses: by model. cascade: {"stages": [{"stage",
-    "kept", "dropped": {reason: n}}]}; without one `note` says where the rows come from.
+    "kept", "dropped": {reason: n}}]}; without one, `note` says where the rows come from.
     """
 
     result: dict
@@ -43,7 +42,7 @@ class Page:
 
     @cached_property
     def _figures(self) -> dict[str, str]:
-        numerical, categorical = columns.split(self.train)
+        numerical, categorical = frames.split(self.train)
         drawn = {
             "fig3b-cascade": self.cascade and plots.cascade(self.cascade),
             "fig4a-numericals": numerical and plots.numericals(self.train, self.samples),
@@ -64,7 +63,7 @@ class Page:
         }
 
     def html(self) -> str:
-        """The page: verdict first, then the table, figures, all numbers, how to make it again."""
+        """The page: verdict, Table I, figures, all numbers, how to reproduce it."""
         loader = jinja2.FileSystemLoader(Path(__file__).parent)
         environment = jinja2.Environment(
             loader=loader,
@@ -84,7 +83,7 @@ class Page:
             note=self.note,
             grade=self._grade,
             table1=TABLE_1,
-            meanings=MEANINGS,
+            numbers=all_numbers(),
             better=BETTER,
             groups=self._groups(),
             verdicts=self._verdicts(),
@@ -92,36 +91,36 @@ class Page:
         )
 
     def _grade(self, row: dict, key: str) -> str:
-        return grade(key, row, self.result["floor"])
+        return all_numbers()[key].grade(row, self.result["floor"])
 
     def _groups(self) -> dict[str, list[str]]:
-        """Names of the numbers that were measured, by the group that measures them."""
-        found: dict[str, list[str]] = {}
-        for key, meaning in MEANINGS.items():
-            if key in self.result["floor"]:
-                found.setdefault(meaning.group, []).append(key)
-        return found
+        """Names of the numbers in the result, by measure."""
+        floor = self.result["floor"]
+        names = {m.name: [n.name for n in m.numbers if n.name in floor] for m in listed()}
+        return {measure: found for measure, found in names.items() if found}
 
     def _verdicts(self) -> list[tuple[str, str]]:
-        """(model, sentence) of what each model fails at."""
+        """(model, sentence) with the numbers of each model that are bad or fair."""
         found = []
         for row in self.result["rows"]:
-            bad = [key for key in MEANINGS if self._grade(row, key) == "bad"]
-            fair = [key for key in MEANINGS if self._grade(row, key) == "fair"]
-            words = f"far from the real rows in {', '.join(bad)}" if bad else "nowhere far off"
-            words += f"; some way off in {', '.join(fair)}" if fair else ""
+            bad = [key for key in all_numbers() if self._grade(row, key) == "bad"]
+            fair = [key for key in all_numbers() if self._grade(row, key) == "fair"]
+            words = f"far from the floor in {', '.join(bad)}" if bad else "never far from the floor"
+            words += f"; fair in {', '.join(fair)}" if fair else ""
             found.append((row["model"], words))
         return found
 
     def _cautions(self) -> list[str]:
-        """What the claims stand on, where that is little."""
+        """Warnings where training was short or the rows are few."""
         young = [row["model"] for row in self.result["rows"] if row["under_trained"]]
         n, found = self.result["n_synthetic"], []
         if young:
             found.append(
-                f"Under-trained here: {', '.join(young)}. A claim that holds is one about models "
+                f"Under-trained here: {', '.join(young)}. The claims are about models "
                 "trained this long, not about the methods at their best."
             )
         if n < FEW:
-            found.append(f"Only {n:,} rows are scored: the order of models may be chance.")
+            found.append(
+                f"Only {n:,} rows are scored: the order of the models may be due to chance."
+            )
         return found

@@ -14,9 +14,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from metrics.temporal import DAYS
-
-from . import columns
+from . import frames
+from .temporal import DAYS
 
 STYLE = {
     "svg.hashsalt": "pandaenv",
@@ -84,7 +83,7 @@ def cascade(stages: dict) -> Figure:
 @matplotlib.rc_context(STYLE)
 def numericals(train: pd.DataFrame, samples: dict[str, pd.DataFrame]) -> Figure:
     """Fig. 4(a): one row a model, one column a numerical; train black, synthetic in colour."""
-    names = columns.split(train)[0]
+    names = frames.split(train)[0]
     rows = list(samples.items()) or [("", None)]
     figure, axes = _grid(len(rows), len(names), 2.2 * len(names), 1.45 * len(rows) + 0.5)
     for j, name in enumerate(names):
@@ -142,7 +141,7 @@ def _power(x: float, _: int) -> str:
 @matplotlib.rc_context(STYLE)
 def categories(train: pd.DataFrame, samples: dict[str, pd.DataFrame]) -> Figure:
     """Fig. 4(b): shares of the most frequent categories of train in every table."""
-    names = columns.split(train)[1]
+    names = frames.split(train)[1]
     n_cols = min(2, len(names))
     n_rows = -(-len(names) // n_cols)
     figure, axes = _grid(n_rows, n_cols, 5 * n_cols, 0.4 + n_rows * (1.1 + 0.22 * len(samples)))
@@ -233,9 +232,9 @@ def _by_hour(table: pd.DataFrame) -> np.ndarray:
 
 @matplotlib.rc_context(STYLE)
 def privacy(rows: list[dict], floor: dict) -> Figure:
-    """How near the rows of each model lie to train: shares and an attack, with 95 % intervals.
+    """How close the rows of each model lie to train: shares and an attack, with 95 % intervals.
 
-    rows, floor: of table1.json. The dotted line is what the real rows get.
+    rows, floor: of table1.json. The dotted line is the floor.
     """
     keys = [key for key in PRIVACY if floor.get(key) is not None]
     everyone = [*rows, floor]

@@ -1,60 +1,29 @@
-"""A synthetic table's scores, each beside the score real rows get in its place.
+"""The scores of a synthetic table, each beside its floor, the score of a held-out baseline.
 
-Out: `Report`, which writes itself as JSON, as Markdown and as Table I, and the small functions that
-turn numbers into text. `metrics.judge` fills it, `metrics.meanings` says what each number is.
+In: two scores and the sizes they belong to, from `metrics.evaluation`. Out: a `Report` as JSON, as
+Markdown and as Table I, and the small functions that turn numbers into text.
 """
 
 import json
 import math
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from metrics.meanings import MEANINGS, TABLE_1, Meaning
-
-from . import efficacy
-
-__all__ = [
-    "MEANINGS",
-    "Meaning",
-    "Report",
-    "Score",
-    "TABLE_1",
-    "markdown",
-    "plain",
-    "show",
-]
-
-
-@dataclass
-class Score:
-    """What one table in the synthetic table's place got.
-
-    values: by the names of `MEANINGS`, NaN where undefined. spread: standard deviation over seeds,
-    where there were several. interval: 95 %, bootstrapped over blocks. columns: WD, JSD, tails and
-    the classifiers by column.
-    """
-
-    values: dict[str, float]
-    spread: dict[str, float] = field(default_factory=dict)
-    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
-    columns: dict[str, dict[str, float]] = field(default_factory=dict)
-    association: pd.DataFrame | None = None
-
-    def add(self, part: "Score") -> None:
-        """Take over the numbers of another group."""
-        for name in ("values", "spread", "interval", "columns"):
-            getattr(self, name).update(getattr(part, name))
-        if part.association is not None:
-            self.association = part.association
+from .efficacy import Regressor
+from .registry import TABLE_1, all_numbers
+from .scores import Score
 
 
 @dataclass(frozen=True)
 class Report:
-    """Scores of a synthetic table and their real floor, with the sizes they belong to.
+    """Scores of a synthetic table and of the held-out baseline, with the sizes they belong to.
 
-    sizes: rows scored by each group of numbers, n where it is not listed.
+    n, n_mlef, n_train, n_holdout: rows scored, rows the regressors were trained on, rows of train
+    and holdout. dcr_test: mean distance of the test half to train. association: matrix of train.
+    sizes: rows scored by each measure.
     """
 
     synthetic: Score
@@ -65,7 +34,7 @@ class Report:
     n_holdout: int
     target: str | None
     transform: str | None
-    regressor: efficacy.Regressor
+    regressor: Regressor
     seed: int
     n_seeds: int
     dcr_test: float
@@ -73,7 +42,7 @@ class Report:
     sizes: dict[str, int] = field(default_factory=dict)
 
     def table1(self) -> pd.DataFrame:
-        """The five columns of Table I for the synthetic table and for real rows in its place."""
+        """The five columns of Table I for the synthetic table and for the held-out baseline."""
         scores = (self.synthetic.values, self.floor.values)
         rows = [{name: values.get(name, math.nan) for name in TABLE_1} for values in scores]
         return pd.DataFrame(rows, index=["synthetic", "floor"])
@@ -85,15 +54,10 @@ class Report:
     def to_markdown(self) -> str:
         """All numbers with their floors and meanings as a Markdown table."""
         head = ["metric", "synthetic", "floor", "better", "meaning"]
+        known = all_numbers()
         rows = [
-            [
-                name,
-                self._cell(name),
-                show(self.floor.values[name]),
-                MEANINGS[name].better,
-                MEANINGS[name].words,
-            ]
-            for name in self.synthetic.values
+            [name, self._cell(name), show(real), known[name].better, known[name].meaning]
+            for name, real in self.floor.values.items()
         ]
         return markdown(head, rows)
 
@@ -106,7 +70,7 @@ class Report:
         return f"{value} ({show(low)} to {show(high)})"
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """A nest of dicts, lists, tables and numbers as JSON knows them; NaN becomes null."""
     if isinstance(value, pd.DataFrame):
         names = [str(name) for name in value.columns]

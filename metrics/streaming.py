@@ -8,16 +8,19 @@ row group, one column (two for the pairs of tails and temporal), and 8 bytes a r
 import copy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from . import columns
+from foundations.tables import check_shape
+
+from . import frames
 
 
-class Stored(columns.OnDisk):
+class Stored(frames.OnDisk):
     """Rows of a Parquet file, read when they are asked for.
 
     Args:
@@ -92,7 +95,7 @@ class Stored(columns.OnDisk):
         return frame.iloc[place].reset_index(drop=True)
 
     def check(self, what: str) -> "Stored":
-        """Refuse what `columns.check` refuses of a frame, reading the file once."""
+        """Refuse what `frames.check` refuses of a frame, reading the file once."""
         if not self._checked:
             self._check(what)
             self._checked = True
@@ -100,11 +103,11 @@ class Stored(columns.OnDisk):
 
     def _check(self, what: str) -> None:
         empty = self._schema.empty_table().select(self.names).to_pandas(ignore_metadata=True)
-        columns.check_shape(self.columns, len(self), what)
+        check_shape(self.columns, len(self), what)
         start = 0
         for part in self.batches():
             for name in empty:
-                columns.check_column(part[name], what, start)
+                frames.check_column(part[name], what, start)
             start += len(part)
 
     def _arrow(self, names: list) -> Iterator[pa.Table]:
@@ -176,21 +179,21 @@ def _columns(schema: pa.Schema) -> list[str]:
     return [name for name in schema.names if name not in index]
 
 
-def opened(table, most: int, what: str):
+def open_table(table: Any, most: int, what: str) -> Any:
     """A frame as it is; the Parquet file at a path as a frame if it has at most `most` rows."""
     if isinstance(table, (str, Path)):
         table = Stored(table)
         if len(table) <= most:
-            columns.check_shape(table.columns, len(table), what)
+            check_shape(table.columns, len(table), what)
             return table.frame(most, 0)
     return table
 
 
-def take(table, at: np.ndarray):
+def take(table: Any, at: np.ndarray) -> Any:
     """Rows of a frame or of a stored table."""
     return table.take(at) if isinstance(table, Stored) else table.iloc[at]
 
 
-def held(table, most: int, seed: int) -> pd.DataFrame:
+def in_memory(table: Any, most: int, seed: int) -> pd.DataFrame:
     """A frame as it is, at most `most` rows of a stored table."""
     return table.frame(most, seed) if isinstance(table, Stored) else table

@@ -1,8 +1,8 @@
 """When rows happen: rhythms, bursts and gaps of a table with a creation time.
 
-In: creation times in days since a Monday 00:00 UTC, of train and of a table in the synthetic one's
-place, equally many of both, because thinning a stream changes its gaps and its noise. Out: one
-number each. Source: profiles by the divergence of Lin (1991); peaks by the periodogram of a point
+In: creation times in days since a Monday 00:00 UTC, of train and of the table to be scored,
+equally many of both, because thinning a stream changes its gaps and its noise. Out: one number
+each. Source: profiles by the divergence of Lin (1991); peaks by the periodogram of a point
 process (Bartlett 1963), which needs no bins; dispersion from the variance-to-mean ratio F of counts
 (Fano 1947; Cox & Lewis 1966, The Statistical Analysis of Series of Events) as (F - 1) / mean, which
 thinning at random leaves unchanged in expectation; gaps by the distance of Smirnov (1948).
@@ -11,9 +11,14 @@ thinning at random leaves unchanged in expectation; gaps by the distance of Smir
 import numpy as np
 import pandas as pd
 
-from metrics.marginals import jsd_counts
+from foundations.tables import is_numerical
 
-from . import columns
+from . import frames
+from .comparisons import Comparison
+from .grades import Rule, factor, relative, times
+from .marginals import jsd_counts
+from .measures import ANY, POSITIVE, ROOT_N, SHARE, Measure, Number
+from .scores import Score
 
 DAYS = "creationtime"
 SITE = "computingsite"
@@ -42,7 +47,7 @@ def temporal(train: pd.DataFrame, synthetic: pd.DataFrame, *, seed: int = 0) -> 
 
 def has_days(table) -> bool:
     """Whether the table has its creation times as numbers."""
-    return DAYS in table.columns and columns.is_numerical(table.dtypes[DAYS])
+    return DAYS in table.columns and is_numerical(table.dtypes[DAYS])
 
 
 def check_days(table) -> None:
@@ -52,6 +57,13 @@ def check_days(table) -> None:
             f"temporal needs a numerical column {DAYS!r} in days since a Monday 00:00 UTC, "
             f"got {list(table.columns)}"
         )
+
+
+def day_blocks(table: pd.DataFrame) -> np.ndarray:
+    """(n,) day of each row, or its own number where the table has no creation time."""
+    if not has_days(table):
+        return np.arange(len(table))
+    return np.floor(table[DAYS].to_numpy(float))
 
 
 def _drawn(table, n: int, rng: np.random.Generator) -> tuple[np.ndarray, pd.Series | None]:
@@ -125,9 +137,90 @@ def site_weeks(t: np.ndarray, site, u: np.ndarray, other) -> float:
     """JSD in bits of the shares of the pairs (site, week); NaN without sites."""
     if site is None or other is None:
         return float("nan")
-    known = columns.levels(site.to_frame(), other.to_frame())
-    code = np.concatenate([columns.encode(s.to_frame(), known).codes[:, 0] for s in (site, other)])
+    known = frames.levels(site.to_frame(), other.to_frame())
+    code = np.concatenate([frames.encode(s.to_frame(), known).codes[:, 0] for s in (site, other)])
     week = np.unique(np.floor(np.concatenate([t, u]) / 7), return_inverse=True)[1]
     pair = np.unique(week * len(known[0]) + code, return_inverse=True)[1]
     count = [np.bincount(part, minlength=pair.max() + 1) for part in np.split(pair, [len(t)])]
     return jsd_counts(*count)
+
+
+def score_times(comparison: Comparison) -> Score:
+    """The measure "temporal"."""
+    real = comparison.real
+    return Score(temporal(real.train, comparison.table, seed=real.seed))
+
+
+_INDEPENDENT = "falls as 1/n where rows are independent"
+_RHYTHM = "periodogram of a point process, Bartlett 1963"
+_FANO = "Fano 1947; Cox & Lewis 1966"
+
+TEMPORAL = Measure(
+    "temporal",
+    score_times,
+    (
+        Number(
+            "hour JSD", "lower", SHARE,
+            "Jensen-Shannon divergence of its rows by hour of the day, in bits",
+            _INDEPENDENT, "Lin 1991",
+            Rule(times, 2, 10),
+        ),
+        Number(
+            "weekday JSD", "lower", SHARE,
+            "Jensen-Shannon divergence of its rows by day of the week, in bits",
+            _INDEPENDENT, "Lin 1991",
+            Rule(times, 2, 10),
+        ),
+        Number(
+            "day peak", "floor", POSITIVE,
+            "strength of its daily rhythm over that of train",
+            "1", _RHYTHM,
+            Rule(factor, 1.5, 3),
+        ),
+        Number(
+            "week peak", "floor", POSITIVE,
+            "strength of its weekly rhythm over that of train",
+            "1", _RHYTHM,
+            Rule(factor, 1.5, 3),
+        ),
+        Number(
+            "dispersion 1h", "floor", ANY,
+            "burstiness of its rows per hour: (variance/mean - 1)/mean, 0 for a Poisson stream",
+            "that of train", _FANO,
+            Rule(relative, 0.5, 1.5),
+        ),
+        Number(
+            "dispersion 6h", "floor", ANY,
+            "burstiness of its rows per 6 hours",
+            "that of train", _FANO,
+            Rule(relative, 0.5, 1.5),
+        ),
+        Number(
+            "dispersion 24h", "floor", ANY,
+            "burstiness of its rows per day",
+            "that of train", _FANO,
+            Rule(relative, 0.5, 1.5),
+        ),
+        Number(
+            "dispersion 168h", "floor", ANY,
+            "burstiness of its rows per week",
+            "that of train", _FANO,
+            Rule(relative, 0.5, 1.5),
+        ),
+        Number(
+            "gap KS", "lower", SHARE,
+            "Kolmogorov-Smirnov distance of the times between consecutive rows",
+            ROOT_N, "Kolmogorov-Smirnov, Smirnov 1948",
+            Rule(times, 2, 10),
+        ),
+        Number(
+            "site x week JSD", "lower", SHARE,
+            "Jensen-Shannon divergence of its rows by site and week, in bits",
+            _INDEPENDENT, "Lin 1991",
+            Rule(times, 2, 10),
+        ),
+    ),
+    seconds=0.1,
+    exact=True,
+    needs="times",
+)  # fmt: skip

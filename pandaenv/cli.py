@@ -282,12 +282,12 @@ def _read(path: Path, part: str):
 
 def _opened(path: Path, part: str):
     """The same, but a Parquet file too large for memory stays on disk."""
-    from metrics import judge, streaming
+    from metrics import settings, streaming
 
     from . import schema
 
     file = path / part if path.is_dir() else path
-    if streaming.exceeds(file, judge.IN_MEMORY):
+    if streaming.exceeds(file, settings.IN_MEMORY):
         return streaming.Stored(file, schema.COLUMNS)
     return _read(path, part)
 

@@ -11,7 +11,7 @@ from statistics import fmean, stdev
 
 from scipy import stats
 
-from metrics.report import MEANINGS
+from metrics.registry import all_numbers
 
 CONFIDENCE = 0.95
 LEADERS = ("WD", "JSD", "diff-CORR", "diff-MLEF", "C2ST")  # lower is better in all of them
@@ -60,7 +60,7 @@ def _pool(runs: tuple[dict, ...] | list[dict]) -> dict:
     """The mean of rows of one model."""
     first = runs[0]
     row = {key: _merge([run.get(key) for run in runs]) for key in first if key != "spread"}
-    numbers = {key: [run.get(key) for run in runs] for key in MEANINGS if key in first}
+    numbers = {key: [run.get(key) for run in runs] for key in all_numbers() if key in first}
     row["spread"] = {key: stdev(v) for key, v in numbers.items() if None not in v}
     row["runs"] = [{key: run.get(key) for key in (*numbers, "interval")} for run in runs]
     if "under_trained" in first:

@@ -19,8 +19,8 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp, wasserstein_distance
 from sklearn.metrics import mutual_info_score, roc_auc_score
 
-from metrics import Judge, association, bootstrap, columns, detection, marginals, tails, temporal
-from metrics.meanings import DEFAULT
+from metrics import Evaluator, association, bootstrap, detection, frames, marginals, tails, temporal
+from metrics.registry import default
 from metrics.streaming import Stored
 
 SIZES = (16_384, 65_536, 262_144, 1_048_576)
@@ -127,7 +127,7 @@ def _seconds(call: Callable) -> float:
 def scipy_wd(a: pd.DataFrame, b: pd.DataFrame) -> float:
     """W1 over range, over sd and of log1p for every number, by scipy."""
     out = []
-    for name in columns.split(a)[0]:
+    for name in frames.split(a)[0]:
         x, y = a[name].to_numpy(float), b[name].to_numpy(float)
         w = wasserstein_distance(x, y)
         out += [w / np.ptp(x), w / x.std(), wasserstein_distance(np.log1p(x), np.log1p(y))]
@@ -137,7 +137,7 @@ def scipy_wd(a: pd.DataFrame, b: pd.DataFrame) -> float:
 def scipy_jsd(a: pd.DataFrame, b: pd.DataFrame) -> float:
     """Mean divergence in bits by scipy on pandas' counts."""
     out = []
-    for name in columns.split(a)[1]:
+    for name in frames.split(a)[1]:
         p, q = (t[name].value_counts(normalize=True) for t in (a, b))
         p, q = p.align(q, fill_value=0)
         out.append(jensenshannon(p, q, base=2) ** 2)
@@ -146,7 +146,7 @@ def scipy_jsd(a: pd.DataFrame, b: pd.DataFrame) -> float:
 
 def plain_association(table: pd.DataFrame) -> pd.DataFrame:
     """The matrix of `metrics.association` pair by pair, with pandas and scikit-learn."""
-    numerical, categorical = columns.split(table)
+    numerical, categorical = frames.split(table)
     names = numerical + categorical
     out = pd.DataFrame(np.eye(len(names)), names, names)
     out.loc[numerical, numerical] = table[numerical].corr().to_numpy()
@@ -205,21 +205,21 @@ def everything(
     train: pd.DataFrame, holdout: pd.DataFrame, synthetic: pd.DataFrame, seed: int
 ) -> dict:
     """Every group of the default but diff-MLEF, for a synthetic table and its floor."""
-    only = tuple(group for group in DEFAULT if group != "diff-MLEF")
+    only = tuple(group for group in default() if group != "diff-MLEF")
     before = _peak_gb()
     began = time.perf_counter()
-    judge = Judge(train, holdout, seed=seed, only=only, n_max=len(synthetic))
+    evaluator = Evaluator(train, holdout, seed=seed, only=only, n_max=len(synthetic))
     ready = time.perf_counter() - began
     marks: list[tuple[str, float]] = []
-    judge.score(synthetic, lambda group: marks.append((group, time.perf_counter())))
+    evaluator.score(synthetic, lambda group: marks.append((group, time.perf_counter())))
     marks.append(("", time.perf_counter()))
     by_group = {a: t1 - t0 for (a, t0), (_, t1) in zip(marks, marks[1:], strict=False)}
     began_floor = time.perf_counter()
-    floor = judge.floor
+    floor = evaluator.floor
     return {
         "n_train": len(train),
-        "n": judge.n,
-        "sizes": judge.sizes,
+        "n": evaluator.n,
+        "sizes": evaluator.sizes,
         "prepare_seconds": ready,
         "seconds": by_group,
         "floor_seconds": time.perf_counter() - began_floor,

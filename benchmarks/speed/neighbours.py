@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
-from metrics import columns
+from metrics import frames
 from metrics.neighbours import NeighbourIndex
 from pandaenv import reference
 
@@ -43,7 +43,7 @@ def tables(kind: str, records: pd.DataFrame, n: int, seed: int) -> tuple[Table, 
     rng = np.random.default_rng([seed, n])
     order = rng.permutation(len(records))
     halves = [records.iloc[np.sort(order[i * n : (i + 1) * n])] for i in range(2)]
-    (index, query), _ = columns.coded(*halves)
+    (index, query), _ = frames.coded(*halves)
     low, high = index.numbers.min(0), index.numbers.max(0)
     width = np.where(high > low, high - low, 1.0)
     index, query = ((part.numbers / width, part.codes) for part in (index, query))

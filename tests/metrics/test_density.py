@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import norm, rankdata
 
 from metrics import density
-from metrics.density import LEVELS, Points, alpha_beta, embed, from_centre
+from metrics.density import LEVELS, Points, alpha_beta, distance_to_mean, embed
 
 
 def table(n, seed):
@@ -52,7 +52,9 @@ def test_distances_and_centres_are_those_of_the_matrix_written_out():
     train, a, b = table(400, 0), table(120, 1), table(100, 2)
     p, q = embed(train, a, b)
     m, n = written_out(train, a, b)
-    np.testing.assert_allclose(from_centre(p, q), np.linalg.norm(m - n.mean(0), axis=1), atol=1e-9)
+    np.testing.assert_allclose(
+        distance_to_mean(p, q), np.linalg.norm(m - n.mean(0), axis=1), atol=1e-9
+    )
     nearest = np.sort(cdist(m, n), axis=1)[:, :3]
     np.testing.assert_allclose(q.index().query(p.numbers, p.codes, k=3)[0], nearest, atol=1e-9)
 
@@ -107,7 +109,7 @@ def test_only_typical_rows_are_precise_in_the_core_and_recall_little():
     train, real = table(2_000, 13), table(800, 14)
     many = table(4_000, 15)
     (points,) = embed(train, many)
-    core = many.iloc[np.argsort(from_centre(points, points))[:800]]
+    core = many.iloc[np.argsort(distance_to_mean(points, points))[:800]]
     honest = alpha_beta(train, real, many.iloc[:800])
     narrow = alpha_beta(train, real, core)
     assert narrow[0] < honest[0] - 0.2 and narrow[1] < honest[1] - 0.2

@@ -5,17 +5,20 @@ import math
 import pytest
 
 from metrics import grades
-from metrics.meanings import MEANINGS
+from metrics.registry import all_numbers
+
+NUMBERS = all_numbers()
+RULES = {name: number.rule for name, number in NUMBERS.items() if number.rule}
 
 
-def test_every_rule_is_for_a_known_number_and_its_bounds_widen():
-    assert set(grades.RULES) <= set(MEANINGS)
-    assert all(good < fair for _, good, fair in grades.RULES.values())
+def test_the_bounds_of_every_rule_widen():
+    assert len(RULES) == 35
+    assert all(rule.good < rule.fair for rule in RULES.values())
 
 
 def test_the_floor_itself_is_graded_good():
-    floor = dict.fromkeys(grades.RULES, 0.3) | {"MLEF": 3.3, "diff-MLEF": 0.3}
-    assert {grades.grade(key, floor, floor) for key in grades.RULES} == {"good"}
+    floor = dict.fromkeys(RULES, 0.3) | {"MLEF": 3.3, "diff-MLEF": 0.3}
+    assert {NUMBERS[key].grade(floor, floor) for key in RULES} == {"good"}
 
 
 @pytest.mark.parametrize(
@@ -32,8 +35,8 @@ def test_the_floor_itself_is_graded_good():
     ],
 )
 def test_the_worse_side_alone_is_bad(key, value, expected):
-    floor = dict.fromkeys(MEANINGS, 0.9) | {"dispersion 1h": 1.0, "membership AUC": 0.5}
-    assert grades.grade(key, {key: value}, floor) == expected
+    floor = dict.fromkeys(NUMBERS, 0.9) | {"dispersion 1h": 1.0, "membership AUC": 0.5}
+    assert NUMBERS[key].grade({key: value}, floor) == expected
 
 
 def test_without_a_floor_above_zero_only_nothing_is_near():

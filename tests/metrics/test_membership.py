@@ -43,7 +43,7 @@ def attacked(synthetic, seed=0):
 
 
 def _cast(synthetic, seed):
-    members, others, reference = membership.cast(TRAIN, table(3_000, 1), seed=seed)
+    members, others, reference = membership.attack_rows(TRAIN, table(3_000, 1), seed=seed)
     return members, others, synthetic, reference
 
 
@@ -69,20 +69,20 @@ def test_an_honest_table_gives_nobody_away():
 
 def test_the_cast_does_not_overlap_and_is_balanced():
     test = table(101, 3)
-    members, others, reference = membership.cast(TRAIN, test, seed=5)
+    members, others, reference = membership.attack_rows(TRAIN, test, seed=5)
     assert len(members) == len(others) == 50 and len(reference) == 51
     assert not set(others.index) & set(reference.index)
 
 
 def test_one_unseen_row_is_too_few_to_attack_and_gives_nan():
-    members, others, reference = membership.cast(TRAIN, table(1, 4))
+    members, others, reference = membership.attack_rows(TRAIN, table(1, 4))
     values = membership.attack(members, others, TRAIN, reference).values()
     assert all(np.isnan(v) for v in values.values())
 
 
 def test_what_is_found_stays_within_the_false_alarms():
     y, score = np.repeat([0, 1], [200, 4]), np.concatenate([np.arange(200), [500, 500, 10, 10]])
-    assert membership.found(y, score) == 0.5
+    assert membership.true_positive_rate(y, score) == 0.5
 
 
 def test_the_suite_tells_a_copy_from_its_floor_with_an_interval():
@@ -194,19 +194,21 @@ def test_records_that_train_holds_many_times_are_found_like_others():
 
 
 def attacked_in(train, synthetic):
-    members, others, reference = membership.cast(train, table(3_000, 19), seed=0)
+    members, others, reference = membership.attack_rows(train, table(3_000, 19), seed=0)
     return membership.attack(members, others, synthetic, reference).values()
 
 
 def test_a_copy_of_one_number_is_found_between_the_values_of_the_reference():
     names = ["bytes"]
-    members, others, reference = membership.cast(TRAIN[names], table(3_000, 20)[names], seed=0)
+    members, others, reference = membership.attack_rows(
+        TRAIN[names], table(3_000, 20)[names], seed=0
+    )
     found = membership.attack(members, others, TRAIN[names], reference[:100]).values()
     assert found["membership AUC"] > 0.9
 
 
 def test_a_bound_keeps_every_role_small_and_the_roles_apart():
     train, test = pd.DataFrame({"x": range(900)}), pd.DataFrame({"x": range(1000, 1500)})
-    members, others, reference = membership.cast(train, test, seed=1, most=40)
+    members, others, reference = membership.attack_rows(train, test, seed=1, most=40)
     assert (len(members), len(others), len(reference)) == (40, 40, 40)
     assert not set(others["x"]) & set(reference["x"]) and members["x"].max() < 900

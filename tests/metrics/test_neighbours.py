@@ -235,7 +235,10 @@ def test_tables_are_not_changed():
         (lambda x, c: NeighbourIndex(x, c, p=3), "p must be 1 or 2, got p=3"),
         (lambda x, c: NeighbourIndex(x, c, weights=[-1.0, 1.0]), "weights must be 2 finite"),
         (lambda x, c: NeighbourIndex(x, c, weights=[1e308, 1e308]), "weights must be 2 finite"),
-        (lambda x, c: NeighbourIndex(x, c).query(x, c, k=0), "k must be positive, got k=0"),
+        (
+            lambda x, c: NeighbourIndex(x, c).query(x, c, k=0),
+            "k must be a whole number of at least 1, got 0",
+        ),
         (lambda x, c: NeighbourIndex(x, c).query(x[:, :1], c), "query must have 2 numbers"),
         (lambda x, c: NeighbourIndex(x, c).query(x * np.inf, c), "query: numbers must be finite"),
         (lambda x, c: NeighbourIndex(x, c).query(x[:1], c[:1], exclude_self=True), "3 rows"),

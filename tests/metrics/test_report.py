@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 import metrics
-from metrics import Judge, evaluate, meanings, privacy
+from metrics import Evaluator, evaluate, glossary, privacy
 from metrics.efficacy import Classifier, Regressor
-from metrics.groups import MEASURES
-from metrics.report import MEANINGS, TABLE_1, markdown, plain, show
+from metrics.measures import BETTER
+from metrics.registry import MEASURES, TABLE_1, all_numbers, listed
+from metrics.report import markdown, plain, show
 
 QUICK = ("WD", "JSD", "diff-CORR", "DCR")
 FAST = Classifier(iterations=5, depth=2)
@@ -38,7 +39,7 @@ def report():
 
 
 def test_every_metric_has_a_floor_and_a_meaning(report):
-    assert set(report.synthetic.values) == set(report.floor.values) <= set(MEANINGS)
+    assert set(report.synthetic.values) == set(report.floor.values) <= set(all_numbers())
     assert set(TABLE_1) | {"C2ST"} <= set(report.floor.values)
     undefined = {name for name, v in report.synthetic.values.items() if not np.isfinite(v)}
     assert undefined == {"site x week JSD", "unseen pair share"}  # one categorical, no site
@@ -52,10 +53,11 @@ def test_real_rows_score_like_the_floor(report):
 
 def test_a_train_table_as_long_as_the_test_half_is_its_own_match():
     train, synthetic, holdout = table(200, 0), table(200, 1), table(400, 2)
-    judge = Judge(train, holdout, only=["DCR"], n_max=200)
-    assert judge.matched[0] is judge.closest
-    found = judge.score(synthetic).values["closer to train"]
-    by_hand = privacy.closer_to_train(train, synthetic, judge.test_rows)
+    evaluator = Evaluator(train, holdout, only=["DCR"], n_max=200)
+    indexes = evaluator.once(privacy.matched_indexes)
+    assert indexes[0] is evaluator.once(privacy.train_index)
+    found = evaluator.score(synthetic).values["closer to train"]
+    by_hand = privacy.closer_to_train(train, synthetic, evaluator.test_rows)
     assert found == pytest.approx(by_hand.mean(), abs=1e-12)
 
 
@@ -118,9 +120,9 @@ def test_a_short_synthetic_table_lowers_n_for_the_floor_too():
 
 
 def test_more_real_rows_raise_n_for_the_regressors_alone():
-    judge = Judge(table(500, 14), table(100, 15), extra=table(300, 16), only=["WD"])
-    assert (judge.n, judge.n_mlef) == (50, 350)
-    assert len(judge.test) == 50
+    evaluator = Evaluator(table(500, 14), table(100, 15), extra=table(300, 16), only=["WD"])
+    assert (evaluator.n, evaluator.n_mlef) == (50, 350)
+    assert len(evaluator.test) == 50
 
 
 def test_several_seeds_give_a_spread():
@@ -165,11 +167,31 @@ def test_columns_that_train_lacks_are_not_looked_at():
             "labels must be categorical columns, got 'bytes'",
         ),
         ((table(9, 0), table(9, 1), table(9, 2)), {"only": ["MLE"]}, "MLE needs labels"),
-        ((table(9, 0), table(9, 1), table(9, 2)), {"n_seeds": 0}, "n_seeds must be a positive"),
-        ((table(9, 0), table(9, 1), table(9, 2)), {"in_memory": 0}, "in_memory must be a"),
-        ((table(9, 0), table(9, 1), table(9, 2)), {"n_seeds": "3"}, "n_seeds must be a positive"),
-        ((table(9, 0), table(9, 1), table(9, 2)), {"n_seeds": 1.5}, "n_seeds must be a positive"),
-        ((table(9, 0), table(9, 1), table(9, 2)), {"seed": -1}, "seed must be a whole number in 0"),
+        (
+            (table(9, 0), table(9, 1), table(9, 2)),
+            {"n_seeds": 0},
+            "n_seeds must be a whole number of",
+        ),
+        (
+            (table(9, 0), table(9, 1), table(9, 2)),
+            {"in_memory": 0},
+            "in_memory must be a whole number of",
+        ),
+        (
+            (table(9, 0), table(9, 1), table(9, 2)),
+            {"n_seeds": "3"},
+            "n_seeds must be a whole number of",
+        ),
+        (
+            (table(9, 0), table(9, 1), table(9, 2)),
+            {"n_seeds": 1.5},
+            "n_seeds must be a whole number of",
+        ),
+        (
+            (table(9, 0), table(9, 1), table(9, 2)),
+            {"seed": -1},
+            "seed must be a whole number between 0",
+        ),
         ((table(9, 0), table(9, 1), table(9, 2)), {"seed": 2**32}, "seed must be a whole number"),
         ((table(9, 0), table(9, 1), table(9, 2)), {"seed": 0.5}, "seed must be a whole number"),
         ((table(9, 0), table(9, 1), table(9, 2)), {"target": ["workload"]}, "one column name"),
@@ -244,16 +266,17 @@ def test_classifiers_of_any_category_are_one_name_away():
     assert abs(found.floor.values["diff-accuracy"]) < 0.2
 
 
-def test_every_meaning_is_complete_and_belongs_to_a_group():
-    for name, meaning in MEANINGS.items():
-        assert meaning.better in meanings.BETTER and meaning.group in meanings.GROUPS, name
-        assert all((meaning.range, meaning.words, meaning.source)), name
-    assert {m.group for m in MEANINGS.values()} == set(meanings.GROUPS) == set(MEASURES)
+def test_every_number_has_a_meaning_and_belongs_to_one_measure():
+    for name, number in all_numbers().items():
+        assert number.name == name and number.better in BETTER
+        assert all((number.range, number.meaning, number.floor, number.source)), name
+    assert sorted(measure.name for measure in listed()) == sorted(MEASURES)
+    assert sum(len(m.numbers) for m in listed()) == len(all_numbers()) == 43
 
 
 def test_the_docs_hold_the_table_as_it_is():
     page = Path(__file__).parents[2] / "docs" / "metrics.md"
-    assert meanings.table() in page.read_text(), "write meanings.page() to docs/metrics.md"
+    assert page.read_text() == glossary.page(), "write glossary.page() to docs/metrics.md"
 
 
 def test_everything_exported_is_there():

@@ -164,9 +164,9 @@ def test_evaluate_leaves_parquet_beyond_memory_on_disk(ingested, tmp_path, monke
     words += ["--seeds", 1, "--only", "WD", "--only", "JSD", "--only", "DCR"]
     code, whole, err = run(*words)
     assert code == 0, err
-    from metrics import judge
+    from metrics import settings
 
-    monkeypatch.setattr(judge, "IN_MEMORY", 100)  # train has 160 rows, test 40
+    monkeypatch.setattr(settings, "IN_MEMORY", 100)  # train has 160 rows, test 40
     read, seen = cli._read, []
     monkeypatch.setattr(cli, "_read", lambda path, part: seen.append(part) or read(path, part))
     code, partly, err = run(*words)

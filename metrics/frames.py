@@ -2,17 +2,19 @@
 
 In: DataFrames whose dtypes are the schema: number columns are numerical; category, string, object
 and bool columns categorical. Out: arrays, with codes over the union of the categories of all tables
-given, so that a category unseen in training is scored rather than refused. A table may also lie on
+given, so that a category unseen in training is scored and not refused. A table may also lie on
 disk (`OnDisk`, made by `metrics.streaming`): what is read column by column or in batches works on
 both.
 """
 
 from collections.abc import Hashable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
+
+from foundations.tables import check_frame, is_numerical
 
 LARGEST = 1e300  # numbers beyond it leave no room for a sum over the rows
 
@@ -34,12 +36,6 @@ class OnDisk:
     """
 
 
-def is_numerical(column: pd.Series) -> bool:
-    """Whether a column (or a dtype) is scored as a number (bool is a category)."""
-    dtype = getattr(column, "dtype", column)
-    return types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype)
-
-
 def split(table: pd.DataFrame) -> tuple[list, list]:
     """Names of the numerical and of the categorical columns, in the table's order."""
     dtypes = table.dtypes
@@ -48,27 +44,13 @@ def split(table: pd.DataFrame) -> tuple[list, list]:
 
 
 def check(table: pd.DataFrame, what: str) -> pd.DataFrame:
-    """Return the table, or raise a ValueError that names the first thing no metric can score."""
+    """Return the table, or raise a ValueError that names the first value no metric can score."""
     if isinstance(table, OnDisk):
         return table.check(what)
-    if not isinstance(table, pd.DataFrame):
-        raise ValueError(f"{what} must be a pandas DataFrame, got {type(table).__name__}")
-    check_shape(table.columns, len(table), what)
+    check_frame(table, what)
     for name in table.columns:
         check_column(table[name], what)
     return table
-
-
-def check_shape(names: pd.Index, n: int, what: str) -> None:
-    """Raise for a table without rows or columns, or with two columns of one name."""
-    if len(names) == 0 or n == 0:
-        raise ValueError(
-            f"{what} must have at least one row and one column, "
-            f"got {n} rows and {len(names)} columns"
-        )
-    twice = names[names.duplicated()]
-    if len(twice):
-        raise ValueError(f"{what}: column names must differ, got {twice[0]!r} more than once")
 
 
 def check_column(column: pd.Series, what: str, start: int = 0) -> None:
@@ -125,8 +107,8 @@ def aligned(train: pd.DataFrame, other: pd.DataFrame, what: str) -> pd.DataFrame
     return other
 
 
-def like(train, table):
-    """A table that has all of train's columns, once each, without any others; else as it is."""
+def without_extra_columns(train: Any, table: Any) -> Any:
+    """A table without the columns that train lacks; as it is if it does not have all of train's."""
     names, wanted = getattr(table, "columns", ()), list(getattr(train, "columns", ()))
     if not wanted or sorted(map(str, names)) == sorted(map(str, wanted)):
         return table
@@ -136,7 +118,7 @@ def like(train, table):
 
 
 def counts(table: pd.DataFrame, name) -> dict:
-    """{category: number of rows} of one column, in the order first met."""
+    """{category: number of rows} of one column, in order of first appearance."""
     found: dict = {}
     for part in parts(table, [name]):
         for value, n in zip(*_tallied(part[name]), strict=True):
@@ -167,6 +149,11 @@ def blocks(table: pd.DataFrame, known: list[dict], size: int = 1 << 16) -> Itera
             yield Coded(data.numbers[start : start + size], data.codes[start : start + size])
 
 
+def floats(column: pd.Series) -> np.ndarray:
+    """A numerical column as float64."""
+    return column.to_numpy(np.float64)
+
+
 def numbers(table: pd.DataFrame) -> np.ndarray:
     """(n, d) float64 of the numerical columns."""
     names = split(table)[0]
@@ -183,7 +170,7 @@ def coded(*tables: pd.DataFrame) -> tuple[list[Coded], list[dict]]:
 
 
 def levels(*tables: pd.DataFrame) -> list[dict]:
-    """Per categorical column {category: code}, numbered as first met: later tables only append."""
+    """Per categorical column {category: code}, numbered in order of first appearance."""
     known: list[dict] = []
     for name in split(tables[0])[1]:
         code: dict = {}

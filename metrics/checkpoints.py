@@ -1,35 +1,38 @@
-"""What a killed evaluation had finished, kept so that the next one goes on from there.
+"""Scores of an interrupted evaluation, kept so that the next one continues from there.
 
-In: a folder, and what a score depends on. Out: scores by group, one JSON file each, named by a hash
-of the tables' contents and the settings, and written whole or not at all. Numbers survive to the
+In: a folder, and what a score depends on. Out: one JSON file for each measure, named by a hash of
+the contents of the tables and the settings, and written whole or not at all. Numbers survive to the
 last bit.
 """
 
 import hashlib
 import json
 import math
-import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
-from functools import cache
-from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from metrics.report import Score, plain
+from foundations.files import write
+from foundations.tables import is_numerical, row_hashes
+from foundations.versions import version
 
-from . import columns
+from .frames import OnDisk
+from .report import plain
+from .scores import Score
 
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "catboost")  # another version, another number
 FORM = 2  # raised when a definition changes, so that no old number is taken for a new one
 
 
-class Finished:
+class Checkpoints:
     """Scores kept in `folder`; None keeps nothing."""
 
-    def __init__(self, folder: Path | str | None, *settings):
+    def __init__(self, folder: Path | str | None, *settings: Any):
         self.folder = None if folder is None else Path(folder)
         if self.folder is not None:
             _make(self.folder)
@@ -38,26 +41,22 @@ class Finished:
     def __bool__(self) -> bool:
         return self.folder is not None
 
-    def score(self, group: str, table, measure) -> Score:
-        """The kept score of `group` for a table (or its digest), else `measure()`, then kept."""
+    def score(self, name: str, key: str, compute: Callable[[], Score]) -> Score:
+        """The kept score of a measure for a table with the digest `key`, else `compute()`."""
         if not self:
-            return measure()
-        path = self._path(group, table)
+            return compute()
+        path = self._path(name, key)
         kept = _read(path)
         if kept is None:
-            kept = measure()
-            _write(path, _to_text(kept))
+            kept = compute()
+            write(path, _to_text(kept))
         return kept
 
-    def has(self, group: str, table) -> bool:
-        """Whether that score is kept."""
-        return bool(self) and self._path(group, table).is_file()
-
-    def _path(self, group: str, table) -> Path:
+    def _path(self, name: str, key: str) -> Path:
         versions = [FORM, *(version(library) for library in LIBRARIES)]
-        key = json.dumps([group, table, self.settings, versions], default=str)
-        name = "".join(c if c.isalnum() else "-" for c in group)
-        return self.folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+        content = json.dumps([name, key, self.settings, versions], default=str)
+        stem = "".join(c if c.isalnum() else "-" for c in name)
+        return self.folder / f"{stem}-{hashlib.sha256(content.encode()).hexdigest()[:16]}.json"
 
 
 def _make(folder: Path) -> None:
@@ -70,28 +69,21 @@ def _make(folder: Path) -> None:
         ) from error
 
 
-@cache
-def version(library: str) -> str:
-    """The installed version of a library."""
-    return metadata.version(library)
+def _is_table(value: Any) -> bool:
+    return isinstance(value, (pd.DataFrame, OnDisk))
 
 
-def _is_table(value) -> bool:
-    return isinstance(value, (pd.DataFrame, columns.OnDisk))
-
-
-def digest(table) -> str:
+def digest(table: Any) -> str:
     """A hash of names, dtypes, values and order; of the bytes of the file for a table on disk."""
     total = hashlib.sha256()
-    if isinstance(table, columns.OnDisk):
+    if isinstance(table, OnDisk):
         with open(table.path, "rb") as file:
-            while chunk := file.read(1 << 20):
-                total.update(chunk)
+            hashlib.file_digest(file, lambda: total)
         total.update(repr(table.names).encode())
         total.update(b"" if table.rows is None else np.ascontiguousarray(table.rows).tobytes())
         return total.hexdigest()
-    total.update(repr([(str(c), columns.is_numerical(table[c])) for c in table]).encode())
-    total.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
+    total.update(repr([(str(c), is_numerical(table[c])) for c in table]).encode())
+    total.update(row_hashes(table))
     return total.hexdigest()
 
 
@@ -127,14 +119,3 @@ def _score(held: dict) -> Score:
 
 def _numbers(held: dict) -> dict[str, float]:
     return {name: math.nan if value is None else value for name, value in held.items()}
-
-
-def _write(path: Path, text: str) -> None:
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
