@@ -173,9 +173,8 @@ def _of_work(records: pd.DataFrame, cores: pd.Series | None) -> Figures:
 
 def _power(site: pd.Series) -> np.ndarray:
     """GFLOP/s per core of each record's site, the default where nobody knows it."""
-    grid = sites.catalogue("all")
-    known = dict(zip(grid.names, grid.power, strict=True))
-    levels = [known.get(sites.resolve(s), sites.DEFAULT_POWER) for s in site.cat.categories]
+    known = sites.power_by_name(site.cat.categories)
+    levels = [sites.DEFAULT_POWER if power is None else power for power in known.values()]
     return np.array(levels)[site.cat.codes]
 
 
