@@ -1,119 +1,34 @@
-"""The filter cascade of Park et al. (2024), Fig. 3(b): which rows become records, and why not.
+"""The filter rules of Park et al. (2024), Fig. 3(b), applied to the rows of a raw dump by SQL.
 
 In: relations of a DuckDB connection in the layout of PanDA's job archive, all values text. Out: the
-table `kept` of that connection, and a `Cascade` of what was kept and dropped at each stage. The SQL
-is made of constants alone: no name and no value of a file is ever pasted into it.
+table `staged` of that connection: of a row that breaks no rule its typed columns, of any other the
+number of the first rule it breaks. The SQL is made of constants alone: no name and no value of a
+file is ever pasted into it.
+Source: Park et al. (2024), arXiv 2410.07940, Fig. 3(b).
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 from pandaenv import schema
 
 from . import nomenclature
+from .raw_columns import RAW
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 MAX_CORES = 512
 MAX_CPU_SECONDS = 1e9  # 30 years
 FIRST_YEAR, LAST_YEAR = 2005, 2099  # PanDA was launched in 2005
-
-RAW = (
-    "prodsourcelabel",
-    "jobstatus",
-    "computingsite",
-    "creationtime",
-    "corecount",
-    "actualcorecount",
-    "cpuconsumptiontime",
-    "ninputdatafiles",
-    "inputfilebytes",
-    "proddblock",
-    "inputfileproject",
-    "inputfiletype",
-    "jobname",
-    "destinationdblock",
-    "pandaid",
-    "produsername",
-)
-"""Columns of a dump that are looked at; all others are skipped unread."""
-REQUIRED = (
-    "prodsourcelabel",
-    "jobstatus",
-    "computingsite",
-    "creationtime",
-    "cpuconsumptiontime",
-    "ninputdatafiles",
-    "inputfilebytes",
-)
-ONE_OF = (
-    ("corecount", "actualcorecount"),
-    ("proddblock", "inputfiletype", "destinationdblock", "jobname"),
-)
-
-
-# --- what became of a dump ------------------------------------------------------------------------
-
-
-@dataclass
-class Stage:
-    """One box of Fig. 3(b): its name, the rows it kept, the rows it dropped by reason."""
-
-    stage: str
-    kept: int
-    dropped: dict[str, int]
-
-
-@dataclass
-class Cascade:
-    """What became of a dump: five stages, then where the kept rows' fields came from.
-
-    Attributes:
-        sources: kept rows by the place the data set was taken from.
-        completed: kept rows of which a later place supplied the project or the production step.
-        unknown: kept rows whose project or production step is the level `unknown`.
-        default_power: sites outside the catalogue and their rows, at `gflops_per_core`.
-        split: rows and rule of train and test.
-        origin: the Monday from which `creationtime` counts, ISO 8601.
-    """
-
-    stages: list[Stage]
-    sources: dict[str, int]
-    completed: int
-    unknown: int
-    default_power: dict[str, float]
-    split: dict[str, object] = field(default_factory=dict)
-    origin: str = ""
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2) + "\n"
-
-    def __str__(self) -> str:
-        lines = [line for stage in self.stages for line in _stage_lines(stage)]
-        sources = ", ".join(f"{count:,} from {name}" for name, count in self.sources.items())
-        lines.append(f"data set: {sources}; {self.completed:,} completed, {self.unknown:,} unknown")
-        power = self.default_power
-        lines.append(
-            f"default power {power['gflops_per_core']:g} GFLOP/s per core: "
-            f"{power['sites']:,} sites outside the catalogue, {power['records']:,} records"
-        )
-        split = self.split
-        lines.append(f"split by {split['by']}: {split['train']:,} train, {split['test']:,} test")
-        return "\n".join(lines)
-
-
-def _stage_lines(stage: Stage) -> list[str]:
-    dropped = [f"{'':>24}- {n:,} {reason}" for reason, n in stage.dropped.items() if n]
-    return [f"{stage.stage + ':':<20} {stage.kept:>14,}", *dropped]
-
-
-# --- the stages and their rules -------------------------------------------------------------------
 
 SOURCES = (
     "proddblock",
     "inputfileproject and inputfiletype",
     "words in jobname or destinationdblock",
 )
+"""Places a data set's name is taken from, first to last."""
 STAGES = ("records read", "user analysis", "final status", "DAOD input", "valid and complete")
 UNFINISHED = (
     "pending",
@@ -129,8 +44,7 @@ UNFINISHED = (
     "merging",
     "transferring",
 )
-# (stage, reason, condition); a row is dropped for the first that holds.
-_RULES = (
+RULES = (
     (1, "prodsourcelabel missing", "prodsourcelabel IS NULL"),
     (1, "not user analysis", "lower(prodsourcelabel) <> 'user'"),
     (2, "jobstatus missing", "jobstatus IS NULL"),
@@ -178,17 +92,14 @@ _RULES = (
     (4, "inputfilebytes missing", "inputfilebytes IS NULL OR finite(inputfilebytes) = 0"),
     (4, "inputfilebytes not a positive whole number", "NOT is_count(inputfilebytes)"),
 )
-REPEATED = "the same job again"
+"""(position in STAGES, reason, SQL condition); a row is dropped for the first rule it breaks."""
 _OPTIONAL = ("project missing", "prodstep missing")
-
-
-# --- rows into the table `staged` -----------------------------------------------------------------
 
 _MISSING = "('', 'null', 'none', 'nan', 'nat', 'na', 'n/a', '<na>', '\\n')"
 _MACROS = f"""
 CREATE TEMP MACRO cleaned(x) AS
     CASE WHEN lower(trim(x)) IN {_MISSING} THEN NULL ELSE trim(x) END;
-CREATE TEMP MACRO given(x) AS
+CREATE TEMP MACRO untrimmed(x) AS
     CASE WHEN strlen(x) < 5 AND lower(x) IN {_MISSING} THEN NULL ELSE x END;
 CREATE TEMP MACRO finite(x) AS
     CASE WHEN isfinite(try_cast(x AS DOUBLE)) THEN try_cast(x AS DOUBLE) END;
@@ -197,7 +108,7 @@ CREATE TEMP MACRO is_count(x) AS
 CREATE TEMP MACRO word(x, pattern) AS CASE WHEN regexp_full_match(x, pattern) THEN x END;
 CREATE TEMP MACRO first_word(x, pattern) AS nullif(regexp_extract(x, pattern, 1), '');
 """
-_AS_GIVEN = ("jobname", "destinationdblock", "pandaid", "produsername")  # spaces do not matter
+_UNTRIMMED = ("jobname", "destinationdblock", "pandaid", "produsername")  # spaces do not matter
 _STAGED = """
 CREATE TEMP TABLE staged (
     reason UTINYINT, source UTINYINT, completed BOOLEAN, moment TIMESTAMP,
@@ -206,19 +117,30 @@ CREATE TEMP TABLE staged (
 )"""
 
 
-def prepare(connection) -> None:
+def prepare(connection: DuckDBPyConnection) -> None:
     """Make the empty table `staged` and the macros that fill it."""
     connection.execute(_MACROS)
     connection.execute(_STAGED)
 
 
 def classify(
-    connection, relation: str, names: list[str], values: dict[str, str], allow_unknown: bool
+    connection: DuckDBPyConnection,
+    relation: str,
+    names: list[str],
+    values: dict[str, str],
+    allow_unknown: bool,
 ) -> None:
-    """Classify the rows of a relation, whose i-th column is `names[i]`, into `staged`."""
+    """Classify the rows of a relation into `staged`.
+
+    Args:
+        relation: SQL that yields the rows, with parameters such as `$path`.
+        names: our name of each column, "" for a column that is not used.
+        values: the parameters of `relation`.
+        allow_unknown: keep rows without project or production step.
+    """
     aliases = ", ".join(f"c{i}" for i in range(len(names)))
     column = {
-        name: f"{'given' if name in _AS_GIVEN else 'cleaned'}(CAST(c{i} AS VARCHAR))"
+        name: f"{'untrimmed' if name in _UNTRIMMED else 'cleaned'}(CAST(c{i} AS VARCHAR))"
         for i, name in enumerate(names)
         if name
     }
@@ -235,7 +157,7 @@ def _reason(allow_unknown: bool) -> str:
     """SQL for the number of the first rule a row breaks, 0 for none."""
     cases = (
         f"WHEN {condition} THEN {i}"
-        for i, (_, reason, condition) in enumerate(_RULES, start=1)
+        for i, (_, reason, condition) in enumerate(RULES, start=1)
         if not (allow_unknown and reason in _OPTIONAL)
     )
     return f"CASE {' '.join(cases)} ELSE 0 END"
@@ -306,64 +228,3 @@ _KEPT_COLUMNS = f"""
 SELECT reason, {", ".join(f"CASE WHEN reason = 0 THEN {name} END" for name in _KEPT)},
     CASE WHEN reason = 0 AND pandaid IS NOT NULL THEN hash(pandaid, {", ".join(_KEPT[2:])}) END
 FROM typed"""
-
-
-# --- counting -------------------------------------------------------------------------------------
-
-
-def count(connection, n_unreadable: int) -> Cascade:
-    """Make the table `kept` (no job twice) and count what led to it."""
-    counts = connection.execute("SELECT reason, count(*) FROM staged GROUP BY 1").fetchall()
-    by_reason = dict(counts)
-    n_rows = sum(by_reason.values())
-    connection.execute(
-        "CREATE TEMP TABLE kept AS SELECT * EXCLUDE (reason, identity) FROM staged "
-        "WHERE reason = 0 AND identity IS NULL UNION ALL "
-        "SELECT min(source), min(completed), any_value(COLUMNS(* EXCLUDE "
-        "(reason, source, completed, identity))) "
-        "FROM staged WHERE reason = 0 AND identity IS NOT NULL GROUP BY identity"
-    )
-    connection.execute("DROP TABLE staged")
-    n_kept = connection.execute("SELECT count(*) FROM kept").fetchone()[0]
-    dropped = _dropped(by_reason)
-    dropped[0] = {"unreadable line": n_unreadable}
-    dropped[4][REPEATED] = by_reason.get(0, 0) - n_kept
-    by_source = connection.execute("SELECT source, count(*) FROM kept GROUP BY 1").fetchall()
-    return Cascade(
-        stages=_stages(n_rows, dropped),
-        sources={name: dict(by_source).get(i, 0) for i, name in enumerate(SOURCES)},
-        completed=_number(connection, "completed"),
-        unknown=_number(connection, "project = 'unknown' OR prodstep = 'unknown'"),
-        default_power={},
-    )
-
-
-def _dropped(by_reason: dict[int, int]) -> list[dict[str, int]]:
-    """Rows dropped at each of the five stages, by reason."""
-    dropped: list[dict[str, int]] = [{} for _ in STAGES]
-    for i, (stage, reason, _) in enumerate(_RULES, start=1):
-        dropped[stage][reason] = by_reason.get(i, 0)
-    return dropped
-
-
-def _stages(n_rows: int, dropped: list[dict[str, int]]) -> list[Stage]:
-    stages = [Stage(STAGES[0], n_rows, dropped[0])]
-    for name, reasons in zip(STAGES[1:], dropped[1:], strict=True):
-        stages.append(Stage(name, stages[-1].kept - sum(reasons.values()), reasons))
-    return stages
-
-
-def _number(connection, condition: str) -> int:
-    return connection.execute(f"SELECT count(*) FROM kept WHERE {condition}").fetchone()[0]
-
-
-def refuse_nothing(cascade: Cascade) -> None:
-    if cascade.stages[-1].kept:
-        return
-    reasons = {r: n for stage in cascade.stages for r, n in stage.dropped.items() if n}
-    worst = sorted(reasons, key=lambda r: -reasons[r])[:3]
-    listed = ", ".join(f"{reasons[r]:,} {r}" for r in worst) or "the dump has no rows"
-    raise ValueError(
-        f"nothing is kept of {cascade.stages[0].kept:,} rows: no complete user-analysis job in a "
-        f"final state with a DAOD for input ({listed})"
-    )

@@ -24,7 +24,7 @@ import pandas as pd
 
 from foundations import checks
 from pandaenv import reference, schema
-from pandaenv.records import read
+from pandaenv.records import RECORDS, is_ingested, read
 from pandaenv.sites import Catalogue, resolve, resolve_queue
 
 from . import tasks
@@ -49,7 +49,6 @@ BUNDLED = {
     name: Path(__file__).parent.parent / "data" / name / "pool.parquet"
     for name in ("tabddpm", "tabar")
 }
-INGESTED, INGESTED_WITH = "records.parquet", "cascade.json"  # in a folder written by ingest
 N_POOL = 330_000
 """Rows drawn from a live generator: eight weeks at the default rate."""
 REFERENCE_RATE = 2_200
@@ -274,8 +273,8 @@ def _status(records: pd.DataFrame) -> np.ndarray:
 def _find(source: str | Path) -> Path:
     """Return the path a name or path means; it must exist."""
     path = BUNDLED.get(source) or Path(source)
-    if (path / INGESTED).is_file():
-        return path / INGESTED
+    if (path / RECORDS).is_file():
+        return path / RECORDS
     if path.exists():
         return path
     if source in BUNDLED:
@@ -291,7 +290,7 @@ def _is_table_or_generator(source) -> bool:
 
 
 def _is_ingested(source) -> bool:
-    return isinstance(source, Path) and (source.parent / INGESTED_WITH).is_file()
+    return isinstance(source, Path) and is_ingested(source)
 
 
 def stamp(source) -> tuple | None:
