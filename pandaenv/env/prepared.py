@@ -105,7 +105,7 @@ def setting(
         sites = tuple(sites)
     if isinstance(workload, pd.DataFrame):
         workload = Table(workload)
-    written = workloads.stamp(workload), workloads.stamp(sites)
+    written = workloads.file_identity(workload), workloads.file_identity(sites)
     key = (
         workload,
         sites,
