@@ -6,10 +6,10 @@ In: jobs in order of time, their data sets' replicas and a catalogue. Out: the q
 import numpy as np
 from numba import njit
 
+from foundations.units import DAY_S, HOUR_S
 from pandaenv import sites
 from pandaenv.brokerage import CAP_FLOOR, analysis_site, is_healthy
 
-from .arrivals import DAY
 from .datasets import BNL_SHARE
 from .outcomes import MEAN_POWER
 from .sizes import hash01
@@ -26,7 +26,7 @@ def broker(
 ) -> np.ndarray:
     """Queue of each job by PanDA's analysis rule, int64 (N,)."""
     work_s = 10 ** (task["log_work"][job["task"]] + 0.1)
-    span = job["second"][-1] - job["second"][0] + DAY / 24
+    span = job["second"][-1] - job["second"][0] + HOUR_S
     weight = grid.cores * np.where(np.array(grid.names) == "BNL-ATLAS", BNL_SHARE, 1.0)
     slots = np.maximum(weight / weight.sum() * work_s.sum() / span / BACKGROUND_LOAD, 1.0)
     suffix = np.array([n.removeprefix(sites.resolve_queue(n)) for n in grid.names])
@@ -112,7 +112,7 @@ def _broker_kernel(
 @njit(cache=True)
 def _advance(running, queued, finished, failed, slots, service, failure_rate, dt):
     """Let dt seconds pass: a share of what runs ends, what waits starts, memories fade in a day."""
-    fade = np.exp(-dt / DAY)
+    fade = np.exp(-dt / DAY_S)
     for s in range(len(running)):
         ended = running[s] * (1.0 - np.exp(-dt / service[s]))
         finished[s] = finished[s] * fade + ended * (1.0 - failure_rate[s])
