@@ -26,12 +26,13 @@ import numpy as np
 from benchmarks.options import command, new_folder
 from benchmarks.report.intervals import table
 from benchmarks.report.provenance import provenance, write_json
+from foundations.units import DAY_S, WEEK_S
 from pandaenv.env import BYTE_LIMIT, WAIT_LIMIT_S
 from pandaenv.policies import broker_floor, warm_up
 from pandaenv.simulator import Simulator
 from pandaenv.sites import catalogue
-from pandaenv.workload import NAMES, Synthetic, make
-from pandaenv.workload.stream import DAY_S, N_WINDOWS, WEEK_S, Stream, capacity
+from pandaenv.workload import NAMES, Stream, Synthetic, capacity, make
+from pandaenv.workload.stream import N_WINDOWS
 
 RESULTS = Path(__file__).parent / "results"
 LEVELS = (1, 5, 25, 50, 75, 95, 99, 100)

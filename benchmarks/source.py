@@ -53,14 +53,15 @@ def _reference(days: int, seed: int) -> Source:
 
 
 def _folder(path: Path) -> Source:
-    for name in ("train.parquet", "test.parquet"):
+    parts = records.TRAIN, records.TEST
+    for name in parts:
         if not (path / name).is_file():
-            raise ValueError(f"a data folder must hold train.parquet and test.parquet, no {name}")
-    train, test = (read_table(path / name) for name in ("train.parquet", "test.parquet"))
-    file = path / "cascade.json"
+            raise ValueError(f"a data folder must hold {' and '.join(parts)}, no {name}")
+    train, test = (read_table(path / name) for name in parts)
+    file = path / records.CASCADE
     cascade = json.loads(file.read_text()) if file.is_file() else None
     note = f"{len(train) + len(test):,} records of {path.name}"
-    return Source(path.name, train, frames.aligned(train, test, "test.parquet"), cascade, note)
+    return Source(path.name, train, frames.aligned(train, test, records.TEST), cascade, note)
 
 
 def _split(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:

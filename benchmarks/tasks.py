@@ -22,11 +22,11 @@ import numpy as np
 from benchmarks.options import command, new_folder, positive, whole
 from benchmarks.report.intervals import table
 from benchmarks.report.provenance import provenance, write_json
+from foundations.units import DAY_S
 from metrics.temporal import WINDOWS, dispersion, ks, whole_days
 from pandaenv.sites import catalogue
 from pandaenv.workload import Reference, Synthetic
 from pandaenv.workload.folding import fold
-from pandaenv.workload.stream import DAY_S
 
 RESULTS = Path(__file__).parent / "results"
 TRUTHS = (101, 102)

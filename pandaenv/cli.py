@@ -89,11 +89,13 @@ def fit(
     import generators
     from generators.base import check_target
 
+    from . import records
+
     with _one_sentence():
         if budget is not None and steps is not None:
             raise ValueError(f"give --budget or --steps, not both: got {budget:g} and {steps}")
         model = generators.make(generator)
-        train = _read(table, "train.parquet")
+        train = _read(table, records.TRAIN)
         check_target(out)
         with _stopped_fit(checkpoint):
             model.fit(
@@ -149,10 +151,12 @@ def evaluate(
     """Score a synthetic record table, every number beside the one real rows get."""
     import metrics
 
+    from . import records
+
     with _one_sentence():
-        real = _opened(train, "train.parquet")
-        unseen = _opened(holdout, "test.parquet")
-        rows = _opened(synthetic, "records.parquet")
+        real = _opened(train, records.TRAIN)
+        unseen = _opened(holdout, records.TEST)
+        rows = _opened(synthetic, records.RECORDS)
         report = metrics.evaluate(
             real,
             rows,
@@ -277,16 +281,16 @@ def _read(path: Path, part: str):
     """Read a record table; of a folder written by ingest its `part`."""
     from . import records
 
-    return records.read(path / part if path.is_dir() else path)
+    return records.read(records.table_path(path, part))
 
 
 def _opened(path: Path, part: str):
     """The same, but a Parquet file too large for memory stays on disk."""
     from metrics import settings, streaming
 
-    from . import schema
+    from . import records, schema
 
-    file = path / part if path.is_dir() else path
+    file = records.table_path(path, part)
     if streaming.exceeds(file, settings.IN_MEMORY):
         return streaming.Stored(file, schema.COLUMNS)
     return _read(path, part)

@@ -24,7 +24,7 @@ from foundations.units import HOUR_S
 from pandaenv import scenarios
 from pandaenv.scenarios import SCENARIOS, Scenario
 from pandaenv.sites import Catalogue
-from pandaenv.workload import stamp
+from pandaenv.workload import file_identity
 from pandaenv.workload.stream import N_WINDOWS
 
 from .reward import MEASURES
@@ -167,7 +167,7 @@ def _comparable(value: Any) -> Any:
         return tables.digest(value), repr(value.dtypes.to_dict())
     if isinstance(value, bool):
         return "bool", value  # True is no 1
-    return value, stamp(value)
+    return value, file_identity(value)
 
 
 def _scenario_name(scenario: Scenario) -> str | None:

@@ -1,5 +1,20 @@
 """Job records: made from raw PanDA dumps, read back from files, split into train and test."""
 
-from .ingestion import OUTPUTS, ingest, read, split, write
+from .folder import CASCADE, OUTPUTS, RECORDS, TEST, TRAIN, is_ingested, table_path
+from .ingestion import ingest
+from .splits import split
+from .tables import read, write
 
-__all__ = ["OUTPUTS", "ingest", "read", "split", "write"]
+__all__ = [
+    "CASCADE",
+    "OUTPUTS",
+    "RECORDS",
+    "TEST",
+    "TRAIN",
+    "ingest",
+    "is_ingested",
+    "read",
+    "split",
+    "table_path",
+    "write",
+]

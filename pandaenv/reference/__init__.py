@@ -1,8 +1,8 @@
-"""The reference workload: job records of a grid that never was, made by mechanism and calibrated.
+"""The reference workload: job records of an imaginary grid, simulated and calibrated.
 
 In: days, seed and rate. Out: a record table (the nine columns of `schema`), its hidden truth (task,
-data set, replicas) and a comparison with published quantiles. It stands in for ATLAS's records,
-which are not public; a number without a public source is called ASSUMED.
+data set, replicas) and a comparison with published quantiles. It replaces ATLAS's records, which
+are not public; a number without a public source is called ASSUMED.
 
 How a record comes about: users arrive and leave, each with an era of data, favourite formats, a way
 to split work and a home cloud (`users`). Their tasks arrive by day, week, drift and campaign
@@ -14,7 +14,6 @@ model of what runs and waits (`background`). Jobs finish, fail, or go down with 
 """
 
 from functools import lru_cache
-from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -37,6 +36,14 @@ def records(days: int = 150, seed: int = 0, rate: float = RATE) -> pd.DataFrame:
 
     Same arguments and versions, same bytes.
 
+    Args:
+        days: 1 to 3650.
+        seed: a whole number of at least 0.
+        rate: jobs a day, 10 to 1e7.
+
+    Raises:
+        ValueError: an argument out of its range.
+
     Example:
         >>> records(days=1, rate=500).shape
         (500, 9)
@@ -51,11 +58,11 @@ def tasks(days: int = 150, seed: int = 0, rate: float = RATE) -> Tasks:
 
 
 def _checked(days: int, seed: int, rate: float) -> tuple[int, int, float]:
-    if not (isinstance(days, Real) and days % 1 == 0 and 1 <= days <= 3_650):
-        raise ValueError(f"days must be a whole number between 1 and 3650, got {days!r}")
+    is_whole = checks.is_number(days) and days % 1 == 0 and 1 <= days <= 3_650
+    checks.require(is_whole, "days", "a whole number between 1 and 3650", days)
     checks.seed(seed)
-    if not (isinstance(rate, Real) and 10 <= rate <= 1e7):
-        raise ValueError(f"rate must be between 10 and 1e7 jobs a day, got {rate!r}")
+    is_rate = checks.is_number(rate) and 10 <= rate <= 1e7
+    checks.require(is_rate, "rate", "between 10 and 1e7 jobs a day", rate)
     return int(days), int(seed), float(rate)
 
 

@@ -1,20 +1,23 @@
 """When tasks of the reference workload begin, and when their jobs are submitted.
 
-In: days and a rate. Out: starts of tasks of a Poisson stream with day, week, drift and campaigns;
-then the second of each job. All ASSUMED but Sunday, the autocorrelation and the day-to-day spread.
+In: days and a rate. Out: starts of tasks of a Poisson stream whose rate varies with hour, weekday,
+week and campaigns; then the second of each job. All numbers are ASSUMED except the Sunday rate, the
+autocorrelation of the weekly drift and the spread from day to day.
 """
 
 import numpy as np
 
+from foundations.units import DAY_S
+
 from . import bursts
 from .bursts import JOBS_PER_TASK
 
-DAY = 86_400
 BURN_IN = 4
 """Days of tasks before the first record, whose late jobs fall into the table."""
 WEEK = np.array([1.12, 1.15, 1.15, 1.13, 1.04, 0.81, 0.60])
 """Arrival of tasks by weekday from Monday, over the mean day (published: Sunday 0.60-0.65)."""
 DAY_AMPLITUDE, DAY_PEAK_HOUR = 0.35, 14.5
+"""Relative amplitude of the daily cycle and the hour of its maximum; ASSUMED."""
 DRIFT_SD, DRIFT_AUTOCORRELATION = 0.08, 0.71
 """Weekly drift of log rate; the lag-1 autocorrelation is that of weekly DAOD task counts."""
 CAMPAIGN_DAYS, CAMPAIGN_WIDTH, CAMPAIGN_GAIN = 12.0, 0.7, (0.2, 0.5)
@@ -68,9 +71,9 @@ def submit(rng: np.random.Generator, task: dict, days: int, n_rows: int) -> dict
     scale = n_rows / task["jobs"].sum() * 1.02
     while True:
         jobs = np.ceil(task["jobs"] * scale).astype(np.int64)
-        job = bursts.submit(np.random.default_rng(seed), task["start"] * DAY, jobs, pace)
+        job = bursts.submit(np.random.default_rng(seed), task["start"] * DAY_S, jobs, pace)
         job["second"] = np.floor(job["second"]).astype(np.int64)
-        inside = np.flatnonzero((job["second"] >= 0) & (job["second"] < days * DAY))
+        inside = np.flatnonzero((job["second"] >= 0) & (job["second"] < days * DAY_S))
         if inside.size >= n_rows:
             break
         scale *= 1.02 * n_rows / max(inside.size, n_rows / 10)

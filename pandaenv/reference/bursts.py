@@ -1,7 +1,8 @@
-"""How the jobs of a task come in: a few scouts, then batches over hours.
+"""How the jobs of a task are submitted: a few scouts, then batches over hours.
 
 In: the number of jobs of each task. Out: batch and second of every job. The reference workload
-emits its tasks so, and the task layer gives surrogate rows their bursts back by the same rule.
+submits its tasks by this rule, and `pandaenv.workload.bursting` moves surrogate rows into bursts by
+the same one.
 No public source was found for it: all numbers are ASSUMED.
 
 Units: seconds; T tasks, N jobs.
@@ -10,6 +11,8 @@ Units: seconds; T tasks, N jobs.
 from typing import NamedTuple
 
 import numpy as np
+
+from foundations.units import HOUR_S
 
 JOBS_PER_TASK = 142
 """1.23 M jobs came from 8,680 tasks in a published extract."""
@@ -56,5 +59,5 @@ def submit(
     hours = np.minimum(LENGTH_H * paces.length * (jobs / JOBS_PER_TASK) ** LENGTH_POWER, LONGEST_H)
     offset = DELAY_H * paces.delay[task] + hours[task] * (batch / (n_batches + 1)[task])
     jitter = rng.exponential(JITTER_S, len(task))
-    second = start[task] + np.where(batch > 0, offset * 3600, 0.0) + jitter
+    second = start[task] + np.where(batch > 0, offset * HOUR_S, 0.0) + jitter
     return {"task": task, "rank": rank, "batch": batch, "second": second}

@@ -70,6 +70,7 @@ class Formats:
 
 @lru_cache(maxsize=1)
 def table() -> Formats:
+    """The formats and projects, the same for every workload."""
     rng = np.random.default_rng(FORMAT_SEED)
     names, share, median = [], [], []
     for family, (n, by_era) in FAMILIES.items():

@@ -1,4 +1,4 @@
-"""How jobs of the reference workload end: finished, failed, or gone down with their task.
+"""How jobs of the reference workload end: finished, failed, or stopped with their task.
 
 In: tasks, jobs with their queues, a catalogue. Out: final state and CPU seconds of each job. The
 mix of the four states is ASSUMED.
@@ -15,9 +15,11 @@ BYTES_SLOPE = 0.9
 SITE_SPREAD = 0.17
 """Spread of log10(CPU s) over queues beyond their speed; ASSUMED."""
 MEAN_POWER = 12.0
+"""GFLOP/s per core to which the CPU seconds of a task refer."""
 CANCELLED_SPAN = 0.25
 """Share of a killed task's jobs that run as it is killed: they are cancelled, later ones closed."""
 STRAY_CLOSED, STRAY_CANCELLED = 0.012, 0.002
+"""Shares of jobs closed or cancelled without their task; ASSUMED."""
 EARLY_FAILURE = 0.4
 """Share of the failed jobs that stop at once (published: failed jobs are often short)."""
 EARLY_CPU, CLOSED_CPU = (1.70, 0.30), (1.55, 0.15)

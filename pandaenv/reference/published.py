@@ -1,4 +1,4 @@
-"""How near records come to what is published about ATLAS user analysis, figure by figure.
+"""Records compared with published figures of ATLAS user analysis.
 
 In: a record table, and its hidden truth where there is one. Out: a table of published and measured
 values, each with its tolerance. Sources, by their short name in TARGETS:
@@ -19,6 +19,8 @@ import numpy as np
 import pandas as pd
 
 from pandaenv import schema, sites
+
+from .tables import Tasks
 
 CPU_EDGES = np.arange(0.75, 5.76, 0.25)
 CPU_COUNTS = np.array(
@@ -87,11 +89,13 @@ replicas              | max       | 21        | 0.10      | dex   | popularity
 """`hist` reads the quantile off the histogram; a tolerance is in decades (dex) or in the units."""
 
 
-def calibration(records: pd.DataFrame, truth=None) -> pd.DataFrame:
+def calibration(records: pd.DataFrame, truth: Tasks | None = None) -> pd.DataFrame:
     """Published against measured: one row per figure of TARGETS, `fits` where within tolerance.
 
     Rows on tasks and data sets need `truth`, a `reference.Tasks`; without it they are left out.
-    CPU seconds are workload over the power of the site (and over the cores where truth tells them).
+    CPU seconds are workload over the power of the site, and over the cores where they are known.
+
+    Raises: SchemaError where the records break a rule of `schema`.
 
     Example:
         >>> from pandaenv import reference
@@ -99,9 +103,9 @@ def calibration(records: pd.DataFrame, truth=None) -> pd.DataFrame:
         'fits'
     """
     records = schema.check(records)
-    measured = dict(_of_records(records, None if truth is None else truth.jobs["cores"]))
+    measured = dict(_measure_records(records, None if truth is None else truth.jobs["cores"]))
     if truth is not None:
-        measured |= dict(_of_truth(records, truth))
+        measured |= dict(_measure_truth(records, truth))
     table = targets()
     key = zip(table["quantity"], table["statistic"], strict=True)
     table["measured"] = [measured.get(k, np.nan) for k in key]
@@ -136,8 +140,8 @@ def _difference(table: pd.DataFrame) -> np.ndarray:
 Figures = Iterator[tuple[tuple[str, str], float]]
 
 
-def _of_records(records: pd.DataFrame, cores: pd.Series | None) -> Figures:
-    """What the nine columns alone tell."""
+def _measure_records(records: pd.DataFrame, cores: pd.Series | None) -> Figures:
+    """Figures that the nine columns give by themselves."""
     nbytes, nfiles = records["inputfilebytes"], records["ninputdatafiles"]
     yield from _quantiles("input bytes", nbytes, (1, 5, 25, 50, 75, 95, 99))
     yield ("input bytes", "max"), float(nbytes.max())
@@ -146,12 +150,12 @@ def _of_records(records: pd.DataFrame, cores: pd.Series | None) -> Figures:
     is_lite = (records["datatype"] == "DAOD_PHYSLITE") & (nfiles > 0)
     if is_lite.any():
         yield from _quantiles("DAOD_PHYSLITE file", (nbytes / nfiles)[is_lite], (5, 50, 95))
-    yield from _of_work(records, cores)
-    yield from _of_time(records["creationtime"])
-    yield from _of_outcomes(records)
+    yield from _measure_work(records, cores)
+    yield from _measure_time(records["creationtime"])
+    yield from _measure_outcomes(records)
 
 
-def _of_work(records: pd.DataFrame, cores: pd.Series | None) -> Figures:
+def _measure_work(records: pd.DataFrame, cores: pd.Series | None) -> Figures:
     power = _power(records["computingsite"])
     cpu_s = records["workload"].to_numpy() / power / (1 if cores is None else cores.to_numpy())
     is_run = (cpu_s > 0) & (records["inputfilebytes"] > 0).to_numpy()
@@ -172,14 +176,13 @@ def _of_work(records: pd.DataFrame, cores: pd.Series | None) -> Figures:
 
 
 def _power(site: pd.Series) -> np.ndarray:
-    """GFLOP/s per core of each record's site, the default where nobody knows it."""
-    grid = sites.catalogue("all")
-    known = dict(zip(grid.names, grid.power, strict=True))
-    levels = [known.get(sites.resolve(s), sites.DEFAULT_POWER) for s in site.cat.categories]
+    """GFLOP/s per core of each record's site, the default where it is unknown."""
+    known = sites.power_by_name(site.cat.categories)
+    levels = [sites.DEFAULT_POWER if power is None else power for power in known.values()]
     return np.array(levels)[site.cat.codes]
 
 
-def _of_time(creationtime: pd.Series) -> Figures:
+def _measure_time(creationtime: pd.Series) -> Figures:
     day = np.floor(creationtime.to_numpy()).astype(np.int64)
     count = np.bincount(day)[day.min() :]
     yield ("jobs a day", "mean"), float(count.mean())
@@ -189,7 +192,7 @@ def _of_time(creationtime: pd.Series) -> Figures:
         yield ("Sunday over mean day", "ratio"), float(sunday.mean() / count.mean())
 
 
-def _of_outcomes(records: pd.DataFrame) -> Figures:
+def _measure_outcomes(records: pd.DataFrame) -> Figures:
     ended = records[records["jobstatus"].isin(["finished", "failed"])]
     is_failed = ended["jobstatus"] == "failed"
     yield ("failed of all ended", "share"), float(is_failed.mean())
@@ -200,8 +203,8 @@ def _of_outcomes(records: pd.DataFrame) -> Figures:
     yield ("queues in use", "number"), float(records["computingsite"].nunique())
 
 
-def _of_truth(records: pd.DataFrame, truth) -> Figures:
-    """What only the hidden truth tells: tasks, data sets, users, replicas."""
+def _measure_truth(records: pd.DataFrame, truth: Tasks) -> Figures:
+    """Figures that need the hidden truth: tasks, data sets, users, replicas."""
     jobs = truth.jobs
     by_task = jobs.groupby("task").size()
     yield ("jobs a task", "mean"), float(by_task.mean())
@@ -216,10 +219,10 @@ def _of_truth(records: pd.DataFrame, truth) -> Figures:
     head = size[: max(2, len(size) // 10)]
     slope = np.polyfit(np.log(np.arange(1, len(head) + 1)), np.log(head), 1)[0]
     yield ("jobs by rank of set", "slope"), float(slope)
-    yield from _of_datasets(records, truth)
+    yield from _measure_datasets(records, truth)
 
 
-def _of_datasets(records: pd.DataFrame, truth) -> Figures:
+def _measure_datasets(records: pd.DataFrame, truth: Tasks) -> Figures:
     site = np.array([sites.resolve_queue(s) for s in records["computingsite"].cat.categories])
     used = pd.DataFrame(
         {

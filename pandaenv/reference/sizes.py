@@ -28,7 +28,7 @@ SPLIT_HABIT = 0.5
 """Chance that a user cuts a task as usual; ASSUMED."""
 EIGHT_CORE_SHARE = 0.03
 HIMEM_SHARE = 0.06
-"""Share of tasks that need a high-memory queue."""
+"""Share of tasks that need a high-memory queue; ASSUMED."""
 
 
 def choose(rng: np.random.Generator, task: dict, users: dict, dataset: dict) -> None:

@@ -1,16 +1,17 @@
-"""What is handed out of the reference workload: the records, and the truth they hide.
+"""The results of the reference workload: the records, and the truth they hide.
 
 In: tasks, jobs, data sets. Out: a record table with the nine columns of `schema`; `Tasks`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from foundations.units import DAY_S
 from pandaenv import schema, sites
 
-from .arrivals import DAY
 from .formats import PRODSTEPS, Formats
 
 CAP_BYTES = 100_000_000_000
@@ -34,10 +35,11 @@ class Tasks:
 
 
 def records(task: dict, job: dict, formats: Formats, grid: sites.Catalogue) -> pd.DataFrame:
+    """The record table of the jobs, with the nine columns of `schema`."""
     i = job["task"]
     power = grid.power[job["site"]]
     columns = {
-        "creationtime": job["second"] / DAY,
+        "creationtime": job["second"] / DAY_S,
         "ninputdatafiles": job["nfiles"],
         "inputfilebytes": np.minimum(job["nbytes"], CAP_BYTES),
         "workload": task["cores"][i] * power * job["cpu_s"],
@@ -50,7 +52,7 @@ def records(task: dict, job: dict, formats: Formats, grid: sites.Catalogue) -> p
     return pd.DataFrame(columns)[list(schema.COLUMNS)]
 
 
-def _category(codes: np.ndarray, names) -> pd.Categorical:
+def _category(codes: np.ndarray, names: Sequence[str] | np.ndarray) -> pd.Categorical:
     """Categorical of the names in use, levels sorted."""
     names = np.asarray(names)
     used = np.flatnonzero(np.bincount(codes, minlength=len(names)))
@@ -61,6 +63,7 @@ def _category(codes: np.ndarray, names) -> pd.Categorical:
 
 
 def truth(task: dict, dataset: dict, job: dict, grid: sites.Catalogue) -> Tasks:
+    """The tasks, data sets and replicas behind the records."""
     i = job["task"]
     names = ("dataset", "user", "cores", "work_class")
     jobs = pd.DataFrame({"task": i} | {name: task[name][i] for name in names})

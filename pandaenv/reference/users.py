@@ -13,10 +13,11 @@ from .formats import Formats, choice
 from .sizes import SPLITS
 
 ERA_SHARE = np.array([0.50, 0.27, 0.20, 0.03])
+"""Share of users by era of data (`formats.ERAS`); ASSUMED."""
 ERA_SLOPE = np.array([0.0, 0.8, -0.9, 0.0])
-"""Change of a log share over 150 days: Run 3 grows, the old release falls."""
+"""Change of a log share over 150 days: Run 3 grows, the old release falls; ASSUMED."""
 TASK_FAILURE = (0.12, 4.0)
-"""Beta distribution of the failed share that the users' own code brings to a task."""
+"""Beta distribution of the failed share that the users' own code brings to a task; ASSUMED."""
 
 
 def draw(rng: np.random.Generator, days: int, formats: Formats) -> dict[str, np.ndarray]:

@@ -1,8 +1,11 @@
 """The grid's sites: who computes, how fast, how much each stores, and how well they are linked."""
 
-from .catalogues import COLUMNS, DEFAULT_POWER, PATH, Catalogue, catalogue, read_catalogue, resolve
+from .aliases import ALIASES, DEFAULT_POWER, power_by_name, resolve
+from .catalogues import Catalogue
+from .choice import catalogue
 from .links import THROUGHPUT, derive_closeness
-from .names import ALIASES, SITES, resolve_queue
+from .names import SITES, resolve_queue
+from .reading import COLUMNS, PATH, read_catalogue
 
 __all__ = [
     "ALIASES",
@@ -14,6 +17,7 @@ __all__ = [
     "Catalogue",
     "catalogue",
     "derive_closeness",
+    "power_by_name",
     "read_catalogue",
     "resolve",
     "resolve_queue",

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .catalogues import COLUMNS, PATH
 from .names import SITES
+from .reading import COLUMNS, PATH
 
 N_SECOND_QUEUES = 19
 """Tier-2 sites with a second queue: 105 sites + 2 x 13 (Tier-0 and Tier-1) + 19 make 150 queues."""

@@ -1,7 +1,7 @@
-"""Public names of the grid's sites, and the names by which PanDA's queues call them.
+"""Public names of the grid's sites by cloud and tier, and names of queues made from them.
 
-In: a queue's name. Out: its site's. Names are those of the WLCG; `pandaenv.sites` says what of the
-rest is drawn.
+In: a queue's name. Out: its site's. Names are those of the WLCG; `pandaenv.sites.reading` says what
+else in the catalogue is drawn.
 """
 
 QUEUE_SUFFIXES = ("_SHORT", "_HIMEM")
@@ -83,21 +83,6 @@ SITES = {
     },
 }
 """Public WLCG names by cloud and tier: T0 1, T1 12, T2 66, T3 26."""
-
-ALIASES = dict(
-    pair.split("=")
-    for pair in (
-        "bnl=BNL-ATLAS cern=CERN-PROD fzk=FZK-LCG2 ral=RAL-LCG2 triumf=TRIUMF-LCG2 "
-        "sara=SARA-MATRIX taiwan=Taiwan-LCG2 ndgf=NDGF-T1 infn=INFN-T1 tokyo=TOKYO-LCG2 "
-        "ific=IFIC-LCG2 uam=UAM-LCG2 lrz=LRZ-LMU cscs=CSCS-LCG2 cyfronet=CYFRONET-LCG2 "
-        "sfu=CA-SFU-T2 qmul=UKI-LT2-QMUL rhul=UKI-LT2-RHUL glasgow=UKI-SCOTGRID-GLASGOW "
-        "ecdf=UKI-SCOTGRID-ECDF lancs=UKI-NORTHGRID-LANCS-HEP man=UKI-NORTHGRID-MAN-HEP "
-        "liv=UKI-NORTHGRID-LIV-HEP weizmann=WEIZMANN-LCG2 wuppertal=wuppertalprod "
-        "prague=praguelcg2 nikhef-elprod=NIKHEF in2p3=IN2P3-CC swt2=SWT2_CPB "
-        "ou_oscer=OU_OSCER_ATLAS jinr=JINR-LCG2 milano=INFN-MILANO-ATLASC"
-    ).split()
-)
-"""Short names by which PanDA queues call a site, folded."""
 
 
 def resolve_queue(name: str) -> str:

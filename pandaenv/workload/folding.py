@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from .stream import DAY_S, WEEK_S
+from foundations.units import DAY_S, WEEK_S
 
 RATE_SLACK = 0.01
 """Shortfall of the rate for which a further week is kept; the rate is promised within 2 %."""
 
 
 def fold(
-    time: np.ndarray, task: np.ndarray, rate: float, thinning, folding
+    time: np.ndarray,
+    task: np.ndarray,
+    rate: float,
+    thinning: np.random.Generator,
+    folding: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Fold whole weeks and keep whole tasks: rows kept, their new times, seconds in all.
 
@@ -50,7 +54,7 @@ def fold(
     if n_jobs < 1:
         raise ValueError(f"rate must leave a job in {n_folded} weeks, got rate={rate:g} a day")
     day = start // DAY_S
-    rows = np.sort(inside[in_whole_tasks(task[inside], day, n_jobs, thinning)])
+    rows = np.sort(inside[choose_whole_tasks(task[inside], day, n_jobs, thinning)])
     spread = (_position(task, day, folding) * n_folded).astype(np.int64)
     n_layered = n_weeks - n_weeks % n_folded
     target = np.where(week - first < n_layered, _there_and_back(week - first, n_folded), spread)
@@ -58,7 +62,9 @@ def fold(
     return rows, moved[rows] % (n_folded * WEEK_S), n_folded * WEEK_S
 
 
-def in_whole_tasks(task: np.ndarray, day: np.ndarray, n: int, rng) -> np.ndarray:
+def choose_whole_tasks(
+    task: np.ndarray, day: np.ndarray, n: int, rng: np.random.Generator
+) -> np.ndarray:
     """Choose n rows as whole tasks, about the same share of every day; the last one may be cut.
 
     Args:
@@ -101,7 +107,7 @@ def _whole_weeks(time: np.ndarray) -> tuple[int, int]:
     return first, n_weeks
 
 
-def _position(task: np.ndarray, day: np.ndarray, rng) -> np.ndarray:
+def _position(task: np.ndarray, day: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A number in [0, 1) for each task, uniform, and as even as can be over the jobs of a day.
 
     The tasks of a day are laid around a circle in random order, each as long as it has jobs; the

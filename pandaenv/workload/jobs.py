@@ -8,13 +8,14 @@ Units: seconds, bytes, cores, GFLOP.
 from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pandaenv.schema import STATUSES
 
 
 @dataclass(frozen=True, eq=False)
 class JobArrays:
-    """Jobs in order of arrival, one array a trait; N jobs, D data sets, S sites.
+    """Jobs in order of arrival, one array for each property; N jobs, D data sets, S sites.
 
     Arrays are copied where they need another dtype, then made read-only.
 
@@ -66,7 +67,7 @@ class JobArrays:
         """GFLOP of all jobs together."""
         return float(self.work.sum())
 
-    def take(self, rows) -> "JobArrays":
+    def take(self, rows: slice | np.ndarray | list[int]) -> "JobArrays":
         """Return the jobs of `rows` (slice or increasing indices); data sets keep their numbers."""
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
         chosen = {name: part[rows] for name, part in parts.items() if name != "replicas"}
@@ -76,15 +77,15 @@ class JobArrays:
 FLOATS = ("time", "work", "nbytes")
 
 
-def _read_only(name: str, values) -> np.ndarray:
+def _read_only(name: str, values: ArrayLike) -> np.ndarray:
     """Return `values` as a read-only array of its field's dtype; a lossy conversion is an error."""
-    given = np.asarray(values)
+    array = np.asarray(values)
     dtype = np.dtype(np.float64 if name in FLOATS else bool if name == "replicas" else np.int64)
-    if not np.can_cast(given.dtype, dtype, casting="same_kind"):
-        raise ValueError(f"{name} must be {dtype}, got {given.dtype}")
-    if given.dtype == dtype and given.flags.c_contiguous and not given.flags.writeable:
-        return given
-    array = np.array(given, dtype=dtype, order="C")
+    if not np.can_cast(array.dtype, dtype, casting="same_kind"):
+        raise ValueError(f"{name} must be {dtype}, got {array.dtype}")
+    if array.dtype == dtype and array.flags.c_contiguous and not array.flags.writeable:
+        return array
+    array = np.array(array, dtype=dtype, order="C")
     array.flags.writeable = False
     return array
 
@@ -104,17 +105,17 @@ def _check_shapes(jobs: JobArrays) -> None:
 def _check_values(jobs: JobArrays) -> None:
     n_datasets, n_sites = jobs.replicas.shape
     for name in FLOATS:
-        _require(name, getattr(jobs, name), np.isfinite(getattr(jobs, name)), "finite")
-    _require("time", jobs.time, np.r_[True, np.diff(jobs.time) >= 0], "sorted by arrival")
-    _require("work", jobs.work, jobs.work > 0, "positive")
-    _require("cores", jobs.cores, jobs.cores >= 1, "at least 1")
-    _require("nbytes", jobs.nbytes, jobs.nbytes >= 0, "at least 0")
-    _require("nfiles", jobs.nfiles, jobs.nfiles >= 0, "at least 0")
-    _require("format", jobs.format, jobs.format >= 0, "at least 0")
-    _require("task", jobs.task, jobs.task >= 0, "at least 0")
+        _require_each(name, getattr(jobs, name), np.isfinite(getattr(jobs, name)), "finite")
+    _require_each("time", jobs.time, np.r_[True, np.diff(jobs.time) >= 0], "sorted by arrival")
+    _require_each("work", jobs.work, jobs.work > 0, "positive")
+    _require_each("cores", jobs.cores, jobs.cores >= 1, "at least 1")
+    _require_each("nbytes", jobs.nbytes, jobs.nbytes >= 0, "at least 0")
+    _require_each("nfiles", jobs.nfiles, jobs.nfiles >= 0, "at least 0")
+    _require_each("format", jobs.format, jobs.format >= 0, "at least 0")
+    _require_each("task", jobs.task, jobs.task >= 0, "at least 0")
     for name, limit in (("dataset", n_datasets), ("status", len(STATUSES)), ("site", n_sites)):
         codes = getattr(jobs, name)
-        _require(name, codes, (codes >= 0) & (codes < limit), f"in [0, {limit})")
+        _require_each(name, codes, (codes >= 0) & (codes < limit), f"in [0, {limit})")
     held = jobs.replicas.any(axis=1)
     if not held.all():
         count, row = np.count_nonzero(~held), int(np.argmin(held))
@@ -123,7 +124,7 @@ def _check_values(jobs: JobArrays) -> None:
         )
 
 
-def _require(name: str, values: np.ndarray, good: np.ndarray, rule: str) -> None:
+def _require_each(name: str, values: np.ndarray, good: np.ndarray, rule: str) -> None:
     if not good.all():
         count, row = np.count_nonzero(~good), int(np.argmin(good))
         broken = f"{count} of {len(good)} jobs are not, e.g. job {row} = {values[row]}"

@@ -1,4 +1,4 @@
-"""Dumps of every format, layout and name, damaged ones, and the stream of BigPanDA's JSON."""
+"""Dumps of every format, layout and name, and damaged ones."""
 
 import gzip
 import io
@@ -7,12 +7,8 @@ import traceback
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pandaenv.records import ingest, read
-from pandaenv.records.cascade import RAW as COLUMNS
-from pandaenv.records.dumps import JobStream, rephrased
 from tests.pandaenv.records.raw_dump import (
     assert_no_secret,
     dropped,
@@ -117,39 +113,3 @@ def test_a_file_that_is_no_dump_ends_in_one_clear_sentence(name, tmp_path, capfd
     shown = "".join(traceback.format_exception(error.value))
     assert_no_secret(message, shown.replace(str(path), ""), *capfd.readouterr())
     assert [p.name for p in tmp_path.iterdir()] == [name]
-
-
-def test_ctrl_c_inside_the_engine_stops_like_anywhere_else():
-    duckdb = pytest.importorskip("duckdb")
-    with pytest.raises(KeyboardInterrupt), rephrased(duckdb, "dump.csv"):
-        raise RuntimeError("Query interrupted")
-
-
-# --- the JSON stream -----------------------------------------------------------------------------
-
-value = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.lists(st.integers())
-job = st.dictionaries(st.sampled_from([*COLUMNS, "other", "é"]), value, max_size=6)
-
-
-@given(st.lists(job | st.integers(), max_size=8), st.integers(1, 40), st.booleans(), st.booleans())
-def test_jobs_are_the_same_however_the_stream_is_cut(jobs, chunk, bare, indented):
-    document = jobs if bare else {"note": {"jobs": [1]}, "jobs": jobs, "rest": [3.5, "]"]}
-    text = json.dumps(document, indent=1 if indented else None)
-    stream = JobStream(io.StringIO(text), "dump.json")
-    stream.CHUNK, stream.ROWS = chunk, 3
-    rows = [row for batch in stream.batches() for row in batch.to_pylist()]
-    good = [j for j in jobs if isinstance(j, dict)]
-    assert stream.n_unreadable == len(jobs) - len(good)
-    assert [[r[n] is None for n in COLUMNS] for r in rows] == [
-        [j.get(n) is None for n in COLUMNS] for j in good
-    ]
-    texts = [(n, v) for j in good for n in COLUMNS if isinstance(v := j.get(n), str)]
-    assert [v for _, v in texts] == [
-        r[n] for r, j in zip(rows, good, strict=True) for n in COLUMNS if isinstance(j.get(n), str)
-    ]
-
-
-def test_half_a_surrogate_pair_does_not_stop_the_stream():
-    stream = JobStream(io.StringIO('[{"jobname": "\\ud800x", "jobstatus": true}]'), "x")
-    (batch,) = stream.batches()
-    assert batch["jobname"].to_pylist() == ["?x"] and batch["jobstatus"].to_pylist() == ["True"]

@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from foundations.units import DAY_S, WEEK_S
 from pandaenv import reference, sites
-from pandaenv.workload import Reference, Synthetic, Trace, tasks
-from pandaenv.workload.stream import DAY_S, WEEK_S
+from pandaenv.workload import Reference, Synthetic, Trace
+from pandaenv.workload.bursting import move_into_bursts
+from pandaenv.workload.gathering import MAX_SITES, drop_rare_sites, gather
 
 CATALOGUE = sites.catalogue(40)
 
@@ -37,7 +39,7 @@ def test_tasks_have_the_published_size_and_data_sets_the_published_popularity(ro
     assert abs(top[100] - 0.15) < 0.05 and abs(top[10] - 0.63) < 0.08
     used = pd.Series(own.site).groupby(own.dataset).nunique()
     assert abs((used == 1).mean() - 0.65) < 0.12 and abs(used.mean() - 1.56) < 0.25
-    assert used.max() <= tasks.MAX_SITES
+    assert used.max() <= MAX_SITES
 
 
 def test_a_task_reads_one_data_set_of_one_format(rows, arrived):
@@ -86,10 +88,10 @@ def test_moving_clumps_hours_and_days_and_keeps_the_profile_of_the_week(rows, ar
 def test_the_profile_is_kept_without_bias_over_many_draws(rows):
     """Averaged over draws the hour profile comes back, not a smeared one."""
     recorded = rows["creationtime"].to_numpy() * DAY_S
-    task = tasks.gather(rows, np.zeros(len(rows), int), np.random.default_rng(0)).task
+    task = gather(rows, np.zeros(len(rows), int), np.random.default_rng(0)).task
     hour = np.zeros(24)
     for seed in range(12):
-        time = tasks.arrive(recorded, task, np.random.default_rng(seed))
+        time = move_into_bursts(recorded, task, np.random.default_rng(seed))
         hour += np.bincount((time % DAY_S // 3600).astype(int), minlength=24) / len(time) / 12
     before = np.bincount((recorded % DAY_S // 3600).astype(int), minlength=24) / len(recorded)
     strength = [np.abs(np.exp(2j * np.pi * np.arange(24) / 24) @ p) for p in (hour, before)]
@@ -112,10 +114,10 @@ def test_few_rows_are_tasks_too(rows, n):
     assert np.isfinite(time).all()
 
 
-def test_sites_that_a_format_hardly_names_are_forgotten():
+def test_sites_that_a_format_hardly_names_count_as_unknown():
     format_ = np.repeat([0, 1], [2_000, 100])
     site = np.r_[np.zeros(1_985), np.full(15, 3), np.zeros(98), np.full(2, 3)].astype(int)
-    kept = tasks.forget(format_, site)
+    kept = drop_rare_sites(format_, site)
     assert (kept[1_985:2_000] == -1).all()  # 15 of 2,000: fewer than 20 and than 2 %
     assert (np.delete(kept, np.s_[1_985:2_000]) == np.delete(site, np.s_[1_985:2_000])).all()
 

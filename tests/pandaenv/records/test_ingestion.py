@@ -1,20 +1,17 @@
-"""Ingest of raw dumps in every format and with every kind of bad row; read, write and split."""
+"""Ingest of raw dumps in every format and with every kind of bad row."""
 
 import json
 import os
 import subprocess
 import sys
 
-import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pandaenv import records, schema, sites
-from pandaenv.records import ingest, read, split, write
-from pandaenv.records.cascade import STAGES
-from pandaenv.schema import SchemaError
+from pandaenv.records import ingest, read
+from pandaenv.records.classification import STAGES
+from pandaenv.records.folder import TABLES
 from tests.pandaenv.records.raw_dump import (
     UNREADABLE_LINES,
     assert_no_secret,
@@ -104,7 +101,7 @@ def test_no_user_job_or_id_is_in_any_output(allow_unknown, tmp_path, capfd):
     for name in records.OUTPUTS:
         content = (tmp_path / "out" / name).read_bytes().decode("latin-1")
         assert_no_secret(content)
-    for name in records.OUTPUTS[:3]:
+    for name in TABLES:
         frame = pd.read_parquet(tmp_path / "out" / name)
         assert list(frame) == list(schema.COLUMNS)
         assert_no_secret(frame.to_csv(), str(frame.columns))
@@ -129,7 +126,7 @@ def test_ingest_refuses_wrong_arguments(tmp_path):
         ingest(tmp_path, tmp_path / "out")
     with pytest.raises(ValueError, match="at least one dump, got none"):
         ingest([], tmp_path / "out")
-    with pytest.raises(ValueError, match="split must be 'random' or 'time', got 'weekly'"):
+    with pytest.raises(ValueError, match="unknown split 'weekly'; known: random, time"):
         ingest(dump, tmp_path / "out", split="weekly")
     with pytest.raises(ValueError, match="must be a folder; .* is a file"):
         ingest(dump, dump)
@@ -162,57 +159,6 @@ def test_a_missing_extra_names_the_line_that_brings_it(tmp_path, monkeypatch):
         ingest(tmp_path / "dump.csv", tmp_path / "out")
 
 
-# --- split, read, write --------------------------------------------------------------------------
-
-
-def test_the_files_split_is_the_functions_split(tmp_path):
-    for by in ("random", "time"):
-        cascade = ingest_raw(RAW, tmp_path, split=by, seed=7)
-        whole = read(tmp_path / "out/records.parquet")
-        for part, name in zip(split(whole, by=by, seed=7), ("train", "test"), strict=True):
-            saved = read(tmp_path / f"out/{name}.parquet")
-            pd.testing.assert_frame_equal(saved, schema.check(part.reset_index(drop=True)))
-        assert (cascade.split["train"], cascade.split["test"]) == (240, 60)
-
-
-@given(st.integers(1, 200), st.integers(0, 5), st.sampled_from(["random", "time"]))
-def test_a_split_parts_the_rows_four_to_one(n, seed, by):
-    train, test = split(REAL.head(n), by=by, seed=seed)
-    assert len(test) == round(0.2 * n)
-    assert sorted([*train.index, *test.index]) == list(range(n))
-    again, _ = split(REAL.head(n), by=by, seed=seed)
-    assert again.index.equals(train.index)
-
-
-def test_a_time_split_tests_on_the_last_days():
-    train, test = split(REAL.sample(frac=1, random_state=1), by="time")
-    assert test["creationtime"].min() >= train["creationtime"].max()
-
-
-@pytest.mark.parametrize("name", ["a.parquet", "a.csv", "a.csv.gz"])
-def test_written_records_are_read_back_exactly(name, tmp_path):
-    odd = schema.check(REAL.assign(computingsite=["NA", *["None"] * (len(REAL) - 1)]))
-    pd.testing.assert_frame_equal(read(write(odd, tmp_path / "deep" / name)), odd)
-    assert [p.name for p in (tmp_path / "deep").iterdir()] == [name]
-
-
-def test_read_says_what_is_wrong_and_where(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nothing.csv does not exist"):
-        read(tmp_path / "nothing.csv")
-    (tmp_path / "empty.csv").write_text("")
-    with pytest.raises(ValueError, match="empty.csv.*empty"):
-        read(tmp_path / "empty.csv")
-    (tmp_path / "cut.parquet").write_bytes(b"PAR1 but no more")
-    with pytest.raises(ValueError, match="cut.parquet: the Parquet file is damaged"):
-        read(tmp_path / "cut.parquet")
-    (tmp_path / "ragged.csv").write_text("a,b\n1,2\n1,2,3\n")
-    with pytest.raises(ValueError, match="ragged.csv: no readable CSV table"):
-        read(tmp_path / "ragged.csv")
-    write(REAL.assign(workload=-1.0), tmp_path / "negative.csv")
-    with pytest.raises(SchemaError, match="negative.csv: workload: 300 of 300 rows are below 0"):
-        read(tmp_path / "negative.csv")
-
-
 # --- a million rows ------------------------------------------------------------------------------
 
 # Peak memory of the process alone: `ru_maxrss` would count the test's own before the fork.
@@ -220,7 +166,8 @@ _MEASURE = """
 import re, sys
 from pathlib import Path
 from pandaenv import records
-records.MAX_THREADS = int(sys.argv[3])
+from pandaenv.records import engine
+engine.MAX_THREADS = int(sys.argv[3])
 cascade = records.ingest(sys.argv[1], sys.argv[2])
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())
 print(cascade.stages[-1].kept, int(peak.group(1)) // 1024)
@@ -246,10 +193,3 @@ def test_a_million_rows_stay_below_two_gigabytes_whatever_the_threads(tmp_path):
     cascade = json.loads((tmp_path / "1/cascade.json").read_text())
     found = {r: n for s in cascade["stages"] for r, n in s["dropped"].items() if n}
     assert found == expected | {"unreadable line": len(UNREADABLE_LINES)}
-
-
-@pytest.mark.parametrize("seed", ["a", -1, 1.5, None, True, [1]])
-def test_a_seed_of_a_split_is_a_whole_number(seed):
-    table = pd.DataFrame({"creationtime": np.arange(10.0)})
-    with pytest.raises(ValueError, match="seed must be a whole number of at least 0, got"):
-        records.split(table, seed=seed)
