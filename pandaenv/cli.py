@@ -204,13 +204,11 @@ def play(
 
 def _episode(env, policy, seed: int) -> tuple[float, float, int]:
     """Play one episode; returns the sums of rewards and costs and the number of jobs."""
-    env.reset(seed=seed)
-    policy.reset(seed)
-    total, cost, n_jobs, over = 0.0, 0.0, 0, False
-    while not over:
-        _, reward, terminated, truncated, info = env.step(policy.act(env))
-        total, cost, n_jobs = total + float(reward), cost + info["cost"], n_jobs + 1
-        over = terminated or truncated
+    from . import policies
+
+    total, cost, n_jobs = 0.0, 0.0, 0
+    for step in policies.steps(env, policy, seed):
+        total, cost, n_jobs = total + float(step.reward), cost + step.info["cost"], n_jobs + 1
     return total, cost, n_jobs
 
 

@@ -1,7 +1,9 @@
 """Policies that choose a site for the next job, and the mask of sites they may choose."""
 
+from .playing import Step, VectorPolicy, steps, vector_steps
 from .rules import (
     Known,
+    Policy,
     allow,
     broker_floor,
     choose_each,
@@ -19,6 +21,9 @@ from .rules import (
 
 __all__ = [
     "Known",
+    "Policy",
+    "Step",
+    "VectorPolicy",
     "allow",
     "broker_floor",
     "choose_each",
@@ -30,6 +35,8 @@ __all__ = [
     "names",
     "rank",
     "room_of",
+    "steps",
     "transfer_time",
+    "vector_steps",
     "warm_up",
 ]
