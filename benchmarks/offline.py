@@ -23,6 +23,7 @@ import pandaenv  # noqa: F401  registers the environments
 from benchmarks.report import cards
 from benchmarks.report.provenance import provenance
 from pandaenv import offline, policies
+from pandaenv.errors import one_sentence
 from pandaenv.offline import layouts
 from pandaenv.offline.mixtures import Mixture
 from pandaenv.offline.recipes import EXPERT, SETS, find_recipe, make_mixture
@@ -149,20 +150,17 @@ def write(path: Path, env: gym.Env, formats: tuple[str, ...], provenance_: dict)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0 if the data set was written, 1 with one sentence on stderr if not."""
+    """Run the command; 0 if the data sets were written, exit code 1 and one sentence if not."""
     words = sys.argv[1:] if arguments is None else arguments
     options = vars(_parser().parse_args(words))
     chosen = {k: options.pop(k) for k in ARGUMENTS}
     settings = {k: v for k, v in chosen.items() if v is not None}
     made_by = provenance("benchmarks.offline", words, options["seed"])
-    try:
+    with one_sentence():
         if options["agent"] is not None:
             options["agent"] = read_agent(options["agent"])
         for name in options.pop("name"):
             print(cards.sentence(_make(name, made_by, settings, **options)))
-    except (ValueError, OSError, ImportError, gym.error.Error) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     return 0
 
 
