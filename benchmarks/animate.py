@@ -18,7 +18,7 @@ from tqdm import tqdm
 import pandaenv  # noqa: F401  registers the environment
 from benchmarks.options import command, new_file, positive, whole
 from pandaenv import policies
-from pandaenv.env.rendering import COLOURS
+from pandaenv.env.picture import COLOURS
 
 ENV_ID = "PandaSiteAllocation-v0"
 N_COLOURS = 48
