@@ -18,7 +18,7 @@ from tqdm import tqdm
 import pandaenv  # noqa: F401  registers the environment
 from benchmarks.options import command, new_file, positive, whole
 from pandaenv import policies
-from pandaenv.env.rendering import COLOURS
+from pandaenv.env.picture import COLOURS
 
 ENV_ID = "PandaSiteAllocation-v0"
 N_COLOURS = 48
@@ -27,18 +27,16 @@ KINDS = (".gif", ".webp")
 
 def frames(env: gym.Env, policy, seed: int, hours: float, n: int, window: int) -> list[np.ndarray]:
     """Play one episode; n images of it, evenly spaced over its first hours (fewer if it ends)."""
-    env.reset(seed=seed, options={"window": window})
-    policy.reset(seed)
+    played = policies.steps(env, policy, seed, window)
     world = env.unwrapped.worlds.world[0]
-    begin, images, over = float(world["now"]), [], False
-    progress = tqdm(total=n, desc="frames")
-    while not over and len(images) < n:
-        if world["now"] - begin >= hours * 3600 * len(images) / n:
-            images.append(env.render())
-            progress.update()
-        _, _, terminated, truncated, _ = env.step(policy.act(env))
-        over = terminated or truncated
-    progress.close()
+    begin, images = float(world["now"]), [env.render()]
+    with tqdm(total=n, desc="frames", initial=1) as progress:
+        for step in played:
+            if step.is_last or len(images) == n:
+                break
+            if world["now"] - begin >= hours * 3600 * len(images) / n:
+                images.append(env.render())
+                progress.update()
     return images
 
 

@@ -1,6 +1,6 @@
 """Offline safe-RL data sets of the brokering problem, by name.
 
-In: names of `pandaenv.offline.mixtures.SETS`, a number of episodes, a folder. Out: NAME.hdf5 in the
+In: names of `pandaenv.offline.recipes.SETS`, a number of episodes, a folder. Out: NAME.hdf5 in the
 layout of DSRL (see `pandaenv.offline`), its card NAME.json, NAME.md and NAME.png, and on request
 NAME.npz for OmniSafe; a Minari data set NAME lies under Minari's own root. A run that was stopped
 goes on where it stopped, to the same bytes; the episodes it had finished are readable at any time.
@@ -23,8 +23,10 @@ import pandaenv  # noqa: F401  registers the environments
 from benchmarks.report import cards
 from benchmarks.report.provenance import provenance
 from pandaenv import offline, policies
+from pandaenv.errors import one_sentence
 from pandaenv.offline import layouts
-from pandaenv.offline.mixtures import EXPERT, SETS, Mixture, mixture, recipe
+from pandaenv.offline.mixtures import Mixture
+from pandaenv.offline.recipes import EXPERT, SETS, find_recipe, make_mixture
 
 FORMATS = ("dsrl", "minari", "omnisafe")
 REFERENCES = {"random": "random", "brokerage": "panda_analysis", "expert": EXPERT}
@@ -47,19 +49,19 @@ def collect(
     """Collect a named data set into `out`, unless it is there.
 
     Args:
-        agent: a policy that plays in the expert's place, see `pandaenv.offline.mixtures.mixture`.
+        agent: a policy that replaces the expert, see `pandaenv.offline.recipes.make_mixture`.
         arguments: of the environment.
 
     Returns the file and its environment. Raises `ValueError` if another data set is in its place.
     """
-    recipe_ = recipe(name)
+    recipe = find_recipe(name)
     path = out / f"{name}.hdf5"
-    env = gym.make(recipe_.env, **arguments)
-    players = mixture(recipe_.behaviours, agent)
+    env = gym.make(recipe.env, **arguments)
+    players = make_mixture(recipe.behaviours, agent)
     if path.is_file():
-        _check_same(path, offline.describe(env, players, name) | {"seed": seed}, episodes)
+        _check_same(path, offline.file_attributes(env, players, name) | {"seed": seed}, episodes)
         return path, env
-    extra = {"reference": json.dumps(reference(recipe_.env, **arguments))}
+    extra = {"reference": json.dumps(reference(recipe.env, **arguments))}
     n_envs = N_ENVS if _is_batched(players) else 1
     with tqdm(total=episodes, desc=name, unit="episode", disable=not progress) as bar:
         offline.collect(
@@ -97,16 +99,13 @@ def play(policy, envs: gym.vector.VectorEnv, seeds: Sequence[int]) -> pd.DataFra
     """
     n, seeds = len(seeds), list(seeds)
     windows = np.array(seeds) % len(envs.unwrapped.single.setting.windows)
-    for window in np.unique(windows):
-        options = {"window": int(window), "reset_mask": windows == window}
-        envs.reset(seed=seeds, options=options)
-    policy.reset(seeds)
     returns, costs, running = np.zeros(n), np.zeros(n), np.ones(n, bool)
-    while running.any():
-        _, reward, terminated, truncated, info = envs.step(policy.act_all(envs))
-        returns += reward * running
-        costs += info["cost"] * running
-        running &= ~(terminated | truncated)
+    for step in policies.vector_steps(envs, policy, seeds, windows):
+        returns += step.reward * running
+        costs += step.info["cost"] * running
+        running &= ~step.is_last
+        if not running.any():
+            break
     return pd.DataFrame({"seed": seeds, "window": windows, "return": returns, "cost": costs})
 
 
@@ -151,20 +150,17 @@ def write(path: Path, env: gym.Env, formats: tuple[str, ...], provenance_: dict)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0 if the data set was written, 1 with one sentence on stderr if not."""
+    """Run the command; 0 if the data sets were written, exit code 1 and one sentence if not."""
     words = sys.argv[1:] if arguments is None else arguments
     options = vars(_parser().parse_args(words))
     chosen = {k: options.pop(k) for k in ARGUMENTS}
     settings = {k: v for k, v in chosen.items() if v is not None}
     made_by = provenance("benchmarks.offline", words, options["seed"])
-    try:
+    with one_sentence():
         if options["agent"] is not None:
             options["agent"] = read_agent(options["agent"])
         for name in options.pop("name"):
             print(cards.sentence(_make(name, made_by, settings, **options)))
-    except (ValueError, OSError, ImportError, gym.error.Error) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     return 0
 
 

@@ -25,7 +25,7 @@ from benchmarks.report.intervals import interval
 from benchmarks.report.provenance import provenance, write_json
 from pandaenv import offline, policies
 from pandaenv.agents.scoring import Traits, traits_of
-from pandaenv.offline.mixtures import SETS
+from pandaenv.offline.recipes import SETS
 
 OUT = Path(__file__).parent / "results" / "offline-agents.json"
 TIER1 = tuple(name for name in SETS if "tier1" in name)

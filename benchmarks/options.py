@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from gymnasium.error import Error
+from pandaenv.errors import one_sentence
 
 
 def whole(low: int) -> Callable[[str], int]:
@@ -65,12 +65,10 @@ def _writable(path: Path, parent: Path) -> Path:
 
 
 def command(main: Callable[[], int | None]) -> None:
-    """Run a command and leave: what breaks is one sentence, and an interrupt says so."""
+    """Run a command and exit; errors are one sentence, and an interrupt says so."""
     try:
-        sys.exit(main())
-    except (ValueError, OSError, ImportError, Error) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        with one_sentence():
+            sys.exit(main())
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)

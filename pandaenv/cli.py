@@ -1,11 +1,9 @@
 """The command `pandaenv`: from raw dumps to records, to a fitted generator, to rows and scores.
 
-In: files named on the command line. Out: files, and a few lines on stdout. What the user did wrong
-ends with exit code 1 and one sentence on stderr; heavy libraries load with the command that needs
+In: files named on the command line. Out: files, and a few lines on stdout. Errors that the user can
+correct are one sentence on stderr and exit code 1. Heavy libraries load with the command that needs
 them.
 """
-
-from __future__ import annotations
 
 import json
 import os
@@ -13,77 +11,97 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+import gymnasium as gym
 import typer
 
-from foundations import files
+from foundations import checks, files
+from foundations.versions import version
+
+from .errors import one_sentence
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from metrics.streaming import Stored
+    from pandaenv.policies import Policy
 
 app = typer.Typer(
-    help="Surrogate job records, their fidelity, and an environment for brokering jobs.",
+    help="Synthetic job records, their fidelity, and an environment for brokering jobs.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # locals may hold rows of a dump
     add_completion=False,
 )
 
-DATA = Path(__file__).parent / "data"  # the bundled surrogates lie here, by name
-Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
+DATA = Path(__file__).parent / "data"
+"""Folder of the bundled generators, by name."""
+LIBRARIES = ("torch", "numpy", "pandas", "gymnasium", "duckdb", "h5py")
+Seed = Annotated[int, typer.Option(min=0, help="Random seed; the same seed gives the same result.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 
 class JobFormat(StrEnum):
-    """Files that other simulators read."""
+    """Job files that other simulators read."""
 
     SWF = "swf"
     CGSIM = "cgsim"
 
 
 class Split(StrEnum):
-    """How records part into train and test."""
+    """How test rows are chosen."""
 
     RANDOM = "random"
     TIME = "time"
 
 
 @app.command()
+@one_sentence()
 def ingest(
     dumps: Annotated[
         list[Path], typer.Argument(help="Raw PanDA dumps: CSV, CSV.gz, Parquet or BigPanDA JSON.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the records, both parts, the cascade.")],
-    split: Annotated[Split, typer.Option(help="How test rows are chosen.")] = Split.RANDOM,
+    out: Annotated[
+        Path, typer.Option(help="Folder for the records, train and test rows, and the row counts.")
+    ],
+    split: Annotated[
+        Split, typer.Option(help="Test rows: a random 20 %, or the latest 20 %.")
+    ] = Split.RANDOM,
     seed: Seed = 0,
     allow_unknown: Annotated[
         bool, typer.Option("--allow-unknown", help="Keep rows without project or prodstep.")
     ] = False,
 ) -> None:
-    """Turn raw PanDA dumps into job records, split 80 to 20.
+    """Turn raw PanDA dumps into job records, 80 % for training and 20 % for testing.
 
     A dump has the columns prodsourcelabel, jobstatus, computingsite, creationtime,
     cpuconsumptiontime, ninputdatafiles, inputfilebytes, one of corecount and actualcorecount, and
     one of proddblock, inputfiletype, destinationdblock and jobname, in any order and letter case.
-    Others are skipped unread; names of users and jobs never leave it.
+    Other columns are not read. Names of users and jobs are never written.
     """
     from . import records
 
-    with _one_sentence():
-        cascade = records.ingest(
-            dumps, out, split=split.value, seed=seed, allow_unknown=allow_unknown
-        )
-        typer.echo(cascade)
+    typer.echo(
+        records.ingest(dumps, out, split=split.value, seed=seed, allow_unknown=allow_unknown)
+    )
 
 
 @app.command()
+@one_sentence()
 def fit(
     table: Annotated[Path, typer.Argument(help="Record table, or a folder written by ingest.")],
     out: Annotated[Path, typer.Option(help="Folder for the fitted generator.")],
     generator: Annotated[str, typer.Option(help="Name of the generator.")] = "tabddpm",
     budget: Annotated[
-        float | None, typer.Option(help="Seconds of training; by default the generator's steps.")
+        float | None,
+        typer.Option(help="Training time in seconds; by default, the generator's own steps."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimizer steps, instead.")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="File to resume from.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps, instead of a time.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="File that keeps the training state, to resume from.")
+    ] = None,
     seed: Seed = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Fit a generator to a record table."""
     import generators
@@ -91,28 +109,21 @@ def fit(
 
     from . import records
 
-    with _one_sentence():
-        if budget is not None and steps is not None:
-            raise ValueError(f"give --budget or --steps, not both: got {budget:g} and {steps}")
-        model = generators.make(generator)
-        train = _read(table, records.TRAIN)
-        check_target(out)
-        with _stopped_fit(checkpoint):
-            model.fit(
-                train,
-                seed=seed,
-                budget=budget,
-                steps=steps,
-                progress=not quiet,
-                checkpoint=checkpoint,
-            )
-        model.save(out)
-        if os.environ.get("RANK", "0") == "0":  # torchrun starts several of these
-            done = f"{generator}: {len(train):,} rows, {model.n_steps_:,} steps, saved in {out}"
-            typer.echo(done)
+    if budget is not None and steps is not None:
+        raise ValueError(f"give --budget or --steps, not both: got {budget:g} and {steps}")
+    model = generators.make(generator)
+    train = _read(table, records.TRAIN)
+    check_target(out)
+    training = {"budget": budget, "steps": steps, "checkpoint": checkpoint}
+    with _interrupted_fit(checkpoint):
+        model.fit(train, seed=seed, progress=not quiet, **training)
+    model.save(out)
+    if os.environ.get("RANK", "0") == "0":  # torchrun starts several of these
+        typer.echo(f"{generator}: {len(train):,} rows, {model.n_steps_:,} steps, saved in {out}")
 
 
 @app.command()
+@one_sentence()
 def sample(
     model: Annotated[
         Path, typer.Argument(help="Folder of a fitted generator, or the name of a bundled one.")
@@ -121,114 +132,93 @@ def sample(
     out: Annotated[Path, typer.Option(help="Parquet or CSV file for the rows.")],
     seed: Seed = 0,
 ) -> None:
-    """Draw rows from a fitted generator."""
+    """Draw synthetic rows from a fitted generator."""
     import generators
 
     from . import records
 
-    with _one_sentence():
-        _check_rows_file(out)
-        bundled = DATA / model.name
-        is_whole = (bundled / "generator.json").is_file()
-        is_bundled = str(model) == model.name and is_whole and not model.exists()
-        rows = generators.load(bundled if is_bundled else model).sample(n, seed=seed)
-        typer.echo(f"{len(rows):,} rows in {records.write(rows, out)}")
+    _check_rows_file(out)
+    rows = generators.load(_model_folder(model)).sample(n, seed=seed)
+    typer.echo(f"{len(rows):,} rows in {records.write(rows, out)}")
 
 
 @app.command()
+@one_sentence()
 def evaluate(
-    train: Annotated[Path, typer.Argument(help="Table the generator learned from.")],
-    synthetic: Annotated[Path, typer.Argument(help="Table it made.")],
-    holdout: Annotated[Path, typer.Argument(help="Real rows it never saw.")],
+    train: Annotated[Path, typer.Argument(help="Table the generator was fitted to.")],
+    synthetic: Annotated[Path, typer.Argument(help="Table the generator made.")],
+    holdout: Annotated[Path, typer.Argument(help="Real rows not used for fitting.")],
     target: Annotated[str, typer.Option(help="Column the regressors predict.")] = "workload",
     only: Annotated[list[str] | None, typer.Option(help="Only this metric; repeatable.")] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file for all numbers.")] = None,
     seed: Seed = 0,
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of the stochastic metrics.")] = 3,
-    resume: Annotated[Path | None, typer.Option(help="Folder to keep what is finished in.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each stochastic metric.")] = 3,
+    resume: Annotated[
+        Path | None, typer.Option(help="Folder that keeps finished metrics, to resume from.")
+    ] = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Score a synthetic record table, every number beside the one real rows get."""
+    """Score a synthetic record table; each score stands beside that of the held-out real rows."""
     import metrics
 
     from . import records
 
-    with _one_sentence():
-        real = _opened(train, records.TRAIN)
-        unseen = _opened(holdout, records.TEST)
-        rows = _opened(synthetic, records.RECORDS)
-        report = metrics.evaluate(
-            real,
-            rows,
-            unseen,
-            target=target,
-            seed=seed,
-            only=only or None,
-            n_seeds=seeds,
-            resume=resume,
-            progress=not quiet,
-        )
-        typer.echo(report.to_markdown())
-        if out is not None:
-            _write_text(out, report.to_json())
+    real = _opened(train, records.TRAIN)
+    unseen = _opened(holdout, records.TEST)
+    report = metrics.evaluate(
+        real,
+        _opened(synthetic, records.RECORDS),
+        unseen,
+        target=target,
+        seed=seed,
+        only=only or None,
+        n_seeds=seeds,
+        resume=resume,
+        progress=not quiet,
+    )
+    typer.echo(report.to_markdown())
+    if out is not None:
+        _write_text(out, report.to_json())
 
 
 @app.command()
+@one_sentence()
 def play(
     env: Annotated[str, typer.Argument(help="Environment.")] = "PandaSiteAllocation-v0",
     policy: Annotated[str, typer.Option(help="Policy that places the jobs.")] = "panda_analysis",
     episodes: Annotated[int, typer.Option(min=1, help="Number of episodes.")] = 1,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Jobs an episode.")] = None,
-    workload: Annotated[str | None, typer.Option(help="Surrogate, file or folder.")] = None,
-    rate: Annotated[float | None, typer.Option(help="Jobs a day.")] = None,
-    load: Annotated[float | None, typer.Option(help="Offered work over capacity.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Jobs per episode.")] = None,
+    workload: Annotated[
+        str | None, typer.Option(help="Name of a workload, or a file or folder with records.")
+    ] = None,
+    rate: Annotated[float | None, typer.Option(help="Jobs per day.")] = None,
+    load: Annotated[float | None, typer.Option(help="Offered work divided by capacity.")] = None,
     seed: Seed = 0,
 ) -> None:
-    """Let a policy place jobs; print return, mean flow time and limits broken of each episode."""
-    import gymnasium as gym
-
-    import pandaenv  # noqa: F401  registers the environments
-
+    """Let a policy place jobs; print return, mean flow time and limit violations per episode."""
     from . import policies
 
-    with _one_sentence():
-        known = [name for name in gym.registry if name.startswith("PandaSiteAllocation")]
-        if env not in known:
-            raise ValueError(f"unknown environment {env!r}; known: {', '.join(known)}")
-        broker = policies.make(policy)
-        given = {"episode_jobs": jobs, "workload": workload, "rate": rate, "load": load}
-        world = gym.make(env, **{k: v for k, v in given.items() if v is not None})
-        for i in range(episodes):
-            total, cost, n_jobs = _episode(world, broker, seed + i)
-            typer.echo(
-                f"{policy} seed {seed + i}: return {total:.1f}, flow {-total / n_jobs:.3f}, "
-                f"limits broken {cost / n_jobs:.4f} per job, {n_jobs:,} jobs"
-            )
-
-
-def _episode(env, policy, seed: int) -> tuple[float, float, int]:
-    """Play one episode; returns the sums of rewards and costs and the number of jobs."""
-    env.reset(seed=seed)
-    policy.reset(seed)
-    total, cost, n_jobs, over = 0.0, 0.0, 0, False
-    while not over:
-        _, reward, terminated, truncated, info = env.step(policy.act(env))
-        total, cost, n_jobs = total + float(reward), cost + info["cost"], n_jobs + 1
-        over = terminated or truncated
-    return total, cost, n_jobs
+    checks.known("environment", env, _environments())
+    broker = policies.make(policy)
+    given = {"episode_jobs": jobs, "workload": workload, "rate": rate, "load": load}
+    made = gym.make(env, **{k: v for k, v in given.items() if v is not None})
+    for episode_seed in range(seed, seed + episodes):
+        typer.echo(f"{policy} seed {episode_seed}: {_played(made, broker, episode_seed)}")
 
 
 @app.command()
+@one_sentence()
 def export(
     workload: Annotated[str, typer.Argument(help="tabddpm, reference, a file or a folder.")],
     out: Annotated[Path, typer.Option(help="File to write; FILE.json is written beside it.")],
     format: Annotated[JobFormat, typer.Option(help="Standard Workload Format, or CGSim's CSV.")],
     sites: Annotated[str, typer.Option(help="n largest, tier1, all, or a CSV file.")] = "40",
-    rate: Annotated[float, typer.Option(help="Jobs a day.")] = 5_500,
+    rate: Annotated[float, typer.Option(help="Jobs per day.")] = 5_500,
     as_recorded: Annotated[
-        bool, typer.Option("--as-recorded", help="Every record at its own time, whatever --rate.")
+        bool,
+        typer.Option("--as-recorded", help="Keep the recorded submission times; ignore --rate."),
     ] = False,
-    load: Annotated[float, typer.Option(help="Offered work over capacity.")] = 0.6,
+    load: Annotated[float, typer.Option(help="Offered work divided by capacity.")] = 0.6,
     seed: Seed = 0,
 ) -> None:
     """Write a workload, and the grid scaled to it, for another simulator."""
@@ -237,39 +227,27 @@ def export(
 
     from . import workload as workloads
 
-    with _one_sentence():
-        _check_file(out)
-        grid = catalogue(int(sites) if sites.isdigit() else sites)
-        stream = workloads.make(workload).stream(
-            grid, rate=None if as_recorded else rate, load=load, seed=seed
-        )
-        file, beside = exports.write(stream, out, format.value)
-        typer.echo(f"{len(stream.jobs):,} jobs in {file}, their grid in {beside}")
+    _check_file(out)
+    grid = catalogue(int(sites) if sites.isdigit() else sites)
+    stream = workloads.make(workload).stream(
+        grid, rate=None if as_recorded else rate, load=load, seed=seed
+    )
+    file, beside = exports.write(stream, out, format.value)
+    typer.echo(f"{len(stream.jobs):,} jobs in {file}, their grid in {beside}")
 
 
 @app.command()
 def info() -> None:
-    """Say what is installed and what the names may be."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    import gymnasium as gym
-
+    """Print installed versions and the known names."""
     import generators
     import pandaenv
 
     from . import policies, sites
 
-    def _version(package: str) -> str:
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            return "not installed"
-
-    packages = ("torch", "numpy", "pandas", "gymnasium", "duckdb", "h5py")
     known = {
         "pandaenv": pandaenv.__version__,
-        **{name: _version(name) for name in packages},
-        "environments": [i for i in gym.registry if i.startswith("PandaSiteAllocation")],
+        **{library: version(library) or "not installed" for library in LIBRARIES},
+        "environments": _environments(),
         "generators": list(generators.names()),
         "policies": list(policies.names()),
         "sites": sites.catalogue("all").n_sites,
@@ -277,15 +255,15 @@ def info() -> None:
     typer.echo(json.dumps(known, indent=2))
 
 
-def _read(path: Path, part: str):
-    """Read a record table; of a folder written by ingest its `part`."""
+def _read(path: Path, part: str) -> "pd.DataFrame":
+    """Read a record table; from a folder written by ingest, its `part`."""
     from . import records
 
     return records.read(records.table_path(path, part))
 
 
-def _opened(path: Path, part: str):
-    """The same, but a Parquet file too large for memory stays on disk."""
+def _opened(path: Path, part: str) -> "pd.DataFrame | Stored":
+    """A record table; a Parquet file too large for memory stays on disk."""
     from metrics import settings, streaming
 
     from . import records, schema
@@ -296,50 +274,66 @@ def _opened(path: Path, part: str):
     return _read(path, part)
 
 
+@contextmanager
+def _interrupted_fit(checkpoint: Path | None) -> Iterator[None]:
+    """After Ctrl-C, say whether the training can be resumed."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        is_kept = checkpoint is not None and checkpoint.exists()
+        end = f"the same command goes on from {checkpoint}" if is_kept else "nothing is kept of it"
+        typer.echo(f"stopped; {end}", err=True)
+        raise typer.Exit(130) from None
+
+
+def _model_folder(model: Path) -> Path:
+    """The folder as given, or that of the bundled generator of this name."""
+    bundled = DATA / model.name
+    is_name = str(model) == model.name and not model.exists()
+    return bundled if is_name and (bundled / "generator.json").is_file() else model
+
+
 def _check_rows_file(path: Path) -> None:
-    """Refuse a file for rows that cannot be written, before they are drawn."""
+    """Refuse a file that cannot hold rows, before they are drawn."""
     _check_file(path)
     if not path.name.lower().endswith((".parquet", ".csv", ".csv.gz")):
         raise ValueError(f"the output must end in .parquet, .csv or .csv.gz, got {path}")
 
 
 def _check_file(path: Path) -> None:
-    """Refuse a folder, or a file where nobody may write, before the work."""
-    if path.is_dir():
-        raise ValueError(f"the output must be a file; {path} is a folder")
+    """Refuse a folder, or a file that cannot be written, before the work."""
+    _check_no_folder(path)
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not os.access(folder, os.W_OK):
         raise ValueError(f"cannot write {path}: {folder} is not writable")
 
 
-def _write_text(path: Path, text: str) -> None:
+def _check_no_folder(path: Path) -> None:
     if path.is_dir():
         raise ValueError(f"the output must be a file; {path} is a folder")
+
+
+def _write_text(path: Path, text: str) -> None:
+    _check_no_folder(path)
     files.write(path, text)
 
 
-@contextmanager
-def _stopped_fit(checkpoint: Path | None) -> Iterator[None]:
-    """Say after Ctrl-C what of a training is kept."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        kept = checkpoint is not None and checkpoint.exists()
-        end = f"the same command goes on from {checkpoint}" if kept else "nothing is kept of it"
-        typer.echo(f"stopped; {end}", err=True)
-        raise typer.Exit(130) from None
+def _environments() -> list[str]:
+    """Ids of the environments that importing pandaenv has registered."""
+    return [name for name in gym.registry if name.startswith("PandaSiteAllocation")]
 
 
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    """End what the user can mend with its sentence on stderr and exit code 1, no traceback."""
-    import gymnasium as gym
+def _played(env: gym.Env, policy: "Policy", seed: int) -> str:
+    """Play one episode; its return, mean flow time and limit violations per job."""
+    from . import policies
 
-    try:
-        yield
-    except (ValueError, OSError, ImportError, gym.error.Error) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
+    total, cost, n_jobs = 0.0, 0.0, 0
+    for step in policies.steps(env, policy, seed):
+        total, cost, n_jobs = total + float(step.reward), cost + step.info["cost"], n_jobs + 1
+    return (
+        f"return {total:.1f}, flow {-total / n_jobs:.3f}, "
+        f"limit violations {cost / n_jobs:.4f} per job, {n_jobs:,} jobs"
+    )
 
 
 if __name__ == "__main__":

@@ -11,12 +11,14 @@ submission to the end and to the first start, of jobs as they were (all, and tho
 """
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 import gymnasium as gym
 import numpy as np
 import pandas as pd
 
 import pandaenv  # noqa: F401  registers the environment
+from pandaenv.policies import steps, vector_steps
 from pandaenv.simulator import advance
 from pandaenv.simulator.state import LOST, REJECTED
 
@@ -47,14 +49,10 @@ def contest(
 def play(env: gym.Env, policy, seed: int, tick: Callable[[int], None] = lambda n: None) -> dict:
     """Play one episode of one seed; its row."""
     window = seed % len(env.unwrapped.setting.windows)
-    env.reset(seed=seed, options={"window": window})
-    policy.reset(seed)
-    total, cost, n_jobs, over = 0.0, 0.0, 0, False
-    while not over:
-        _, reward, terminated, truncated, info = env.step(policy.act(env))
-        total, cost, n_jobs = total + reward, cost + info["cost"], n_jobs + 1
-        over = terminated or truncated
-        if n_jobs % STRIDE == 0 or over:
+    total, cost, n_jobs = 0.0, 0.0, 0
+    for step in steps(env, policy, seed, window):
+        total, cost, n_jobs = total + step.reward, cost + step.info["cost"], n_jobs + 1
+        if n_jobs % STRIDE == 0 or step.is_last:
             tick(n_jobs % STRIDE or STRIDE)
     return _row(env.unwrapped.episodes, 0, seed, total, cost, n_jobs)
 
@@ -64,16 +62,12 @@ def play_all(envs, policy, seeds: Sequence[int], tick=lambda n: None) -> pd.Data
     seeds = [int(seed) for seed in seeds]
     episodes = envs.unwrapped.episodes
     windows = np.array(seeds) % len(episodes.setting.windows)
-    for window in np.unique(windows):
-        options = {"window": int(window), "reset_mask": windows == window}
-        envs.reset(seed=seeds, options=options)
-    policy.reset(seeds)
+    played = vector_steps(envs, policy, seeds, windows)
     total, cost = np.zeros(len(seeds)), np.zeros(len(seeds))
     n_jobs = int(episodes.n_left[0])
-    for k in range(1, n_jobs + 1):
-        _, reward, _, _, info = envs.step(policy.act_all(envs))
-        total += reward
-        cost += info["cost"]
+    for k, step in enumerate(islice(played, n_jobs), 1):
+        total += step.reward
+        cost += step.info["cost"]
         if k % STRIDE == 0 or k == n_jobs:
             tick((k % STRIDE or STRIDE) * len(seeds))
     rows = zip(seeds, total.tolist(), cost.tolist(), strict=True)

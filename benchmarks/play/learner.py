@@ -34,7 +34,7 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from foundations.files import write
-from pandaenv.agents import Agent, Standardised
+from pandaenv.agents import Agent, Standardiser
 from pandaenv.agents.scoring import SiteScoringPolicy, traits_of
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -184,7 +184,7 @@ def train(
     length = recipe.n_steps * recipe.n_envs * max(1, round(chapter / recipe.n_steps))
     n_chapters = math.ceil(recipe.steps / length)
     if done == 0 and recipe.algorithm in ("ppo", "maskable"):
-        model.policy.features_extractor.take(survey(envs, seed))
+        model.policy.features_extractor.measure(survey(envs, seed))
     model.lr_schedule = lambda _: (
         recipe.learning_rate * max(0.1, 1 - 0.9 * model.num_timesteps / (n_chapters * length))
     )
@@ -218,7 +218,7 @@ def make_model(recipe: Recipe, envs: VecEnv, seed: int) -> PPO | MaskablePPO:
     } | {"seed": seed, "device": "cpu"}
     plain = {
         "net_arch": [recipe.width, recipe.width],
-        "features_extractor_class": Standardised,
+        "features_extractor_class": Standardiser,
     }
     if recipe.algorithm == "ppo":
         return PPO("MlpPolicy", envs, policy_kwargs=plain, **shared)

@@ -112,13 +112,7 @@ def _steps(env: gym.Env, seed: int) -> Callable[[], object]:
 def _single(reward: str, rule: str, seed: int) -> Callable[[], object]:
     """Steps alone: the sites a rule chose are noted first, then played again and again."""
     env, policy = gym.make(ID, reward=reward), policies.make(rule)
-    env.reset(seed=seed)
-    policy.reset(seed)
-    sites, over = [], False
-    while not over:
-        sites.append(policy.act(env))
-        _, _, terminated, truncated, _ = env.step(sites[-1])
-        over = terminated or truncated
+    sites = [step.action for step in policies.steps(env, policy, seed)]
     left: list[int] = []
 
     def step():

@@ -1,9 +1,9 @@
-"""A policy that scores sites: one small network for all of them, and for what is common to them.
+"""A policy that scores sites: one small network, applied to every site in turn.
 
-In: flat observations of `PandaSiteAllocationEnv` and what is known of its sites (`Traits`). Out: a
-logit for each site and a value, as a policy class of Stable-Baselines3 that obeys masks. Sites are
-scored alike, so the weights know no number or order of sites: what was learned on twelve plays on
-forty.
+In: flat observations of `PandaSiteAllocationEnv` and constants of its sites (`Traits`). Out: a
+logit for each site and a value, as a policy class of Stable-Baselines3 that obeys masks. All sites
+share the weights, which therefore depend neither on the number nor on the order of sites: what was
+trained on twelve sites plays on forty.
 
     envs = PandaVecEnv(64, sites="tier1")
     model = MaskablePPO(SiteScoringPolicy, envs, policy_kwargs={"traits": traits_of(envs)})
@@ -12,13 +12,15 @@ Notation: n observations, S sites, H width. Source of the idea: Zaheer et al. (2
 arXiv 1703.06114, an equivariant map over sites and an invariant one, by their mean, for the value.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor, nn
 
+from foundations.units import HOUR_S
 from pandaenv.env.observation import DATA, DELAY, N_GRID, N_JOB, N_SITE
 
 try:
@@ -27,34 +29,34 @@ except ImportError as error:
     raise ImportError("scoring sites needs sb3-contrib: pip install 'pandaenv[rl]'") from error
 
 FREE, WAITING, QUEUED_WORK, RUNNING, POWER = 0, 1, 2, 3, 6
-"""Columns of the sites block."""
+"""Columns of the sites block of an observation."""
 N_DERIVED = 7
-"""What `derived` adds to them."""
+"""Columns that `SiteScorer.derived` adds to them."""
 LONGEST = 0.999
-"""Observed x / (1 + x) beyond this counts as this when x is asked for."""
+"""Largest x / (1 + x) that `odds` inverts."""
 
 
 class Traits(NamedTuple):
-    """What is known of S sites, and an agent does not see in its observation."""
+    """Constants of S sites that the observation does not contain."""
 
     cores: np.ndarray  # (S,) slots
     rate: np.ndarray  # (S, S) bytes in a mean service time m, from row to column
     hours: float  # m in hours
 
 
-def traits_of(envs) -> Traits:
-    """Traits of the sites of an environment, single, vector or native of Stable-Baselines3."""
+def traits_of(envs: Any) -> Traits:
+    """Traits of the sites of a single environment, a vector environment or a `PandaVecEnv`."""
     setting = (envs if hasattr(envs, "episodes") else envs.unwrapped).episodes.setting
     sites, link = setting.grid.sites, setting.grid.link
     rate = np.minimum(link, sites["channel"]) * setting.unit
-    return Traits(sites["cores"].astype(np.float64), rate, setting.unit / 3600.0)
+    return Traits(sites["cores"].astype(np.float64), rate, setting.unit / HOUR_S)
 
 
 class SiteScorer(nn.Module):
     """Logits (n, S) and features for the value (n, H) of flat observations (n, 18 + 8 S).
 
     Args:
-        traits: of the sites; None where there are none: what derives from them is then zero.
+        traits: of the sites; without them, the columns derived from them are zero.
         width: H.
         n_layers: hidden layers of the scorer, at least 1.
     """
@@ -67,10 +69,10 @@ class SiteScorer(nn.Module):
         self.score = nn.Linear(width, 1, bias=False)
         self.pooled = nn.Linear(width + N_JOB + N_GRID, width)
         self.latent_dim_vf = width
-        self.see(traits)
+        self.set_traits(traits)
 
-    def see(self, traits: Traits | None) -> None:
-        """Score the sites of these traits from now on."""
+    def set_traits(self, traits: Traits | None) -> None:
+        """Score sites with these traits from now on."""
         for name in ("cores", "rate"):
             value = None if traits is None else getattr(traits, name)
             value = None if value is None else torch.as_tensor(value, dtype=torch.float32)
@@ -78,19 +80,22 @@ class SiteScorer(nn.Module):
         self.hours = 1.0 if traits is None else float(traits.hours)
 
     def forward(self, flat: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (n, S) and features for the value (n, H)."""
         job, sites, grid = split(flat)
         rest = torch.cat([job, grid], dim=-1)
         h = self._embed(job, sites, rest)
         return self.score(h).squeeze(-1), self._pool(h, rest)
 
     def forward_actor(self, flat: Tensor) -> Tensor:
+        """Logits (n, S)."""
         return self(flat)[0]
 
     def forward_critic(self, flat: Tensor) -> Tensor:
+        """Features for the value (n, H)."""
         return self(flat)[1]
 
     def _embed(self, job: Tensor, sites: Tensor, rest: Tensor) -> Tensor:
-        """What is made of each site before it is scored, (n, S, H)."""
+        """Hidden features of each site, (n, S, H)."""
         x = torch.cat([sites, self.derived(job, sites)], dim=-1)
         h = self.of_site(x).add_(self.of_rest(rest).unsqueeze(-2)).relu_()
         for layer in self.hidden:
@@ -98,14 +103,14 @@ class SiteScorer(nn.Module):
         return h
 
     def _pool(self, h: Tensor, rest: Tensor) -> Tensor:
-        """Features for the value; it learns from what is scored, but does not bend it."""
+        """Features for the value; its gradient does not reach the sites' features."""
         return torch.relu(self.pooled(torch.cat([h.mean(dim=-2).detach(), rest], dim=-1)))
 
     def derived(self, job: Tensor, sites: Tensor) -> Tensor:
-        """Times of the job at each site that follow from what is seen, (n, S, N_DERIVED).
+        """Times of the job at each site, computed from the observation, (n, S, N_DERIVED).
 
-        In units of m, as log(1 + x): move its input, wait for an ingress channel, for the queue,
-        run; and all in turn. Then the site's cores and the free ones, as log2(1 + x) / 8.
+        In units of m, as log(1 + x): moving the input, waiting for an ingress channel, waiting in
+        the queue, running, and their total. Then all and free cores, as log2(1 + x) / 8.
         """
         run = odds(job[:, 3:4]) * mean_power(sites, self.cores) / sites[..., POWER]
         queue = odds(sites[..., QUEUED_WORK])
@@ -134,13 +139,13 @@ def split(flat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def odds(share: Tensor) -> Tensor:
-    """x of x / (1 + x)."""
+    """x, given x / (1 + x)."""
     share = share.clamp(0.0, LONGEST)
     return share / (1 - share)
 
 
 def mean_power(sites: Tensor, cores: Tensor | None) -> Tensor:
-    """Mean power of a core over that of the fastest site, (n, 1)."""
+    """Mean power of a core divided by that of the fastest site, (n, 1)."""
     power = sites[..., POWER]
     if cores is None:
         return power.mean(dim=-1, keepdim=True)
@@ -153,18 +158,18 @@ class SiteScoringPolicy(MaskableActorCriticPolicy):
     Args:
         traits: see `traits_of`.
         width, n_layers: of the scorer.
-        options: what every policy of Stable-Baselines3 takes.
+        options: of every policy of Stable-Baselines3.
     """
 
     def __init__(
         self,
-        observation_space,
-        action_space,
-        lr_schedule,
+        observation_space: Box,
+        action_space: Discrete,
+        lr_schedule: Callable[[float], float],
         traits: Traits | None = None,
         width: int = 32,
         n_layers: int = 2,
-        **options,
+        **options: Any,
     ):
         n_sites = int(getattr(action_space, "n", 0))
         expected = (N_JOB + N_SITE * n_sites + N_GRID,)
@@ -178,7 +183,7 @@ class SiteScoringPolicy(MaskableActorCriticPolicy):
         self.traits, self.width, self.n_layers = traits, width, n_layers
         super().__init__(observation_space, action_space, lr_schedule, **options)
 
-    def _build(self, lr_schedule) -> None:
+    def _build(self, lr_schedule: Callable[[float], float]) -> None:
         self.mlp_extractor = SiteScorer(self.traits, self.width, self.n_layers)
         self.action_net = nn.Identity()
         self.value_net = nn.Linear(self.width, 1)

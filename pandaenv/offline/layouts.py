@@ -1,11 +1,9 @@
-"""Offline data in the layouts of others: a Minari data set, an npz of OmniSafe.
+"""Conversions: an offline data set in the layouts of Minari and of OmniSafe.
 
 In: a file of `pandaenv.offline.dsrl`. Out: the same steps, written episode by episode in constant
-memory, whole or not at all, and byte for byte the same each time. Source: minari 0.5
+memory, completely or not at all, and byte for byte the same each time. Source: minari 0.5
 (`create_dataset_from_buffers`); OmniSafe 0.5 (`omnisafe.common.offline`).
 """
-
-from __future__ import annotations
 
 import os
 import shutil
@@ -14,6 +12,8 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -24,38 +24,36 @@ from .dsrl import EPISODES, metadata, read, read_episodes
 from .trajectories import MASKS
 
 MINARI_ROOT = "MINARI_DATASETS_PATH"
-"""Variable by which Minari is told where its data sets lie."""
+"""Environment variable that names the folder of Minari's data sets."""
 
 
 # --- Minari --------------------------------------------------------------------------------------
 
 
 def to_minari(path: str | os.PathLike, env: gym.Env, name: str = "") -> str:
-    """Write a data set under Minari's own root, for `minari.load_dataset`; returns its id.
+    """Write a data set into Minari's own folder, for `minari.load_dataset`; returns its id.
 
-    `infos` have T + 1 rows, the first of the reset: `cost` and its parts, (T + 1, 1), 0 at the
-    reset; `action_mask`, (T + 1, S), all one after the last step. Costs in row t + 1 are of step t.
+    `infos` have T + 1 rows, the first for the reset: `cost` and its parts, (T + 1, 1), 0 at the
+    reset; `action_mask`, (T + 1, S), ones after the last step. Row t + 1 has the costs of step t.
 
     Args:
         path: of a file of `pandaenv.offline.dsrl`.
         env: the environment it was collected in. It can be recovered from the data set unless its
-            arguments are objects or files, which belong to one machine.
-        name: id to be, with a version at its end; the file's own if empty.
+            arguments are objects or files, which other machines lack.
+        name: the id, ending with a version; the name in the file if empty.
 
     Raises:
-        ValueError: a data set of this id is there.
-        ImportError: minari is missing; the message names the line that brings it.
+        ValueError: Minari has a data set of this id.
+        ImportError: minari is missing; the message says how to install it.
     """
     minari = _import_minari()
-    from minari.storage import get_dataset_path
-
     made = metadata(path)
     name = name or str(made["name"])
-    target = Path(get_dataset_path(name))
+    target = _minari_path(name)
     if target.exists():
         raise ValueError(f"a data set is never overwritten; Minari has {name} at {target}")
-    draft = Path(get_dataset_path()) / f".draft-{name.replace('/', '_')}"
-    shutil.rmtree(draft, ignore_errors=True)  # of a run that was killed
+    draft = _minari_path() / f".draft-{name.replace('/', '_')}"
+    shutil.rmtree(draft, ignore_errors=True)  # of a killed run
     with _minari_root(draft), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # no author, no link: the data are made, not hosted
         minari.create_dataset_from_buffers(
@@ -80,11 +78,9 @@ def is_in_minari(path: str | os.PathLike, name: str = "") -> bool:
         ValueError: Minari has another one of this id: other episodes, arguments, seed or versions.
     """
     minari = _import_minari()
-    from minari.storage import get_dataset_path
-
     made = metadata(path)
     name = name or str(made["name"])
-    target = Path(get_dataset_path(name))
+    target = _minari_path(name)
     if not target.exists():
         return False
     if minari.load_dataset(name).storage.metadata.get("description") != _description(made):
@@ -92,7 +88,15 @@ def is_in_minari(path: str | os.PathLike, name: str = "") -> bool:
     return True
 
 
-def _buffers(path, seed: int) -> Iterator:
+def _minari_path(name: str = "") -> Path:
+    """Minari's folder of a data set, or of all."""
+    from minari.storage import get_dataset_path
+
+    return Path(get_dataset_path(name))
+
+
+def _buffers(path: str | os.PathLike, seed: int) -> Iterator:
+    """Each episode as Minari takes it."""
     from minari.data_collector import EpisodeBuffer
 
     for number, episode in enumerate(read_episodes(path)):
@@ -105,7 +109,7 @@ def _buffers(path, seed: int) -> Iterator:
             id=number,
             seed=seed + int(episode[EPISODES][0]),
             actions=episode["actions"],
-            observations=_seen(episode),
+            observations=_all_observations(episode),
             rewards=episode["rewards"],
             infos=infos,
             terminations=episode["terminals"],
@@ -113,13 +117,13 @@ def _buffers(path, seed: int) -> Iterator:
         )
 
 
-def _seen(episode: dict) -> np.ndarray:
-    """All that was seen, the last observation too, (T + 1, d)."""
+def _all_observations(episode: dict) -> np.ndarray:
+    """Observations before each step and after the last one, (T + 1, d)."""
     return np.concatenate([episode["observations"], episode["next_observations"][-1:]])
 
 
-def _environment(env: gym.Env) -> dict:
-    """The environment's spec, where another machine could make it; else its spaces alone."""
+def _environment(env: gym.Env) -> dict[str, Any]:
+    """The environment, if another machine could make it, and its spaces."""
     spaces = {"observation_space": env.observation_space, "action_space": env.action_space}
     values = [] if env.spec is None else env.spec.kwargs.values()
     plain = all(isinstance(v, (int, float, bool, str, type(None))) for v in values)
@@ -128,8 +132,8 @@ def _environment(env: gym.Env) -> dict:
     return spaces | ({"env": env} if is_portable else {})
 
 
-def _scores(made: dict, env: gym.Env) -> dict:
-    """Reference returns in Minari's words; it asks for an environment beside them."""
+def _scores(made: dict, env: gym.Env) -> dict[str, Any]:
+    """Reference returns by Minari's names; it takes them only with an environment."""
     reference = made.get("reference")
     if not reference or "env" not in _environment(env):
         return {}
@@ -150,7 +154,7 @@ def _description(made: dict) -> str:
 
 @contextmanager
 def _minari_root(folder: Path) -> Iterator[None]:
-    """Let Minari write into a folder, and back."""
+    """Let Minari write into a folder meanwhile."""
     before = os.environ.get(MINARI_ROOT)
     os.environ[MINARI_ROOT] = str(folder)
     try:
@@ -161,7 +165,7 @@ def _minari_root(folder: Path) -> Iterator[None]:
             os.environ[MINARI_ROOT] = before
 
 
-def _import_minari():
+def _import_minari() -> ModuleType:
     try:
         import minari
     except ImportError as error:
@@ -175,8 +179,9 @@ def _import_minari():
 def to_omnisafe(path: str | os.PathLike, target: str | os.PathLike) -> Path:
     """Write a data set as the npz that OmniSafe's offline algorithms read; returns its path.
 
-    All float32: obs, next_obs, init_obs (N, d), the last being the first observation of the step's
-    episode; action (N, k), a discrete one as (N, 1); reward, cost, done (N, 1), done at either end.
+    All are float32: obs, next_obs, init_obs (N, d), where init_obs is the first observation of the
+    episode; action (N, k), a discrete one as (N, 1); reward, cost, done (N, 1), where done marks a
+    terminal or a timeout.
     """
     target = Path(target)
     if target.exists():
@@ -197,11 +202,11 @@ OMNISAFE = {
     "done": lambda e: (e["terminals"] | e["timeouts"])[:, None],
     "init_obs": lambda e: np.broadcast_to(e["observations"][:1], e["observations"].shape),
 }
-"""Field of the npz -> its rows of one episode."""
+"""Field of the npz -> its rows for one episode."""
 
 
 def _write_member(archive: zipfile.ZipFile, field: str, n: int, blocks: Iterator) -> None:
-    """One array of n rows, block after block; named without a date, so that bytes repeat."""
+    """One array of n rows, block after block; without a date, so that bytes repeat."""
     member = zipfile.ZipInfo(f"{field}.npy")
     member.compress_type = zipfile.ZIP_DEFLATED
     with archive.open(member, "w", force_zip64=True) as file:

@@ -1,14 +1,18 @@
-"""Episodes as arrays of steps: played by a policy in one environment or in many at once.
+"""Trajectories: what happened in an episode, as arrays with one row a step.
 
-In: an environment, a policy, seeds. Out: one dict of arrays an episode, T rows each, keyed as in
-the layout of DSRL (Liu et al., 2023, arXiv 2306.09303); see `pandaenv.offline.dsrl` for shapes and
+In: an environment, a policy, seeds. Out: one dict of arrays for each episode of T steps, keyed as
+in the layout of DSRL (Liu et al., 2023, arXiv 2306.09303); `pandaenv.offline.dsrl` lists shapes and
 types.
 """
 
-from __future__ import annotations
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.spaces import Box, Discrete
+
+from pandaenv.policies import Policy, Step, VectorPolicy, steps, vector_steps
 
 REQUIRED = (
     "observations",
@@ -22,73 +26,71 @@ REQUIRED = (
 MASKS = "action_masks"
 
 
-def play(env: gym.Env, policy, seed: int) -> dict[str, np.ndarray]:
-    """One episode of a single environment."""
-    observation, info = env.reset(seed=seed)
-    policy.reset(seed)
-    rows, observations, over = [], [observation], False
-    while not over:
-        mask = info.get("action_mask")
-        action = policy.act(env)
-        observation, reward, terminated, truncated, info = env.step(action)
-        over = terminated or truncated
-        rows.append(_row(action, reward, terminated, truncated, info, mask))
-        observations.append(observation)
-    is_discrete = isinstance(env.action_space, gym.spaces.Discrete)
-    return _episode(np.asarray(observations), _stacked(rows), is_discrete)
+def play(env: gym.Env, policy: Policy, seed: int) -> dict[str, np.ndarray]:
+    """Play one episode in a single environment; its arrays."""
+    seen, columns = _recorded(steps(env, policy, seed))
+    return _typed(seen, columns, isinstance(env.action_space, Discrete))
 
 
-def play_many(envs: gym.vector.VectorEnv, policy, seeds) -> list[dict[str, np.ndarray]]:
-    """One episode in each of the first environments: bit for bit what `play` gives for its seed.
+def play_many(
+    envs: gym.vector.VectorEnv, policy: VectorPolicy, seeds: Sequence[int]
+) -> list[dict[str, np.ndarray]]:
+    """Play one episode for each seed at once: bit for bit what `play` returns for it.
 
     Args:
-        envs: as many as there are seeds, or more; the others play along and are not kept.
+        envs: at least as many as there are seeds; what the others do is not kept.
         policy: has `reset(seeds)` and `act_all(envs)`, see `pandaenv.policies`.
-        seeds: at least one int.
+        seeds: at least one integer.
     """
     n = len(seeds)
     padded = [*seeds, *[seeds[-1]] * (envs.num_envs - n)]
-    observation, info = envs.reset(seed=padded)
-    policy.reset(padded)
-    rows, observations = [], [observation]
-    n_steps = np.zeros(n, np.int64)  # 0 while the episode runs
-    while not n_steps.all():
-        mask = info.get("action_mask")
-        action = policy.act_all(envs)
-        observation, reward, terminated, truncated, info = envs.step(action)
-        rows.append(_row(action.copy(), reward, terminated, truncated, info, mask))
-        observations.append(observation)
-        n_steps[(n_steps == 0) & (terminated | truncated)[:n]] = len(rows)
-    seen, columns = np.asarray(observations), _stacked(rows)
-    is_discrete = isinstance(envs.single_action_space, gym.spaces.Discrete)
+    seen, columns = _recorded(_until_all_ended(vector_steps(envs, policy, padded), n))
+    is_discrete = isinstance(envs.single_action_space, Discrete)
+    ends = columns["terminals"] | columns["timeouts"]
     return [
-        _episode(seen[: t + 1, w], {k: v[:t, w] for k, v in columns.items()}, is_discrete)
-        for w, t in enumerate(n_steps.tolist())
+        _typed(seen[: t + 1, i], {k: v[:t, i] for k, v in columns.items()}, is_discrete)
+        for i, t in enumerate((ends[:, :n].argmax(axis=0) + 1).tolist())
     ]
 
 
-def _row(action, reward, terminated, truncated, info: dict, mask) -> dict:
-    parts = {key: value for key, value in info.items() if key.startswith("cost_")}
-    masks = {} if mask is None else {MASKS: mask}
-    return (
-        {
-            "actions": action,
-            "rewards": reward,
-            "costs": info.get("cost", np.zeros(np.shape(reward))),
-            "terminals": terminated,
-            "timeouts": truncated,
-        }
-        | masks
-        | parts
-    )
+def _until_all_ended(played: Iterator[Step], n: int) -> Iterator[Step]:
+    """Steps until the first episode of each of the first n environments has ended."""
+    has_ended = np.zeros(n, bool)
+    for step in played:
+        yield step
+        has_ended |= step.is_last[:n]
+        if has_ended.all():
+            return
 
 
-def _stacked(rows: list[dict]) -> dict[str, np.ndarray]:
-    return {key: np.asarray([row[key] for row in rows]) for key in rows[0]}
+def _recorded(played: Iterator[Step]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """All T + 1 observations, and T rows of everything else by column."""
+    observations, rows = [], []
+    for step in played:
+        observations.append(step.observation)
+        rows.append(_row(step))
+        last = step.next_observation
+    columns = {key: np.asarray([row[key] for row in rows]) for key in rows[0]}
+    return np.asarray([*observations, last]), columns
 
 
-def _episode(seen: np.ndarray, columns: dict, is_discrete: bool) -> dict[str, np.ndarray]:
-    """Columns in their types, with what was seen before and after each step."""
+def _row(step: Step) -> dict[str, Any]:
+    costs = {key: value for key, value in step.info.items() if key.startswith("cost_")}
+    masks = {} if step.mask is None else {MASKS: step.mask}
+    row = {
+        "actions": np.array(step.action),
+        "rewards": step.reward,
+        "costs": step.info.get("cost", np.zeros(np.shape(step.reward))),
+        "terminals": step.terminated,
+        "timeouts": step.truncated,
+    }
+    return row | masks | costs
+
+
+def _typed(
+    seen: np.ndarray, columns: dict[str, np.ndarray], is_discrete: bool
+) -> dict[str, np.ndarray]:
+    """The columns in the types of the file, with observations before and after each step."""
     types = {
         "actions": np.int64 if is_discrete else np.float32,
         "terminals": bool,
@@ -103,19 +105,19 @@ def _episode(seen: np.ndarray, columns: dict, is_discrete: bool) -> dict[str, np
 def check_spaces(env: gym.Env) -> None:
     """Raise `ValueError` where observations or actions of an environment cannot be stored."""
     space = env.observation_space
-    if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
+    if not isinstance(space, Box) or len(space.shape) != 1:
         kind = type(space).__name__
         raise ValueError(
             f"offline data need flat Box observations, got {kind}; make the environment with "
             'observation="flat" or wrap it in FlattenObservation'
         )
-    if not isinstance(env.action_space, gym.spaces.Discrete | gym.spaces.Box):
+    if not isinstance(env.action_space, Discrete | Box):
         kind = type(env.action_space).__name__
         raise ValueError(f"offline data need Discrete or Box actions, got {kind}")
 
 
 def check_episode(episode: dict[str, np.ndarray]) -> None:
-    """Raise `ValueError` unless an episode is whole: all arrays, one end, finite numbers."""
+    """Raise `ValueError` unless an episode has all arrays, one end and finite numbers only."""
     missing = [key for key in REQUIRED if key not in episode]
     if missing:
         raise ValueError(f"an episode needs {', '.join(REQUIRED)}; missing: {', '.join(missing)}")
@@ -131,4 +133,4 @@ def check_episode(episode: dict[str, np.ndarray]) -> None:
     for key, values in episode.items():
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             row = int(np.argwhere(~np.isfinite(values))[0, 0])
-            raise ValueError(f"an episode needs finite numbers, got another in {key}, step {row}")
+            raise ValueError(f"an episode needs finite numbers, {key} has another in step {row}")

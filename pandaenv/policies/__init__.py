@@ -2,16 +2,21 @@
 
 from .choices import rank, warm_up
 from .mask import broker_floor, is_within_cap, mark_allowed
+from .playing import Step, VectorPolicy, steps, vector_steps
 from .rules import Policy, Rule, make, names
 
 __all__ = [
     "Policy",
     "Rule",
+    "Step",
+    "VectorPolicy",
     "broker_floor",
     "is_within_cap",
     "make",
     "mark_allowed",
     "names",
     "rank",
+    "steps",
+    "vector_steps",
     "warm_up",
 ]

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.report import cards
 from pandaenv import policies
 from pandaenv.offline import collect, load
-from pandaenv.offline.mixtures import SETS, Behaviour, mixture
+from pandaenv.offline.recipes import SETS, Behaviour, make_mixture
 from tests.pandaenv.offline.carts import cart, grid
 
 RESULTS = Path(cards.__file__).parent.parent / "results"
@@ -16,7 +16,7 @@ COMMITTED = [path.stem.removeprefix("offline-") for path in RESULTS.glob("offlin
 
 
 def test_a_card_adds_up_what_is_in_the_file(tmp_path):
-    mix = mixture((Behaviour("random"), Behaviour("greedy")))
+    mix = make_mixture((Behaviour("random"), Behaviour("greedy")))
     path = collect(grid(), mix, tmp_path / "a.hdf5", episodes=3)
     card, data = cards.card(path), load(path)
     assert (card["n_steps"], card["n_episodes"]) == (75, 3)
@@ -42,7 +42,7 @@ def test_a_card_is_three_files_and_a_sentence(tmp_path):
 def test_a_committed_card_says_what_its_recipe_does(name):
     card = json.loads((RESULTS / f"offline-{name}.json").read_text())
     assert card["name"] == name and card["env_id"] == SETS[name].env
-    assert card["policy_mix"] == mixture(SETS[name].behaviours).names
+    assert card["policy_mix"] == make_mixture(SETS[name].behaviours).names
     assert card["n_steps"] == card["n_episodes"] * card["env_arguments"].get("episode_jobs", 5500)
     assert sum(row["episodes"] for row in card["by_policy"]) == card["n_episodes"]
     assert min(card["episodes"]["return"]) == pytest.approx(card["min_return"])

@@ -29,7 +29,7 @@ def agent(request):
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.5, generator=rng)
     if request.param == "flat":
-        network.features_extractor.take(np.random.default_rng(0).random((50, 114)))
+        network.features_extractor.measure(np.random.default_rng(0).random((50, 114)))
     return agents.Agent(network, request.param, 12, size)
 
 
@@ -98,7 +98,7 @@ def test_damage_is_noticed(agent, tmp_path):
     whole, data = card.read_text(), bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    with pytest.raises(ValueError, match="its hash is another one"):
+    with pytest.raises(ValueError, match="its hash is not the one in the card"):
         agents.load(folder)
     for wrong in ("{", "[]", whole.replace(agents.FORMAT, "agent/9"), whole.replace("kind", "k")):
         card.write_text(wrong)
@@ -113,7 +113,7 @@ def test_damage_is_noticed(agent, tmp_path):
 
 
 def test_moments_centre_and_scale_what_changes():
-    extractor = agents.Standardised(gym.spaces.Box(-1, 1, (2,)))
+    extractor = agents.Standardiser(gym.spaces.Box(-1, 1, (2,)))
     seen = np.array([[1.0, 5.0], [3.0, 5.0]], np.float32)
-    extractor.take(seen)
+    extractor.measure(seen)
     assert extractor(torch.as_tensor(seen)).tolist() == [[-1.0, 0.0], [1.0, 0.0]]

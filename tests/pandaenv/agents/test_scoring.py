@@ -54,7 +54,7 @@ def test_shuffled_sites_get_shuffled_scores_and_the_same_value(envs, scorer):
     shuffled = torch.cat([job, sites[:, order].flatten(1), grid], dim=1)
     scores, value = scorer(seen)
     traits = traits_of(envs)
-    scorer.see(Traits(traits.cores[order], traits.rate[order][:, order], traits.hours))
+    scorer.set_traits(Traits(traits.cores[order], traits.rate[order][:, order], traits.hours))
     again, same = scorer(shuffled)
     assert scores.std() > 1e-3
     assert torch.allclose(again, scores[:, order], atol=1e-5)

@@ -1,4 +1,4 @@
-"""Small episodes for tests of offline data: a cart, a walk along a line, a little grid."""
+"""Small episodes for tests of offline data: a cart, a walk along a line, a small grid."""
 
 import gymnasium as gym
 import numpy as np
@@ -16,6 +16,18 @@ class Coin:
 
     def act(self, env):
         return int(self.rng.integers(2))
+
+
+class First:
+    """Always the first site that is allowed."""
+
+    name = "first"
+
+    def reset(self, seed):
+        pass
+
+    def act(self, env):
+        return int(env.unwrapped.mask.argmax())
 
 
 def cart(path, episodes=4, seed=0, **options):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from pandaenv import offline, policies
-from pandaenv.offline import dsrl
-from pandaenv.offline.dsrl import Writer, metadata, parts_of, read, read_episodes
+from pandaenv.offline.dsrl import metadata, parts_of, read, read_episodes
+from pandaenv.offline.writer import Writer
 from tests.pandaenv.offline.carts import Coin, assert_equal, cart, grid, walk
 
 h5py = pytest.importorskip("h5py")
@@ -61,15 +61,7 @@ def test_a_file_meets_what_the_loader_of_dsrl_asserts(tmp_path):
             lambda name, item: found.update({name: item[:]}) if hasattr(item, "shape") else None
         )
     n = found["observations"].shape[0]
-    for key in (
-        "observations",
-        "next_observations",
-        "actions",
-        "rewards",
-        "costs",
-        "terminals",
-        "timeouts",
-    ):
+    for key in offline.REQUIRED:
         assert len(found[key]) == n
     assert found["observations"].shape[1:] == env.observation_space.shape
     assert found["actions"].shape[1:] == env.action_space.shape
@@ -100,7 +92,7 @@ def test_metadata_say_how_the_data_were_made(tmp_path):
 
 _ENDLESS = """
 import sys
-from tests.carts import cart
+from tests.pandaenv.offline.carts import cart
 cart(sys.argv[1], episodes=1_000_000)
 """
 
@@ -122,7 +114,7 @@ def test_a_killed_run_leaves_finished_episodes_and_goes_on_to_the_same_bytes(tmp
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cart.hdf5", "unbroken.hdf5"]
 
 
-def test_a_run_goes_on_only_with_what_it_began_with(tmp_path):
+def test_a_run_is_resumed_only_with_the_same_attributes(tmp_path):
     path = tmp_path / "cart.hdf5"
     Writer(path, {"policy": "Coin", "seed": 0}).write(0, walk())
     with pytest.raises(ValueError, match="made with another seed: remove it"):
@@ -132,7 +124,9 @@ def test_a_run_goes_on_only_with_what_it_began_with(tmp_path):
 def test_a_half_written_episode_is_not_read(tmp_path):
     writer = Writer(tmp_path / "w.hdf5", {})
     writer.write(0, walk())
-    (parts_of(tmp_path / "w.hdf5") / "000001.part").write_bytes(b"half")
+    draft = parts_of(tmp_path / "w.hdf5") / ".000001.hdf5.x.draft" / "000001.hdf5"
+    draft.parent.mkdir()
+    draft.write_bytes(b"half")
     assert len(read(tmp_path / "w.hdf5")["rewards"]) == 5
     assert Writer(tmp_path / "w.hdf5", {}).finished() == {0}
 
@@ -175,4 +169,4 @@ def test_reading_says_what_is_wrong_and_where(tmp_path):
 def test_a_missing_extra_names_the_line_that_brings_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ImportError, match=r"pip install 'pandaenv\[offline\]'"):
-        dsrl.Writer(tmp_path / "w.hdf5", {})
+        Writer(tmp_path / "w.hdf5", {})

@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 
 from pandaenv import policies
-from pandaenv.offline.mixtures import Blend
+from pandaenv.offline.mixtures import EpsilonRandom
 from pandaenv.offline.trajectories import check_episode, check_spaces, play, play_many
 from tests.pandaenv.offline.carts import Coin, assert_equal, grid, walk
 
 
-@pytest.mark.parametrize("policy", [policies.make("greedy"), Blend(policies.make("random"), 0.5)])
+@pytest.mark.parametrize(
+    "policy", [policies.make("greedy"), EpsilonRandom(policies.make("random"), 0.5)]
+)
 def test_many_at_once_are_single_episodes_bit_for_bit(policy):
     env = grid()
     envs = gym.make_vec(env.spec, num_envs=4)
@@ -62,7 +64,7 @@ def test_an_episode_has_a_row_a_step_and_the_types_of_its_file():
         ({"rewards": np.ones(4)}, "one row a step in every array"),
         ({"terminals": np.zeros(5, bool)}, "got 0 in 5 steps"),
         ({"timeouts": np.ones(5, bool)}, "got 5 in 5 steps"),
-        ({"rewards": np.array([1, 2, np.nan, 4, 5])}, "another in rewards, step 2"),
+        ({"rewards": np.array([1, 2, np.nan, 4, 5])}, "rewards has another in step 2"),
     ],
 )
 def test_a_broken_episode_is_refused(changes, message):
