@@ -1,4 +1,4 @@
-"""What holds for all tests: one thread for torch, and no compiled kernel older than its sources.
+"""What holds for all tests: one thread for torch, and kernels compiled once, from these sources.
 
 Small nets gain nothing from a second thread, and on a busy machine the threads wait for each other.
 Numba notices a change of the file a cached kernel stands in, not of the files whose kernels it
@@ -6,6 +6,8 @@ calls; a changed simulator would otherwise be tested as it was.
 """
 
 import os
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,12 +15,29 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported, also by children
 
+ROOT = Path(__file__).parent.parent
 PACKAGES = ("pandaenv", "metrics", "generators")
+WARM = (["tables"], ["single", "many"])
+"""What is compiled at the same time, before several processes of tests begin."""
 
 
 def pytest_configure(config):
+    if not hasattr(config, "workerinput"):  # those of pytest-xdist come after
+        forget_older()
+
+
+def pytest_sessionstart(session):
+    is_shared = bool(session.config.getoption("numprocesses", None))
+    if is_shared and not hasattr(session.config, "workerinput"):
+        command = [sys.executable, "-m", "tests.warm"]
+        running = [subprocess.Popen([*command, *parts], cwd=ROOT) for parts in WARM]
+        assert [one.wait() for one in running] == [0] * len(running)
+
+
+def forget_older():
+    """Remove compiled kernels older than a source file with kernels of their package."""
     for package in PACKAGES:
-        folder = Path(__file__).parent.parent / package
+        folder = ROOT / package
         newest = max(
             (p.stat().st_mtime for p in folder.rglob("*.py") if "njit" in p.read_text()),
             default=0.0,
