@@ -9,6 +9,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tomllib
 from configparser import ConfigParser
 from functools import cache
 from importlib import import_module
@@ -317,6 +318,12 @@ def test_tests_are_named_after_what_they_read():
         known.append(place.rpartition(".")[2])
         read = path.stem.removeprefix("test_")
         assert any(read == name or read.startswith(f"{name}_") for name in known), path
+
+
+def test_typed_modules_exist():
+    """A renamed file keeps its place in the list of `pyproject.toml`."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["files"]
+    assert [name for name in listed if not (ROOT / name).exists()] == []
 
 
 def requirements() -> list[str]:

@@ -25,9 +25,9 @@ SMALL = Recipe(
     steps=4_000,
     n_envs=N,
     n_steps=16,
-    batch_size=128,
+    batch_size=256,
     n_epochs=8,
-    learning_rate=5e-3,
+    learning_rate=1e-2,
     gamma=0.9,
     squash=False,
     width=16,
@@ -143,7 +143,7 @@ def test_the_site_that_pays_is_found(algorithm):
 
 def test_the_site_that_pays_given_what_is_seen_is_found(algorithm):
     toy = Toy(lambda sign, marked, last: np.where(marked == (sign > 0), 1.0, -1.0), signs=coins)
-    _, share, _ = taught(algorithm, toy, steps=8_000)
+    _, share, _ = taught(algorithm, toy, steps=6_000)
     assert (share[toy.sign > 0] > 0.8).all() and (share[toy.sign == 0] < 0.2).all()
 
 
@@ -155,7 +155,7 @@ def test_the_limit_sets_how_often_a_costly_site_is_taken(limit):
         signs=lambda rng, n: rng.random(n),
         costs=lambda marked: marked.astype(float),
     )
-    quick = {"n_epochs": 4, "learning_rate": 1e-2, "multiplier_rate": 0.04}
+    quick = {"batch_size": 128, "n_epochs": 4, "multiplier_rate": 0.04}
     _, _, curve = taught("lagrangian", toy, cost_limit=limit, steps=20_480, gamma=0.0, **quick)
     late = curve[-10:]
     assert np.mean([point["cost"] for point in late]) == pytest.approx(limit, abs=0.1)
