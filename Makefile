@@ -11,14 +11,15 @@ run: install
 	$(BIN)/python -m benchmarks.fidelity
 
 test: install-test
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal
 
 test-slow: install-test
-	$(BIN)/python -m pytest -m slow --timeout 1500
+	$(BIN)/python -m pytest -m slow -n auto --dist worksteal --timeout 1500
 
 lint: install-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 install: $(VENV)/.run
 install-test: $(VENV)/.test

@@ -216,6 +216,8 @@ def check(options: argparse.Namespace) -> None:
     for name in ("trainings", "steps"):
         if getattr(options, name) < 0:
             raise ValueError(f"--{name} must not be negative, got {getattr(options, name)}")
+    if options.days < 7:
+        raise ValueError(f"--days must hold a whole week, got {options.days}")
     if options.seed < 0:
         raise ValueError(f"--seed must not be negative, got {options.seed}")
     sites.catalogue(options.sites)

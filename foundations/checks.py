@@ -18,7 +18,8 @@ import numpy as np
 
 def is_whole(value: Any, least: float = -inf, most: float = inf) -> bool:
     """Whether a value is a whole number between two bounds, both allowed."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and least <= value <= most
+    is_integral = isinstance(value, Integral) and not isinstance(value, bool)
+    return is_integral and least <= int(value) <= most
 
 
 def is_number(value: Any) -> bool:
@@ -80,7 +81,9 @@ def require(is_good: Any, name: str, rule: str, value: Any) -> None:
         raise ValueError(f"{name} must be {rule}, got {value!r}")
 
 
-def _range_in_words(above, least, below, most) -> str:
+def _range_in_words(
+    above: float | None, least: float | None, below: float | None, most: float | None
+) -> str:
     if above == 0 and below is most is None:
         return "positive and finite"
     bounds = [(above, "above"), (least, "at least"), (below, "below"), (most, "at most")]

@@ -1,13 +1,28 @@
-"""What holds for all tests: one thread for torch, and a small environment to share.
+"""What holds for all tests: one thread for torch, and kernels compiled before the workers begin.
 
 Small nets gain nothing from a second thread, and on a busy machine the threads wait for each other.
 """
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported, also by children
+
+ROOT = Path(__file__).parent.parent
+WARM = (["tables"], ["single", "many"])
+"""What is compiled at the same time, before several processes of tests begin."""
+
+
+def pytest_sessionstart(session):
+    is_shared = bool(session.config.getoption("numprocesses", None))
+    if is_shared and not hasattr(session.config, "workerinput"):
+        command = [sys.executable, "-m", "tests.warm"]
+        running = [subprocess.Popen([*command, *parts], cwd=ROOT) for parts in WARM]
+        assert [one.wait() for one in running] == [0] * len(running)
 
 
 @pytest.fixture(scope="module")

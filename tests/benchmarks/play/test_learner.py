@@ -1,9 +1,9 @@
-"""Every algorithm learns five toy tasks whose answer is known, before the grid is trusted.
+"""Every algorithm learns four toy tasks whose answer is known, before the grid is trusted.
 
 The tasks have the layout of the grid's flat observations, three sites, and one thing to learn each
-(after the diagnostic environments of rejax and bsuite): the value of a constant, of what is seen,
-of what is to come; which site pays; which site pays given what is seen. In a sixth a site pays what
-is seen and costs 1, so that the limit sets from what pay on it is worth taking.
+(after the diagnostic environments of rejax and bsuite): the value of what is seen, which is 0 or
+1, and of what is to come; which site pays; which site pays given what is seen. In a fifth a site
+pays what is seen and costs 1, so that the limit sets from what pay on it is worth taking.
 """
 
 from dataclasses import replace
@@ -20,14 +20,14 @@ from benchmarks.play import learner
 from benchmarks.play.learner import ALGORITHMS, Recipe
 from pandaenv.env.observation import N_JOB, N_SITE, space
 
-S, N = 3, 8
+S, N = 3, 32
 SMALL = Recipe(
     steps=4_000,
     n_envs=N,
-    n_steps=64,
-    batch_size=128,
+    n_steps=16,
+    batch_size=256,
     n_epochs=8,
-    learning_rate=5e-3,
+    learning_rate=1e-2,
     gamma=0.9,
     squash=False,
     width=16,
@@ -107,7 +107,7 @@ def taught(algorithm, toy, **changes):
     """(values, shares of the marked site, observations, toy) after training."""
     limit = {"cost_limit": 1.0} if algorithm == "lagrangian" else {}
     recipe = replace(SMALL, algorithm=algorithm, **(limit | changes))
-    agent, curve = learner.train(recipe, toy, seed=0, chapter=128)
+    agent, curve = learner.train(recipe, toy, seed=0, chapter=32)
     toy.seed(1)
     seen = toy.reset()
     with torch.no_grad():
@@ -120,11 +120,6 @@ def taught(algorithm, toy, **changes):
 @pytest.fixture(params=ALGORITHMS)
 def algorithm(request):
     return request.param
-
-
-def test_the_value_of_one_is_one(algorithm):
-    values, _, _ = taught(algorithm, Toy(lambda sign, marked, last: np.ones(N)))
-    assert values == pytest.approx(np.ones(N), abs=0.1)
 
 
 def test_the_value_is_what_is_seen(algorithm):
@@ -148,7 +143,7 @@ def test_the_site_that_pays_is_found(algorithm):
 
 def test_the_site_that_pays_given_what_is_seen_is_found(algorithm):
     toy = Toy(lambda sign, marked, last: np.where(marked == (sign > 0), 1.0, -1.0), signs=coins)
-    _, share, _ = taught(algorithm, toy, steps=8_000)
+    _, share, _ = taught(algorithm, toy, steps=6_000)
     assert (share[toy.sign > 0] > 0.8).all() and (share[toy.sign == 0] < 0.2).all()
 
 
@@ -160,7 +155,8 @@ def test_the_limit_sets_how_often_a_costly_site_is_taken(limit):
         signs=lambda rng, n: rng.random(n),
         costs=lambda marked: marked.astype(float),
     )
-    _, _, curve = taught("lagrangian", toy, cost_limit=limit, steps=20_480, gamma=0.0)
+    quick = {"batch_size": 128, "n_epochs": 4, "multiplier_rate": 0.04}
+    _, _, curve = taught("lagrangian", toy, cost_limit=limit, steps=20_480, gamma=0.0, **quick)
     late = curve[-10:]
     assert np.mean([point["cost"] for point in late]) == pytest.approx(limit, abs=0.1)
     assert np.mean([point["multiplier"] for point in late]) == pytest.approx(1 - limit, abs=0.2)
@@ -189,12 +185,12 @@ def coin_toy():
 def test_a_killed_training_goes_on_bit_for_bit(algorithm, tmp_path):
     limit = {"cost_limit": 0.3} if algorithm == "lagrangian" else {}
     recipe = replace(SMALL, algorithm=algorithm, steps=2_048, **limit)
-    whole, curve = learner.train(recipe, coin_toy(), 5, 64)
+    whole, curve = learner.train(recipe, coin_toy(), 5, 16)
     with pytest.raises(Killed):
-        learner.train(recipe, coin_toy(), 5, 64, tmp_path, kill)
+        learner.train(recipe, coin_toy(), 5, 16, tmp_path, kill)
     assert (tmp_path / learner.CHECKPOINT).exists()
     torch.rand(3)
-    again, resumed = learner.train(recipe, coin_toy(), 5, 64, tmp_path)
+    again, resumed = learner.train(recipe, coin_toy(), 5, 16, tmp_path)
     same = zip(weights(whole).items(), weights(again).items(), strict=True)
     assert all(a == b and x.equal(y) for (a, x), (b, y) in same)
     assert [p["flow"] for p in resumed] == [p["flow"] for p in curve] and len(curve) == 4
@@ -209,8 +205,8 @@ def weights(agent):
 
 def test_a_finished_training_is_not_done_again(tmp_path):
     recipe = replace(SMALL, algorithm="scoring", steps=512)
-    first, _ = learner.train(recipe, coin_toy(), 0, 64, tmp_path)
-    again, curve = learner.train(recipe, coin_toy(), 0, 64, tmp_path, kill)
+    first, _ = learner.train(recipe, coin_toy(), 0, 16, tmp_path)
+    again, curve = learner.train(recipe, coin_toy(), 0, 16, tmp_path, kill)
     assert weights(first)["mlp_extractor.score.weight"].equal(
         weights(again)["mlp_extractor.score.weight"]
     )
@@ -219,16 +215,16 @@ def test_a_finished_training_is_not_done_again(tmp_path):
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
     recipe = replace(SMALL, steps=512)
-    learner.train(recipe, coin_toy(), 0, 64, tmp_path)
+    learner.train(recipe, coin_toy(), 0, 16, tmp_path)
     for other, seed in ((replace(recipe, gamma=0.5), 0), (recipe, 1)):
         with pytest.raises(ValueError, match="another recipe or seed: remove it first"):
-            learner.train(other, coin_toy(), seed, 64, tmp_path)
+            learner.train(other, coin_toy(), seed, 16, tmp_path)
 
 
 def test_the_curve_counts_reward_and_cost_as_they_were():
     toy = Toy(lambda sign, marked, last: np.full(N, -3.0), costs=lambda marked: np.full(N, 0.25))
     recipe = replace(SMALL, algorithm="lagrangian", cost_limit=0.1, steps=1_024, squash=True)
-    _, curve = learner.train(recipe, toy, 0, 64)
+    _, curve = learner.train(recipe, toy, 0, 16)
     assert [point["flow"] for point in curve] == [3.0, 3.0]
     assert [point["cost"] for point in curve] == [0.25, 0.25]
     assert [point["multiplier"] for point in curve] == pytest.approx([0.33, 0.36])
