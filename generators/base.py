@@ -79,6 +79,15 @@ class Generator(ABC):
             progress: show a bar with loss and time left.
             checkpoint: file to write while training, and to resume from if it is there.
             every: seconds between checkpoints.
+
+        Returns:
+            the generator itself.
+
+        Raises:
+            TypeError: the table is no DataFrame.
+            ValueError: a table that cannot be learned, a wrong argument, or a damaged or foreign
+                checkpoint.
+            OSError: the checkpoint cannot be read or written.
         """
         check(table)
         plan = Plan(
@@ -131,6 +140,14 @@ class Generator(ABC):
             seed: of this draw.
             where: categorical column -> category; rows are drawn given that they hold it.
             options: of the model's own sampling, e.g. `steps` of TabDDPM.
+
+        Returns:
+            n rows with the columns, order and dtypes of the fitted table.
+
+        Raises:
+            NotFittedError: `fit` was not called.
+            ValueError: a wrong argument, a category not seen in training, or a condition that
+                hardly any row holds.
         """
         self._check_fitted()
         n, seed = int(checks.whole("n", n)), int(checks.seed(seed))
@@ -140,12 +157,14 @@ class Generator(ABC):
         return self.layout_.join(numbers, codes)
 
     def save(self, folder: str | os.PathLike) -> Path:
-        """Write the fitted model as weights and a JSON card; a kill leaves the old or the new one.
+        """Write the fitted model as weights and a JSON card.
 
-        The card names the weights by their hash and is replaced last, in one move. Of several
-        processes that trained together the first one writes.
+        A process killed meanwhile leaves the old model or the new one: the card names the weights
+        by their hash and is replaced last, in one move. Of several processes that trained together
+        only the leader (rank 0) writes.
 
-        Raises `OSError` in one sentence where the folder cannot be made or written.
+        Raises:
+            OSError: the folder cannot be made or written.
         """
         self._check_fitted()
         folder = Path(folder)
@@ -184,7 +203,9 @@ class Generator(ABC):
     def load(cls, folder: str | os.PathLike) -> Self:
         """Inverse of `save`; runs no code from the files.
 
-        Raises `ValueError` if they are damaged or another generator's.
+        Raises:
+            FileNotFoundError: there is no saved generator.
+            ValueError: it is damaged, or another generator's.
         """
         card, arrays = read_saved(folder)
         if card["generator"] != cls.name:
@@ -277,7 +298,7 @@ def reject(
 ) -> tuple[np.ndarray, np.ndarray]:
     """n rows that hold the given codes, by throwing the others away.
 
-    `draw(n, seed)` gives numbers and codes. Raises `ValueError` when the codes hardly ever come.
+    `draw(n, seed)` gives numbers and codes. Raises `ValueError` when too few rows hold the codes.
     """
     kept: list[tuple[np.ndarray, np.ndarray]] = []
     found, batch = 0, max(n, 1024)

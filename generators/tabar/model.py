@@ -15,7 +15,7 @@ the field's head.
 
 base is the log frequency of the field (a fine bin's within its coarse bin), so that learning
 starts from independent columns; a head that does not beat its base on validation rows is not used.
-The time column comes first and adds fields nobody has to predict: its hour, its weekday, and its
+The time column comes first and adds fields that follow from it: its hour, its weekday, and its
 coarse and fine bin together, by which rows of one burst find each other.
 
 Order, bins, rates and widths were chosen on tables that appear in no published comparison, by the

@@ -1,7 +1,7 @@
 """The network of TabAR: one small head for each field of a row, over a common sum of embeddings.
 
 In: rows as indices x (n, F) of fields. Out: -log p(x_i | x_1 .. x_{i-1}), and draws of x_i.
-Symbols as in `tabar`: s_i is the sum of the embeddings of the fields before i, base_i the log
+Symbols as in `model`: s_i is the sum of the embeddings of the fields before i, base_i the log
 frequency of field i, and log p(x_i | s_i) = base_i + W'' relu(W' relu(g_i s_i + c_i)).
 """
 

@@ -13,7 +13,7 @@ Source: Kotelnikov et al. (2023), arXiv 2209.15421, eq. 6, restated without log 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -144,7 +144,9 @@ class WeightedSum(torch.autograd.Function):
     """Sum of weight (n, C) times the terms, a scalar; its gradient is made on the way forward."""
 
     @staticmethod
-    def forward(ctx, logits, weight, term, slices):
+    def forward(
+        ctx: Any, logits: Tensor, weight: Tensor, term: CrossEntropy | StepKL, slices: Slices
+    ) -> Tensor:
         grad, total = torch.empty_like(logits), 0.0
         for block in row_blocks(logits):
             part = term.take(block).terms(logits[block], slices, grad[block])
@@ -154,6 +156,6 @@ class WeightedSum(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx, grad_out):
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor, None, None, None]:
         (grad,) = ctx.saved_tensors
         return grad * grad_out, None, None, None

@@ -4,8 +4,11 @@ import tempfile
 
 import numpy as np
 import pandas as pd
+import pytest
+import torch
 
 import generators
+from generators import training
 
 SMALL = {
     "tvae": {"d_layers": (16,), "d_latent": 4, "batch_size": 128},
@@ -55,3 +58,26 @@ def assert_contract(name, table, n=33, steps=2):
     with tempfile.TemporaryDirectory() as folder:
         loaded = generators.load(model.save(folder))
     pd.testing.assert_frame_equal(sample, loaded.sample(n, seed=1), check_exact=True)
+
+
+def assert_resumes(make_model, table, checkpoint, monkeypatch, steps, stop):
+    """Stopped before step `stop` and resumed, the weights, losses and samples are the same."""
+    options = dict(steps=steps, seed=3, progress=False)
+    whole = make_model().fit(table, **options)
+    advance = training._advance
+
+    def dying(state, *rest):
+        if state.step == stop:
+            raise KeyboardInterrupt
+        advance(state, *rest)
+
+    options |= dict(checkpoint=checkpoint, every=0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_advance", dying)
+        with pytest.raises(KeyboardInterrupt):
+            make_model().fit(table, **options)
+    resumed = make_model().fit(table, **options)
+    for a, b in zip(whole.net_.parameters(), resumed.net_.parameters(), strict=True):
+        assert torch.equal(a, b)
+    pd.testing.assert_frame_equal(whole.sample(50, seed=1), resumed.sample(50, seed=1))
+    assert whole.losses_.equals(resumed.losses_)

@@ -33,15 +33,15 @@ def name(request):
 
 @pytest.mark.slow
 def test_twenty_kills_leave_no_trace_in_the_weights(name, tmp_path):
-    command = [sys.executable, ROOT / "tests/generators/nursery.py", name, tmp_path, "20"]
+    command = [sys.executable, ROOT / "tests/generators/killed_runs.py", name, tmp_path, "20"]
     paths = str(ROOT)
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["kills"] == 20 and told["resumed"] > 10
-    assert set(told["hashes"]) == {told["whole"]}
-    assert told["left"] == ["hash"]  # no draft of a killed writer lies about
+    result = json.loads(done.stdout)
+    assert result["kills"] == 20 and result["resumed"] > 10
+    assert set(result["hashes"]) == {result["whole"]}
+    assert result["left"] == ["hash"]  # no draft of a killed writer is left
 
 
 def fit(name, **options):
@@ -79,11 +79,11 @@ def good_checkpoint(name, path, monkeypatch):
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_full_disk_leaves_the_last_good_checkpoint(name, tmp_path, monkeypatch, call):
     good = good_checkpoint(name, tmp_path / "run", monkeypatch)
-    with monkeypatch.context() as patch, pytest.warns(UserWarning) as told:
+    with monkeypatch.context() as patch, pytest.warns(UserWarning) as warned:
         patch.setattr(os, call, full)
         model = fit(name, checkpoint=tmp_path / "run", every=0.0)
     sentence = f"cannot write a checkpoint at {tmp_path / 'run'}: No space left on device; training"
-    assert all(str(w.message).startswith(sentence) for w in told)
+    assert all(str(w.message).startswith(sentence) for w in warned)
     assert (tmp_path / "run").read_bytes() == good
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
     assert_same_weights(model, fit(name))
@@ -106,10 +106,10 @@ def test_a_limit_on_file_size_leaves_the_last_good_checkpoint(tmp_path, monkeypa
 def test_a_full_disk_leaves_the_last_good_model(name, tmp_path, monkeypatch):
     old = fit(name)
     old.save(tmp_path)
-    with monkeypatch.context() as patch, pytest.raises(OSError) as told:
+    with monkeypatch.context() as patch, pytest.raises(OSError) as error:
         patch.setattr(os, "fsync", full)
         fit(name, steps=21).save(tmp_path)
-    assert str(told.value) == f"cannot save {name} in {tmp_path}: No space left on device"
+    assert str(error.value) == f"cannot save {name} in {tmp_path}: No space left on device"
     assert len(list(tmp_path.iterdir())) == 2
     pd.testing.assert_frame_equal(generators.load(tmp_path).sample(20), old.sample(20))
 
@@ -127,7 +127,7 @@ def test_a_model_killed_while_it_is_saved_is_the_old_or_the_new_one(name, tmp_pa
     pd.testing.assert_frame_equal(generators.load(tmp_path).sample(20), new.sample(20))
 
 
-def test_a_file_where_a_model_shall_be_saved_can_be_told_before_training(tmp_path):
+def test_a_file_where_a_model_is_to_be_saved_is_refused_before_training(tmp_path):
     (tmp_path / "file").write_text("mine")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(OSError, match="a model is saved in a folder, but|cannot write a model"):
@@ -137,7 +137,7 @@ def test_a_file_where_a_model_shall_be_saved_can_be_told_before_training(tmp_pat
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_folder_nobody_may_write_can_be_told_before_training(tmp_path, monkeypatch):
+def test_a_folder_without_write_permission_is_refused_before_training(tmp_path, monkeypatch):
     def denied(*_, **__):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
@@ -190,9 +190,9 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(saved, damage):
     _, folder, data = saved
     path = folder.parent / "run"
     path.write_bytes(damaged(data, damage))
-    with pytest.raises(ValueError, match="is not a whole checkpoint") as told:
+    with pytest.raises(ValueError, match="is not a whole checkpoint") as error:
         training.read_checkpoint(path)
-    assert one_sentence(told)
+    assert one_sentence(error)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -206,9 +206,9 @@ def test_a_damaged_model_is_refused_in_one_sentence(saved, damage, card):
         path.write_bytes(damaged(data, damage))
         if card and same_card(path, data):  # a blank for a blank says the same
             return
-        with pytest.raises(ValueError, match="holds no whole saved generator") as told:
+        with pytest.raises(ValueError, match="holds no whole saved generator") as error:
             generators.load(folder)
-        assert one_sentence(told)
+        assert one_sentence(error)
     finally:
         path.write_bytes(data)
 
@@ -225,12 +225,12 @@ def same_card(path, data):
 def test_a_foreign_file_is_refused_in_one_sentence(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("foreign") / base.CARD
     path.write_bytes(data)
-    with pytest.raises(ValueError, match="is not a whole checkpoint") as told:
+    with pytest.raises(ValueError, match="is not a whole checkpoint") as error:
         training.read_checkpoint(path)
-    assert one_sentence(told)
-    with pytest.raises(ValueError, match="holds no whole saved generator") as told:
+    assert one_sentence(error)
+    with pytest.raises(ValueError, match="holds no whole saved generator") as error:
         generators.load(path.parent)
-    assert one_sentence(told)
+    assert one_sentence(error)
 
 
 def test_a_card_that_lacks_an_entry_is_refused(saved):

@@ -200,8 +200,8 @@ def learned(name, folder):
 
 def main(folder, what):
     torch.set_num_threads(1)
-    told = laws(folder) if what == "laws" else learned(what, folder)
-    (folder / f"rank-{distributed.init_process_group().rank}.json").write_text(json.dumps(told))
+    result = laws(folder) if what == "laws" else learned(what, folder)
+    (folder / f"rank-{distributed.init_process_group().rank}.json").write_text(json.dumps(result))
 
 
 if __name__ == "__main__":

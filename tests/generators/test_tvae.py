@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from generators import make, training
+from generators import make
 from generators.layout import Layout
 from generators.modes import Encoding, ModeOptions
 from generators.training import initialise
 from generators.tvae import Autoencoder, TVAEConfig, gaussian_nll, kl_normal, truncated_normal
+from tests.generators import contracts
 
 RNG = np.random.default_rng(2)
 N = 1200
@@ -218,24 +219,9 @@ def test_unknown_ways_to_draw_are_refused():
 
 
 def test_resume_gives_the_model_of_an_unbroken_run(tmp_path, monkeypatch):
-    options = dict(steps=30, seed=3, progress=False)
-    whole = make("tvae", **SMALL).fit(TABLE, **options)
-    advance = training._advance
-
-    def dying(state, *rest):
-        if state.step == 17:
-            raise KeyboardInterrupt
-        advance(state, *rest)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "_advance", dying)
-        with pytest.raises(KeyboardInterrupt):
-            make("tvae", **SMALL).fit(TABLE, checkpoint=tmp_path / "run", every=0.0, **options)
-    resumed = make("tvae", **SMALL).fit(TABLE, checkpoint=tmp_path / "run", every=0.0, **options)
-    for a, b in zip(whole.net_.parameters(), resumed.net_.parameters(), strict=True):
-        assert torch.equal(a, b)
-    pd.testing.assert_frame_equal(whole.sample(50, seed=1), resumed.sample(50, seed=1))
-    assert whole.losses_.equals(resumed.losses_)
+    contracts.assert_resumes(
+        lambda: make("tvae", **SMALL), TABLE, tmp_path / "run", monkeypatch, steps=30, stop=17
+    )
 
 
 def test_a_budget_counts_the_preparation():

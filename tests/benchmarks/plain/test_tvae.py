@@ -1,4 +1,4 @@
-"""benchmarks.plain.tvae: what `speed_gan` times beside ours is the same loss."""
+"""benchmarks.plain.tvae: what `benchmarks.speed.gan` times beside ours is the same loss."""
 
 import numpy as np
 import pytest

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from generators import make, training
+from generators import make
 from generators.ctabganplus import CTABGANPlusConfig
 from generators.ctabganplus import training as game
 from generators.ctabganplus.conditions import Conditions
@@ -27,6 +27,7 @@ from generators.ctabganplus.target import Target
 from generators.ctabganplus.training import Adversaries
 from generators.layout import Layout
 from generators.modes import Encoding, ModeOptions
+from tests.generators import contracts
 
 RNG = np.random.default_rng(2)
 N = 1200
@@ -424,26 +425,9 @@ def test_training_leaves_the_global_generator_alone(table):
 
 
 def test_resume_gives_the_model_of_an_unbroken_run(tmp_path, monkeypatch):
-    options = dict(steps=6, seed=3, progress=False)
-    whole = make("ctabganplus", **SMALL).fit(TABLE, **options)
-    advance = training._advance
-
-    def dying(state, *rest):
-        if state.step == 4:
-            raise KeyboardInterrupt
-        advance(state, *rest)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "_advance", dying)
-        with pytest.raises(KeyboardInterrupt):
-            make("ctabganplus", **SMALL).fit(TABLE, checkpoint=tmp_path / "r", every=0.0, **options)
-    resumed = make("ctabganplus", **SMALL).fit(
-        TABLE, checkpoint=tmp_path / "r", every=0.0, **options
+    contracts.assert_resumes(
+        lambda: make("ctabganplus", **SMALL), TABLE, tmp_path / "run", monkeypatch, steps=6, stop=4
     )
-    for a, b in zip(whole.net_.parameters(), resumed.net_.parameters(), strict=True):
-        assert torch.equal(a, b)
-    pd.testing.assert_frame_equal(whole.sample(50, seed=1), resumed.sample(50, seed=1))
-    assert whole.losses_.equals(resumed.losses_)
 
 
 def test_a_single_value_beside_an_atom_at_the_end_of_the_integers_is_learned():

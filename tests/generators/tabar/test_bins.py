@@ -36,7 +36,7 @@ def drawn(bins, x, seed=0):
     return coarse, fine, bins.decode(coarse, fine, np.random.default_rng(seed).random(len(x)))
 
 
-def test_bins_are_ascending_whole_and_of_the_sizes_told(name):
+def test_bins_are_ascending_whole_and_of_the_right_sizes(name):
     bins = bins_of(name)
     coarse, fine = bins.encode(np.sort(COLUMNS[name]))
     place = coarse * bins.sizes[1] + fine

@@ -1,10 +1,11 @@
-"""Train a small generator in child processes that are killed, and say what came of it.
+"""Train a small generator in child processes that are killed, and report the outcome.
 
-In: a generator's name, a checkpoint's path and seeded moments. Out: one JSON line with the number
-of kills, of runs that came to their end, and the hashes of their weights. The parent imports the
-libraries once and forks, so a child begins to train at once; the kill is a true SIGKILL.
+In: a generator's name, a folder for the checkpoint, a number of kills at seeded moments. Out: one
+JSON line with the numbers of kills and of resumed runs, and the hashes of the weights of the runs
+that ended. The parent imports the libraries once and forks, so a child begins to train at once; the
+kill is a true SIGKILL.
 
-    python -m tests.generators.nursery NAME FOLDER KILLS
+    python -m tests.generators.killed_runs NAME FOLDER KILLS
 """
 
 import hashlib
