@@ -43,7 +43,7 @@ def split(table: pd.DataFrame) -> tuple[list, list]:
     return numerical, [name for name in table.columns if name not in numerical]
 
 
-def check(table: pd.DataFrame, what: str) -> pd.DataFrame:
+def check(table: Any, what: str) -> Any:
     """Return the table, or raise a ValueError that names the first value no metric can score."""
     if isinstance(table, OnDisk):
         return table.check(what)
@@ -86,7 +86,7 @@ def _check_objects(column: pd.Series, what: str, start: int) -> None:
             )
 
 
-def aligned(train: pd.DataFrame, other: pd.DataFrame, what: str) -> pd.DataFrame:
+def aligned(train: Any, other: Any, what: str) -> Any:
     """The checked table `other` with its columns in the order of `train`; raise if they differ."""
     check(other, what)
     missing = [name for name in train.columns if name not in other.columns]

@@ -7,6 +7,7 @@ are drawn as outlines. Figures 3(b), 4(a), 4(b) and 5 follow those of Park et al
 """
 
 import io
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -17,7 +18,7 @@ from matplotlib.ticker import NullFormatter
 from . import frames
 from .temporal import DAYS
 
-STYLE = {
+STYLE: dict[str, Any] = {
     "svg.hashsalt": "pandaenv",
     "svg.fonttype": "path",
     "font.size": 9,
