@@ -13,6 +13,8 @@ from math import inf
 import numpy as np
 import pandas as pd
 
+from foundations.tables import is_numerical
+
 STATUSES = ("finished", "failed", "closed", "cancelled")
 """The four final states of a PanDA job; the position is the state's code."""
 
@@ -41,6 +43,7 @@ class Column:
 
     @property
     def is_numerical(self) -> bool:
+        """Whether the column holds numbers rather than categories."""
         return self.dtype != "category"
 
 
@@ -80,8 +83,12 @@ def check(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the nine record columns of `frame` in order and with exact dtypes.
 
     Whole numbers stored as floats become int64 and text becomes `category` (levels sorted); nothing
-    else is changed, the input is not touched, columns beyond the nine are left out. An empty table,
-    missing or duplicate columns, wrong dtypes and values outside the schema raise `SchemaError`.
+    else is changed, the input is not touched, columns beyond the nine are left out.
+
+    Raises:
+        SchemaError: an empty table, missing or duplicate columns, a wrong dtype, or a value outside
+            the schema.
+        TypeError: something that is no DataFrame.
 
     >>> try:
     ...     check(pd.DataFrame({name: ["late"] for name in COLUMNS}))
@@ -157,7 +164,7 @@ def _is_string(values: pd.Series) -> np.ndarray:
 
 
 def _coded(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Codes (n,) and the levels in use, unsorted; a categorical's own codes are not made anew."""
+    """Codes (n,) and the levels in use, unsorted; a categorical keeps its own codes."""
     if not isinstance(values.dtype, pd.CategoricalDtype):
         codes, levels = pd.factorize(values.to_numpy(dtype=object))
         return codes, np.asarray(levels, dtype=object)
@@ -179,12 +186,10 @@ def _refuse(column: Column, values: pd.Series, is_bad: np.ndarray, rule: str) ->
         )
 
 
-def _is_real(dtype) -> bool:
-    is_number = pd.api.types.is_numeric_dtype(dtype)
-    is_other = pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_complex_dtype(dtype)
-    return is_number and not is_other
+def _is_real(dtype: object) -> bool:
+    return is_numerical(dtype) and not pd.api.types.is_complex_dtype(dtype)
 
 
-def _is_text(dtype) -> bool:
+def _is_text(dtype: object) -> bool:
     is_category = isinstance(dtype, pd.CategoricalDtype)
     return is_category or pd.api.types.is_string_dtype(dtype) or pd.api.types.is_object_dtype(dtype)
