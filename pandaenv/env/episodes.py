@@ -186,12 +186,12 @@ class Bound(structref.StructRefProxy):
     """Arrays and rules of a set of worlds as one object that kernels take apart for nothing."""
 
 
-structref.define_proxy(Bound, BoundType, ["grid", "worlds", "plans", "view", "rules"])
+structref.define_proxy(Bound, BoundType, ["grid", "worlds", "plans", "views", "rules"])
 
 
 @cached_njit
-def bind(grid, worlds, plans, view, rules):
-    return Bound(grid, worlds, plans, view, rules)
+def bind(grid, worlds, plans, views, rules):
+    return Bound(grid, worlds, plans, views, rules)
 
 
 # --- kernels --------------------------------------------------------------------------------------
@@ -201,13 +201,13 @@ def bind(grid, worlds, plans, view, rules):
 def first_observation(bound, w):
     """Go to the first job of world w and observe."""
     advance_to_arrival(bound.grid, bound.worlds, w)
-    observe(bound.grid, bound.worlds, w, bound.rules, bound.view)
+    observe(bound.grid, bound.worlds, w, bound.rules, bound.views)
 
 
 @cached_njit
 def step_world(bound, w, scratch, s, cost):
     """One step of world w: place its job, go on to the next one, observe. Returns the reward."""
-    grid, worlds, view, rules = bound.grid, bound.worlds, bound.view, bound.rules
+    grid, worlds, view, rules = bound.grid, bound.worlds, bound.views, bound.rules
     return place_and_observe(grid, worlds, bound.plans, view, rules, w, scratch, s, cost)
 
 
@@ -218,7 +218,7 @@ def step_range(bound, sites, skip, reward, cost, first, stop, scratch):
         bound.grid,
         bound.worlds,
         bound.plans,
-        bound.view,
+        bound.views,
         bound.rules,
         Batch(sites, skip, reward, cost),
         first,

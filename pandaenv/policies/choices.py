@@ -114,7 +114,7 @@ def choose_all(bound, which, known, u, chosen):
     grid = bound.grid
     workspace = make_workspace(len(grid.sites))
     broker = Broker(which, bound.rules.cap_floor, known, workspace)
-    choose_each(grid, bound.worlds, broker, bound.view.mask, u, chosen)
+    choose_each(grid, bound.worlds, broker, bound.views.mask, u, chosen)
 
 
 @kernel

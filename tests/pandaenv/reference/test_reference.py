@@ -169,11 +169,14 @@ def test_the_background_grid_loses_no_job():
     rng = np.random.default_rng(0)
     queued, running, ended = rng.integers(0, 50, 4) * 1.0, np.zeros(4), 0.0
     finished, failed, slots = np.zeros(4), np.zeros(4), np.array([1.0, 5.0, 20.0, 100.0])
+    load, none = background.Load(running, queued, finished, failed), np.zeros(4, bool)
+    queues = background.Queues(
+        slots, np.full(4, 3_600.0), np.full(4, 0.1), np.ones(4), np.zeros(4), none, none
+    )
     there = queued.sum()
     for _ in range(50):
         finished[:], failed[:] = 0.0, 0.0  # so that these count what ends in this step
-        service, rate = np.full(4, 3_600.0), np.full(4, 0.1)
-        background._advance(running, queued, finished, failed, slots, service, rate, 600.0)
+        background._advance(load, queues, 600.0)
         ended += finished.sum() + failed.sum()
         assert (running <= slots + 1e-9).all() and (queued >= 0).all() and (running >= 0).all()
     assert queued.sum() + running.sum() + ended == pytest.approx(there)
