@@ -54,9 +54,9 @@ def test_a_wrong_option_is_one_sentence(command, message, tmp_path, monkeypatch,
 
 
 def test_commands_end_so():
-    words = [sys.executable, "-m", "benchmarks.ppo", "--only", "scorign"]
+    words = [sys.executable, "-m", "benchmarks.frontier", "--result", "nowhere.json"]
     run = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
-    assert run.returncode == 1 and run.stderr.startswith("error: unknown agent 'scorign'; ")
+    assert run.returncode == 1 and run.stderr.startswith("error: [Errno 2] No such file")
 
 
 def test_steps_of_the_command_line_go_over_those_of_each_agent():
