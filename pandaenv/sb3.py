@@ -15,7 +15,6 @@ from gymnasium.utils import seeding
 from stable_baselines3.common.vec_env import VecEnv
 
 from pandaenv.env import ARGUMENTS, PandaSiteAllocationEnv, blocks, chosen_window, frame, job_log
-from pandaenv.env import reward as rewards
 from pandaenv.env.actions import many_sites
 from pandaenv.vector import COST_KEYS, EACH_COST, check_counts, many
 
@@ -41,7 +40,7 @@ class PandaVecEnv(VecEnv):
         self._attributes: list[dict[str, Any]] = [{} for _ in range(num_envs)]
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
         self._no_skip = np.zeros(num_envs, bool)
-        self._is_accrued = self.episodes.rules.measure == rewards.ACCRUED
+        self._is_accrued = self.episodes.config.reward == "accrued"
         super().__init__(num_envs, self.single.observation_space, self.single.action_space)
 
     def reset(self):

@@ -71,7 +71,7 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
         self.single_observation_space = self.single.observation_space
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self._is_accrued = self.episodes.rules.measure == rewards.ACCRUED
+        self._is_accrued = self.episodes.config.reward == "accrued"
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
         self._is_begun, self._everywhere = False, np.ones(num_envs, bool)
         self._over = np.zeros(num_envs, bool)

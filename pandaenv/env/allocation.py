@@ -19,7 +19,6 @@ from foundations import checks
 from pandaenv.simulator import log
 
 from . import rendering
-from . import reward as rewards
 from .actions import one_site
 from .config import TaskConfig
 from .episodes import Episodes, step_world
@@ -226,7 +225,7 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
         self.unit, self.cap_floor = self.setting.unit, self.setting.cap_floor
         self.action_space = Discrete(self.episodes.n_sites)
         self.observation_space = space(self.episodes.n_sites, self.is_flat)
-        self._is_accrued = self.episodes.rules.measure == rewards.ACCRUED
+        self._is_accrued = self.episodes.config.reward == "accrued"
         self._n_left = 0
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):

@@ -27,7 +27,7 @@ from pandaenv.sites import Catalogue
 from pandaenv.workload import file_identity
 from pandaenv.workload.stream import N_WINDOWS
 
-from .reward import MEASURES
+from .measures import MEASURES
 
 WAIT_LIMIT_S = 30 * HOUR_S
 BYTE_LIMIT = 1.2e10

@@ -25,9 +25,10 @@ from pandaenv.simulator.prefetch import AHEAD, prefetch_ahead
 from pandaenv.simulator.state import NONE, Worlds, make_worlds
 
 from .config import TaskConfig
+from .measures import ACCRUED, MEASURES
 from .observation import make_view, observe, update_view
 from .prepared import Setting
-from .reward import ACCRUED, COSTS, MEASURES, accrued_reward, price_placement
+from .reward import COSTS, accrued_reward, price_placement
 from .rules import Rules
 
 

@@ -8,10 +8,7 @@ touched site in a scratch world, run to its end. What happens at a site between 
 is therefore already accounted for, and the rewards of an episode add up to minus the total of the
 measure over the agent's jobs (potential-based shaping; no lump sum at the end).
 
-Measures of a job, all with LOSS on top for a job lost or rejected, so that failing fast never pays:
-flow_time (end - submit) / unit; wait (start of the last attempt - submit) / unit; slowdown
-max(1, (end - submit) / max(run, TAU_S)). `accrued` pays as time passes instead: minus the integral
-of the agent's jobs in the system over unit. The unit is the workload's mean service time, seconds.
+What is measured of a job stands in `pandaenv.env.measures`.
 """
 
 import numpy as np
@@ -24,12 +21,8 @@ from pandaenv.simulator.forecast import STALE, forecast_placement, n_worlds
 from pandaenv.simulator.motion import advance, place
 from pandaenv.simulator.state import LOST, MOVING, NONE, REJECTED, RUNNING, switch_time
 
-FLOW_TIME, SLOWDOWN, WAIT, ACCRUED = range(4)
-MEASURES = {"flow_time": FLOW_TIME, "slowdown": SLOWDOWN, "wait": WAIT, "accrued": ACCRUED}
-LOSS = 10.0
-"""Mean service times that a lost or rejected job counts beside the time it spent."""
-TAU_S = 600.0
-"""Runs shorter than this count as this long in a slowdown, s."""
+from .measures import ACCRUED, LOSS, job_measure
+
 COSTS = ("wait", "transfer", "failure", "rejected")
 
 
@@ -128,17 +121,6 @@ def update_value(worlds, w, row, value):
     before = worlds.job[w, row].value
     worlds.job[w, row].value = value
     return before - value
-
-
-@part
-def job_measure(rules, is_lost, submit, start, end):
-    """The measure of a job by its times in s; one that was rejected starts when it ends."""
-    loss = LOSS if is_lost else 0.0
-    if rules.measure == SLOWDOWN:
-        return loss + max(1.0, (end - submit) / max(end - start, TAU_S))
-    if rules.measure == WAIT:
-        return loss + (start - submit) / rules.unit
-    return loss + (end - submit) / rules.unit
 
 
 @kernel

@@ -11,7 +11,7 @@ import numpy as np
 class Rules(NamedTuple):
     """How placements are judged and sites masked."""
 
-    measure: int  # of `pandaenv.env.reward.MEASURES`
+    measure: int  # of `pandaenv.env.measures.MEASURES`
     unit: float  # m, s
     wait_limit: float  # s
     byte_limit: float  # bytes

@@ -10,7 +10,7 @@ from gymnasium.envs.registration import EnvSpec
 
 import pandaenv  # noqa: F401  registers the environments
 from pandaenv import policies, scenarios
-from pandaenv.env.reward import MEASURES
+from pandaenv.env.measures import MEASURES
 from pandaenv.scenarios import HOUR_S, SCENARIOS, Scenario, untroubled
 from pandaenv.simulator import Simulator, advance
 from pandaenv.simulator.state import LOST

@@ -10,7 +10,8 @@ from stable_baselines3.common.env_checker import check_env as check_sb3_env
 import metrics
 import pandaenv
 from pandaenv import policies, schema
-from pandaenv.env.reward import COSTS, LOSS, MEASURES
+from pandaenv.env.measures import LOSS, MEASURES
+from pandaenv.env.reward import COSTS
 from pandaenv.scenarios import Scenario
 from pandaenv.simulator import advance
 from pandaenv.simulator.reset import reset_world

@@ -11,8 +11,8 @@ from gymnasium.envs.registration import EnvSpec
 
 import pandaenv  # noqa: F401  registers the environments
 from pandaenv.env import PandaSiteAllocationEnv
+from pandaenv.env.measures import MEASURES
 from pandaenv.env.observation import N_GRID, N_JOB, N_SITE
-from pandaenv.env.reward import MEASURES
 from pandaenv.scenarios import SCENARIOS, Scenario
 from pandaenv.sites import PATH
 from tests.pandaenv.simulator.grids import records

@@ -9,7 +9,7 @@ import pytest
 from gymnasium.error import InvalidAction, ResetNeeded
 
 import pandaenv  # noqa: F401  registers the environments
-from pandaenv.env.reward import LOSS
+from pandaenv.env.measures import LOSS
 from pandaenv.sb3 import PandaVecEnv
 from pandaenv.scenarios import Scenario
 from pandaenv.sites import PATH, catalogue

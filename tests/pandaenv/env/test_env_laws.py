@@ -14,7 +14,7 @@ import pytest
 
 import pandaenv  # noqa: F401  registers the environments
 from pandaenv import policies, sites, workload
-from pandaenv.env.reward import MEASURES
+from pandaenv.env.measures import MEASURES
 from pandaenv.policies import warm_up
 from pandaenv.scenarios import Scenario
 from pandaenv.simulator import MAX_ATTEMPTS, advance

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from pandaenv.env.measures import FLOW_TIME
 from pandaenv.env.observation import (
     N_GRID,
     N_JOB,
@@ -13,7 +14,6 @@ from pandaenv.env.observation import (
     space,
     update_view,
 )
-from pandaenv.env.reward import FLOW_TIME
 from pandaenv.env.rules import Rules
 from pandaenv.policies import mark_allowed
 from pandaenv.simulator import Simulator, advance_to_arrival, place

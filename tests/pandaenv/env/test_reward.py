@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from pandaenv.env.measures import ACCRUED, FLOW_TIME, LOSS, SLOWDOWN, TAU_S, WAIT
 from pandaenv.env.observation import N_JOB
-from pandaenv.env.reward import ACCRUED, FLOW_TIME, LOSS, SLOWDOWN, TAU_S, WAIT, step
+from pandaenv.env.reward import step
 from pandaenv.env.rules import Rules
 from pandaenv.scenarios import untroubled
 from pandaenv.simulator import Simulator, advance, apply_troubles

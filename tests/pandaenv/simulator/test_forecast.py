@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pandaenv.env.reward import ACCRUED, FLOW_TIME, SLOWDOWN, WAIT
+from pandaenv.env.measures import ACCRUED, FLOW_TIME, SLOWDOWN, WAIT
 from pandaenv.simulator.forecast import STALE
 from tests.pandaenv.env.test_reward import Rig
 from tests.pandaenv.simulator.grids import jobs, random_grid, random_troubles, sites
