@@ -24,32 +24,38 @@ PACKAGES = ("foundations", "metrics", "generators", "pandaenv", "benchmarks")
 # own is a room by itself.
 HOUSE = """
 foundations               checks files tables units versions
-metrics                   association bootstrap columns density detection efficacy finished forest
-                          grades groups judge marginals meanings membership neighbours page plots
-                          privacy report streaming tails temporal
-generators                base distributed modes options smote training transform tvae
-generators.ctabganplus    conditions model networks
-generators.tabar          bins model network ordering
-generators.tabddpm        anomaly fields loss model network process sampling steering
-pandaenv
+metrics                   association bootstrap checkpoints comparisons density detection efficacy
+                          evaluation frames glossary grades kdtree marginals measures membership
+                          neighbours page plots privacy registry report scores settings streaming
+                          tails temporal
+generators                arrays base distributed layout modes options plan smote training tvae
+generators.ctabganplus    conditions layers loss model networks target training
+generators.tabar          bins fields model network ordering sampling training
+generators.tabddpm        anomaly encoding loss model network process sampling scales steering
+pandaenv                  errors kernel_cache
 pandaenv.schema
 pandaenv.kernels
-pandaenv.sites            catalogues drawing links names
-pandaenv.records          cascade dumps ingestion nomenclature
+pandaenv.sites            aliases catalogues choice drawing links names reading
+pandaenv.records          bigpanda cascade classification dumps engine first_bytes folder
+                          ingestion nomenclature outputs raw_columns splits tables
 pandaenv.brokerage
 pandaenv.reference        arrivals background bursts datasets formats outcomes published sizes
                           tables users work
-pandaenv.workload         exports folding jobs sources stream tasks
+pandaenv.workload         base bursting embedded exports exports.cgsim exports.companion
+                          exports.files exports.numbers exports.swf folding gathering jobs making
+                          pools recorded replicas scaling stream synthetic tasks trace
 pandaenv.scenarios
-pandaenv.simulator        caches draws events forecast prefetch queues simulator state
-pandaenv.policies         rules
+pandaenv.simulator        arrivals bookings caches carryover draws events forecast log motion
+                          outages prefetch queues reset simulator site_jobs state transfers
+pandaenv.policies         choices estimates mask playing rules
 pandaenv.replay
-pandaenv.env              allocation episodes observation prepared rendering reward spec
+pandaenv.env              actions allocation config episodes measures observation picture prepared
+                          rendering reward rules screen site_map spec
 pandaenv.vector
 pandaenv.sb3
 pandaenv.wrappers
-pandaenv.agents           agent scoring
-pandaenv.offline          collection dsrl layouts mixtures trajectories
+pandaenv.agents           agent networks scoring storage
+pandaenv.offline          collection datasets dsrl layouts mixtures recipes trajectories writer
 pandaenv.cli
 benchmarks.options
 benchmarks.flights
