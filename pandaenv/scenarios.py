@@ -1,9 +1,11 @@
-"""How a grid is disturbed: outages, slow networks, surges, sites that fail all they get.
+"""How a grid is disturbed: outages, slow networks, surges, sites at which every job fails.
 
-In: a `Scenario`, by name or made by its user. Out: `Troubles`, what one episode of it meets, drawn
-when the episode begins. Policies therefore meet the same troubles under one seed, and projections
-know them.
+In: a `Scenario`, by name or made by its user. Out: `Troubles`, the disturbances of one episode,
+drawn when the episode begins. Policies therefore meet the same troubles under one seed, and
+projections know them. A new scenario is one entry of `SCENARIOS`.
 """
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -11,49 +13,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-HOUR_S, DAY_S = 3_600.0, 86_400.0
+from foundations import checks
+from foundations.units import DAY_S, HOUR_S
+
 LONGEST_S = 1e9
-"""Longest mean length of an outage: 30 years."""
-
-
-class Troubles(NamedTuple):
-    """What happens to S sites, whatever is placed; times in s."""
-
-    outages: np.ndarray  # (S, M) begin and end of each in turn, increasing
-    slow: np.ndarray  # (S, 3) input moves at a factor of its speed: from, until, factor
-    fails_after: np.ndarray  # (S,) attempts fail after this time or before; infinity: they need not
-    surge: tuple[float, float, float] = (np.inf, np.inf, 1.0)
-    """Jobs arrive at a multiple of their rate: from, until, factor."""
-
-
-def untroubled(n_sites: int) -> Troubles:
-    """Nothing happens to n sites."""
-    never = np.broadcast_to([np.inf, np.inf, 1.0], (n_sites, 3))
-    return Troubles(np.full((n_sites, 0), np.inf), never, np.full(n_sites, np.inf))
-
-
-_RULES = {
-    "outage_every_s": (lambda x: x > 0, "positive"),
-    "outage_length_s": (lambda x: 0 < x <= LONGEST_S, f"positive and at most {LONGEST_S:.0e}"),
-    "n_outages": (lambda x: x >= 0, "a whole number of at least 0"),
-    "degraded_share": (lambda x: 0 <= x <= 1, "in [0, 1]"),
-    "degraded_factor": (lambda x: 0 < x <= 1, "in (0, 1]"),
-    "degraded_after_s": (lambda x: 0 <= x < np.inf, "at least 0 and finite"),
-    "degraded_length_s": (lambda x: 0 < x <= LONGEST_S, f"positive and at most {LONGEST_S:.0e}"),
-    "surge_factor": (lambda x: 1 <= x < np.inf, "at least 1 and finite"),
-    "surge_after_s": (lambda x: 0 <= x < np.inf, "at least 0 and finite"),
-    "surge_length_s": (lambda x: 0 < x <= LONGEST_S, f"positive and at most {LONGEST_S:.0e}"),
-    "black_holes": (lambda x: x >= 0, "a whole number of at least 0"),
-    "black_hole_s": (lambda x: 0 < x < np.inf, "positive and finite"),
+"""Longest length that may be given: 30 years."""
+COUNTS = ("n_outages", "black_holes")
+_LENGTH = {"above": 0, "most": LONGEST_S}
+RANGES = {
+    "outage_length_s": _LENGTH,
+    "degraded_share": {"least": 0, "most": 1},
+    "degraded_factor": {"above": 0, "most": 1},
+    "degraded_after_s": {"least": 0},
+    "degraded_length_s": _LENGTH,
+    "surge_factor": {"least": 1},
+    "surge_after_s": {"least": 0},
+    "surge_length_s": _LENGTH,
+    "black_hole_s": {"above": 0},
 }
-
-
-def _check(name: str, value) -> None:
-    is_good, rule = _RULES[name]
-    whole = name in ("n_outages", "black_holes")
-    kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not is_good(value):
-        raise ValueError(f"{name} must be {rule}, got {value!r}")
+"""Ranges of the fields of a scenario, all finite; see `foundations.checks.number`."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +39,13 @@ class Scenario:
     """How a grid is disturbed, beyond the failures that every site has by its rate.
 
     Outages come to each site as a renewal process: exponential gaps and lengths. Both defaults are
-    ASSUMED (98 % availability). What else there may be comes at a given time after the begin of an
-    episode, to sites that are drawn; by default there is none of it.
+    ASSUMED (98 % availability). All other disturbances begin at a given time after the start of an
+    episode, at sites that are drawn; by default there are none.
 
     A transfer into a site of degraded links runs at `degraded_factor` of its speed for as long as
-    that lasts. In a surge the stream runs faster: no job is added or left out, so tasks stay whole,
-    and all that would have come later comes earlier. A black hole fails every attempt after
-    `black_hole_s`, or after its run time where that is shorter; it looks idle.
+    the degradation lasts. In a surge jobs arrive faster: no job is added or left out, so tasks stay
+    whole, and all later jobs arrive earlier. At a black-hole site every attempt fails after
+    `black_hole_s`, or after its run time where that is shorter, so that the site looks idle.
 
     Raises:
         ValueError: a value out of its range, in one sentence.
@@ -76,13 +54,13 @@ class Scenario:
     outage_every_s: float = 14 * DAY_S
     """Mean time from the end of one outage to the next, s; infinity for none."""
     outage_length_s: float = 6 * HOUR_S
-    """Mean length of an outage, s; finite, or what waits at a site would never end."""
+    """Mean length of an outage, s; finite, since jobs that wait at a site must end."""
     n_outages: int = 4
-    """Outages drawn for each site; after them there are none."""
+    """Outages drawn for each site; there are none after them."""
     degraded_share: float = 0.0
     """Share of the sites whose links degrade, rounded up."""
     degraded_factor: float = 0.1
-    """Speed of what moves into such a site, in (0, 1]."""
+    """Speed of transfers into such a site over the usual one, in (0, 1]."""
     degraded_after_s: float = 2 * HOUR_S
     degraded_length_s: float = 12 * HOUR_S
     surge_factor: float = 1.0
@@ -90,23 +68,24 @@ class Scenario:
     surge_after_s: float = 2 * HOUR_S
     surge_length_s: float = 4 * HOUR_S
     black_holes: int = 0
-    """Sites that fail all they get; fewer than there are sites."""
+    """Sites at which every attempt fails; fewer than there are sites."""
     black_hole_s: float = 60.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in fields(self):
             _check(field.name, getattr(self, field.name))
             value = type(field.default)(getattr(self, field.name))  # so that JSON can hold it
             object.__setattr__(self, field.name, value)
 
     def check_sites(self, n_sites: int) -> None:
+        """Raise a ValueError unless some of n sites are no black holes."""
         if self.black_holes >= n_sites:
             raise ValueError(
                 f"black_holes must be fewer than the sites ({n_sites}), got {self.black_holes}"
             )
 
     def draw(self, n_sites: int, start: float, rng: np.random.Generator) -> Troubles:
-        """What an episode of n sites that starts at `start`, in s, meets."""
+        """Draw the troubles of an episode at n sites that starts at `start`, in s."""
         self.check_sites(n_sites)
         outages = self.outages(n_sites, start, rng)
         links, holes = rng.spawn(2)
@@ -128,6 +107,32 @@ class Scenario:
         return start + np.cumsum(np.stack([gap, length], axis=2).reshape(n_sites, -1), axis=1)
 
 
+class Troubles(NamedTuple):
+    """The disturbances of one episode at S sites, whatever is placed; times in s."""
+
+    outages: np.ndarray  # (S, M) begin and end of each outage in turn, increasing
+    slow: np.ndarray  # (S, 3) input moves at a factor of its speed: from, until, factor
+    fails_after: np.ndarray  # (S,) every attempt fails after at most this time; infinity: none need
+    surge: tuple[float, float, float] = (np.inf, np.inf, 1.0)
+    """Jobs arrive at a multiple of their rate: from, until, factor."""
+
+
+def untroubled(n_sites: int) -> Troubles:
+    """No disturbance at n sites."""
+    never = np.broadcast_to([np.inf, np.inf, 1.0], (n_sites, 3))
+    return Troubles(np.full((n_sites, 0), np.inf), never, np.full(n_sites, np.inf))
+
+
+def _check(name: str, value: object) -> None:
+    """Raise a ValueError for a value out of its range."""
+    if name in COUNTS:
+        checks.whole(name, value)
+    elif name in RANGES:
+        checks.number(name, value, **RANGES[name])
+    else:  # infinity means never
+        checks.require(checks.is_number(value) and value > 0, name, "positive", value)
+
+
 SCENARIOS = {
     "normal": Scenario(),
     "outage": Scenario(outage_every_s=2 * DAY_S, outage_length_s=12 * HOUR_S, n_outages=8),
@@ -135,21 +140,19 @@ SCENARIOS = {
     "surge": Scenario(surge_factor=3.0),
     "black_hole_site": Scenario(black_holes=1),
 }
-"""Known by name; how strong each is, is ASSUMED."""
+"""Scenarios by name; all strengths are ASSUMED."""
 
 
 def make(which: str | Scenario | Mapping) -> Scenario:
-    """The scenario of a name, of the fields of one (as JSON gives them back), or as it is."""
+    """The scenario of a name or of a dict of its fields; a `Scenario` is returned as it is.
+
+    Raises: ValueError for an unknown name or field, or a value out of its range.
+    """
     if isinstance(which, Scenario):
         return which
     if isinstance(which, Mapping):
         known = [field.name for field in fields(Scenario)]
-        unknown = [name for name in which if name not in known]
-        if unknown:
-            raise ValueError(
-                f"unknown field {unknown[0]!r} of a scenario; known: {', '.join(known)}"
-            )
+        for name in which:
+            checks.known("scenario field", name, known)
         return Scenario(**which)
-    if not isinstance(which, str) or which not in SCENARIOS:
-        raise ValueError(f"unknown scenario {which!r}; known: {', '.join(SCENARIOS)}")
-    return SCENARIOS[which]
+    return SCENARIOS[checks.known("scenario", which, SCENARIOS)]

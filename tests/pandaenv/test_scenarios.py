@@ -9,12 +9,15 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 
 import pandaenv  # noqa: F401  registers the environments
+from foundations.units import HOUR_S
 from pandaenv import policies, scenarios
 from pandaenv.env.measures import MEASURES
+from pandaenv.env.reward import MEASURES
+from pandaenv.replay import replay
 from pandaenv.scenarios import HOUR_S, SCENARIOS, Scenario, untroubled
 from pandaenv.simulator import Simulator, advance
 from pandaenv.simulator.state import LOST
-from tests.pandaenv.simulator.grids import jobs, sites
+from tests.pandaenv.simulator.grids import jobs, records, sites
 
 TIER1 = "PandaSiteAllocationTier1-v0"
 
@@ -207,6 +210,18 @@ def test_scenarios_share_windows_failures_and_outages(make):
 # The dataclass
 
 
+def test_a_new_scenario_is_one_entry(make, monkeypatch):
+    """Entered in the table, it is known by name to the environment and to replays."""
+    monkeypatch.setitem(SCENARIOS, "all_slow", Scenario(degraded_share=1.0, degraded_after_s=0.0))
+    env = make(scenario="all_slow")
+    env.reset(seed=0)
+    assert (env.unwrapped.worlds.slow[0]["factor"] < 1).all()
+    slow, plain = (replay(records(n=300), "tier1", scenario=s) for s in ("all_slow", None))
+    assert (slow["ready"] - slow["submit"]).sum() > (plain["ready"] - plain["submit"]).sum()
+    with pytest.raises(ValueError, match="known: normal, .* all_slow$"):
+        scenarios.make("storm")
+
+
 def test_a_scenario_of_ones_own_survives_the_json_of_a_spec(make):
     mine = Scenario(outage_every_s=np.float32(7200), black_holes=np.int64(2), surge_factor=2)
     env = make(scenario=mine)
@@ -225,7 +240,7 @@ def test_scenarios_are_known_by_name_and_unknown_ones_refused():
     assert scenarios.make({"black_holes": 3}) == Scenario(black_holes=3)
     with pytest.raises(ValueError, match="unknown scenario 'storm'; known: normal, outage, degr"):
         scenarios.make("storm")
-    with pytest.raises(ValueError, match="unknown field 'storms' of a scenario; known: outage_e"):
+    with pytest.raises(ValueError, match="unknown scenario field 'storms'; known: outage_e"):
         scenarios.make({"storms": 3})
     with pytest.raises(ValueError, match="unknown scenario None"):
         scenarios.make(None)
@@ -237,18 +252,18 @@ def test_scenarios_are_known_by_name_and_unknown_ones_refused():
         ({"outage_every_s": 0}, "positive, got 0"),
         ({"outage_every_s": "1"}, "positive, got '1'"),
         ({"outage_every_s": np.nan}, "positive, got nan"),
-        ({"outage_length_s": -1.0}, r"positive and at most 1e\+09, got -1.0"),
-        ({"outage_length_s": np.inf}, r"positive and at most 1e\+09, got inf"),
+        ({"outage_length_s": -1.0}, r"above 0 and at most 1e\+09, got -1.0"),
+        ({"outage_length_s": np.inf}, r"above 0 and at most 1e\+09, got inf"),
         ({"n_outages": 2.5}, "a whole number of at least 0, got 2.5"),
         ({"n_outages": -1}, "a whole number of at least 0, got -1"),
         ({"n_outages": True}, "a whole number of at least 0, got True"),
-        ({"degraded_share": 1.1}, r"in \[0, 1\], got 1.1"),
-        ({"degraded_factor": 0}, r"in \(0, 1\], got 0"),
+        ({"degraded_share": 1.1}, "at least 0 and at most 1, got 1.1"),
+        ({"degraded_factor": 0}, "above 0 and at most 1, got 0"),
         ({"degraded_after_s": -1}, "at least 0 and finite, got -1"),
-        ({"degraded_length_s": np.inf}, r"positive and at most 1e\+09, got inf"),
+        ({"degraded_length_s": np.inf}, r"above 0 and at most 1e\+09, got inf"),
         ({"surge_factor": 0.5}, "at least 1 and finite, got 0.5"),
         ({"surge_after_s": np.nan}, "at least 0 and finite, got nan"),
-        ({"surge_length_s": 0}, r"positive and at most 1e\+09, got 0"),
+        ({"surge_length_s": 0}, r"above 0 and at most 1e\+09, got 0"),
         ({"black_holes": None}, "a whole number of at least 0, got None"),
         ({"black_hole_s": 0}, "positive and finite, got 0"),
     ],
