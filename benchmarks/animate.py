@@ -16,7 +16,7 @@ from PIL import Image
 from tqdm import tqdm
 
 import pandaenv  # noqa: F401  registers the environment
-from benchmarks.options import command, new_file, positive, whole
+from benchmarks.inputs.arguments import command, new_file, positive, whole
 from pandaenv import policies
 from pandaenv.env.rendering import COLOURS
 

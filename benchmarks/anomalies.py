@@ -20,13 +20,14 @@ import pandas as pd
 from sklearn.ensemble import IsolationForest
 
 import generators
-from benchmarks.options import command, new_file, positive, whole
+from benchmarks.inputs.arguments import command, new_file, positive, whole
+from benchmarks.inputs.places import RESULTS
 from benchmarks.pretrain import BUNDLED
 from benchmarks.report.provenance import provenance, write_json
 from metrics.detection import auc
 from pandaenv import records, reference, schema
 
-OUT = Path(__file__).parent / "results" / "anomalies.json"
+OUT = RESULTS / "anomalies.json"
 FOREST_ROWS, TREES = 100_000, 200  # train rows a forest sees, trees
 TRIES = 200  # draws in search of a value that breaks the rule
 RARE = 1e-4  # a ratio of bytes to files beyond this quantile is impossible

@@ -11,15 +11,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.options import command, new_folder, positive, whole
+from benchmarks.inputs.arguments import command, new_folder, positive, whole
+from benchmarks.inputs.places import RESULTS
 from benchmarks.report.provenance import provenance, write_json, write_text
 from pandaenv import reference
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def main(arguments: list[str] | None = None) -> None:

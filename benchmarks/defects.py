@@ -15,14 +15,14 @@ from statistics import mean, stdev
 import numpy as np
 import pandas as pd
 
-from benchmarks.options import command, new_folder, whole
+from benchmarks.inputs.arguments import command, new_folder, whole
+from benchmarks.inputs.places import RESULTS, ROOT
 from benchmarks.report import provenance
 from metrics import Judge
 from metrics.efficacy import Classifier, Regressor
 from metrics.meanings import GROUPS, MEANINGS
 from metrics.report import plain, show
 
-ROOT = Path(__file__).parent.parent
 LIMIT = 5.0  # spreads of the floor beyond which a number is called off its floor
 LEAST = 1e-9  # spread of a floor that never moved
 SKIPPED = ("diff-MLEF lr 0.1",)
@@ -343,7 +343,7 @@ def main(arguments: list[str] | None = None) -> int:
         }
         | provenance.provenance("benchmarks.defects", arguments, options.seed)
     )
-    provenance.write_json(ROOT / "benchmarks" / "results" / "defects.json", result)
+    provenance.write_json(RESULTS / "defects.json", result)
     provenance.write_text(ROOT / "docs" / "defects.md", to_markdown(found, result))
     print("\n".join(result["missed"]) or "every defect is caught, honest rows are not flagged")
     return 1 if result["missed"] else 0

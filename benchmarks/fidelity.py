@@ -20,16 +20,16 @@ import numpy as np
 import pandas as pd
 
 import generators
-from benchmarks.options import command
+from benchmarks.inputs import splits
+from benchmarks.inputs.arguments import command
+from benchmarks.inputs.places import CONFIGS
 from benchmarks.report import claims, provenance, repeats
+from foundations import tables
 from foundations.files import whole
 from metrics import Judge, temporal
 from metrics.columns import is_numerical
 from metrics.report import TABLE_1, Score, markdown, plain, show
 
-from . import source
-
-CONFIGS = Path(__file__).parent / "configs"
 PUBLISHED_STEPS = 30_000  # optimizer steps of the paper, sec. V.A
 SHUFFLED = "independent"  # baseline: every column of train shuffled by itself
 
@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add(
         "--data",
-        default=source.REFERENCE,
+        default=splits.REFERENCE,
         help="'reference', a CSV or Parquet file, or a folder written by `pandaenv ingest`",
     )
     add("--profile", default="standard", help="smoke, standard (default), large, converged, paper")
@@ -152,7 +152,7 @@ def run(options: argparse.Namespace, arguments: list[str]) -> dict:
 
 def _work(options: argparse.Namespace, profile: Profile, seed: int, several: bool) -> "Run":
     """The table of one seed, its data read and cut."""
-    data = source.read(options.data, days=profile.days, seed=options.seed)
+    data = splits.read(options.data, days=profile.days, seed=options.seed)
     target = _target(options.target, data.train)
     profile = profile if target else replace(profile, n_mlef=0)
     profile = profile if temporal.DAYS in data.train else _timeless(profile)
@@ -208,7 +208,7 @@ def _models(names: list[str] | None, profile: Profile) -> dict[str, object]:
     return {name: generators.make(name, **profile.generators.get(name, {})) for name in names}
 
 
-def _cut(profile: Profile, data: source.Source, seed: int):
+def _cut(profile: Profile, data: splits.Split, seed: int):
     """The profile's numbers of rows, or as many as the table has, in the same proportions."""
     n_train = min(profile.n_train, len(data.train))
     n_holdout = min(profile.n_holdout, len(data.test))
@@ -217,7 +217,7 @@ def _cut(profile: Profile, data: source.Source, seed: int):
             f"{data.name}: too few rows, 10 are needed, got {len(data.train) + len(data.test)}"
         )
     n_extra = max(0, profile.n_mlef - n_holdout // 2)
-    cut, extra = source.take(data, n_train, n_holdout, n_extra, seed)
+    cut, extra = splits.subsample(data, n_train, n_holdout, n_extra, seed)
     n_mlef = min(profile.n_mlef, n_train, n_holdout // 2 + len(extra))
     return replace(profile, n_train=n_train, n_holdout=n_holdout, n_mlef=n_mlef), cut, extra
 
@@ -238,7 +238,7 @@ class Run:
     def __init__(self, profile, data, extra, judge: Judge, out: Path, seed: int, quiet: bool):
         self.profile, self.data, self.extra = profile, data, extra
         self.judge, self.out, self.seed, self.quiet = judge, out, seed, quiet
-        self.digest = source.digest(data.train, data.test, extra)
+        self.digest = tables.digest(data.train, data.test, extra)[:16]
         self.samples: dict[str, pd.DataFrame] = {}
 
     def table(self, models: dict[str, object]) -> dict:

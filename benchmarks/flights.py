@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.options import command
+from benchmarks.inputs.arguments import command
 
 N_ROWS = 200_000
 LATE_MIN, VERY_LATE_MIN = 15, 60  # minutes of arrival delay

@@ -14,14 +14,15 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from benchmarks.options import command, new_file
+from benchmarks.inputs.arguments import command, new_file
+from benchmarks.inputs.places import RESULTS
 
 PLACES = (
     ((5, 3), "left"), ((-5, 3), "right"), ((5, -9), "left"), ((-5, -9), "right"),
     ((0, 12), "center"), ((0, -18), "center"),
 )  # fmt: skip
 """Where a name may stand from its point, and the end of it that is nearest."""
-RESULT = Path(__file__).parent / "results" / "frontier.json"
+RESULT = RESULTS / "frontier.json"
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.options import command, new_folder
+from benchmarks.inputs.arguments import command, new_folder
+from benchmarks.inputs.places import RESULTS
 from benchmarks.report.intervals import table
 from benchmarks.report.provenance import provenance, write_json
 from pandaenv.env import BYTE_LIMIT, WAIT_LIMIT_S
@@ -33,7 +33,6 @@ from pandaenv.sites import catalogue
 from pandaenv.workload import NAMES, Synthetic, make
 from pandaenv.workload.stream import DAY_S, N_WINDOWS, WEEK_S, Stream, capacity
 
-RESULTS = Path(__file__).parent / "results"
 LEVELS = (1, 5, 25, 50, 75, 95, 99, 100)
 PUBLISHED = (304, 648, 1_555, 3_266, 11_710, 24_050, 42_290, 108_900)
 """Waits of ATLAS production jobs in 2018 at LEVELS per cent, s."""

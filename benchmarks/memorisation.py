@@ -19,13 +19,12 @@ from pathlib import Path
 from statistics import mean
 
 import generators
-from benchmarks.options import command
+from benchmarks.inputs import splits
+from benchmarks.inputs.arguments import command
+from benchmarks.inputs.places import RESULTS
 from benchmarks.report.provenance import provenance, versions, write_json, write_text
 from metrics import Judge
 
-from . import source
-
-RESULTS = Path(__file__).parent / "results"
 GROUPS = ("WD", "JSD", "diff-CORR", "DCR", "diff-MLEF", "C2ST", "membership")
 SHOWN = (
     "WD",
@@ -79,7 +78,7 @@ def run(options: argparse.Namespace) -> dict:
         raise ValueError(f"--seeds must not be negative, got {min(options.seeds)}")
     if options.rows < FEWEST:
         raise ValueError(f"--rows must be at least {FEWEST}, got {options.rows}")
-    data = source.read(source.REFERENCE, days=options.days, seed=0)
+    data = splits.read(splits.REFERENCE, days=options.days, seed=0)
     runs = {seed: _of_seed(data, seed, options) for seed in options.seeds}
     lines = [_line(words, [runs[s][words] for s in options.seeds]) for words, *_ in VARIANTS]
     return {
@@ -92,9 +91,9 @@ def run(options: argparse.Namespace) -> dict:
     }
 
 
-def _of_seed(data: source.Source, seed: int, options: argparse.Namespace) -> dict[str, dict]:
+def _of_seed(data: splits.Split, seed: int, options: argparse.Namespace) -> dict[str, dict]:
     """Every variant on one cut, and the real rows in their place."""
-    cut, extra = source.take(data, options.rows, HOLDOUT, MLEF - HOLDOUT // 2, seed)
+    cut, extra = splits.subsample(data, options.rows, HOLDOUT, MLEF - HOLDOUT // 2, seed)
     judge = Judge(cut.train, cut.test, seed=seed, only=GROUPS, extra=extra)
     found = {"real rows": _kept("real rows", seed, options, lambda: _score(judge.floor))}
     for words, model, settings, steps in VARIANTS:

@@ -18,8 +18,9 @@ import pandas as pd
 import torch
 
 import pandaenv  # noqa: F401  registers the environments
+from benchmarks.inputs.arguments import command
+from benchmarks.inputs.places import RESULTS
 from benchmarks.offline import REFERENCES, play
-from benchmarks.options import command
 from benchmarks.play.offline_learners import LEARNERS, Config, safe
 from benchmarks.report.intervals import interval
 from benchmarks.report.provenance import provenance, write_json
@@ -27,7 +28,7 @@ from pandaenv import offline, policies
 from pandaenv.agents.scoring import Traits, traits_of
 from pandaenv.offline.mixtures import SETS
 
-OUT = Path(__file__).parent / "results" / "offline-agents.json"
+OUT = RESULTS / "offline-agents.json"
 TIER1 = tuple(name for name in SETS if "tier1" in name)
 
 

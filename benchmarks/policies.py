@@ -25,7 +25,8 @@ import pandas as pd
 from tqdm import tqdm
 
 import pandaenv
-from benchmarks.options import command, new_file, new_folder, positive, whole
+from benchmarks.inputs.arguments import command, new_file, new_folder, positive, whole
+from benchmarks.inputs.places import RESULTS
 from benchmarks.play import leaderboard
 from benchmarks.play.episodes import ENV_ID, contest, play
 from benchmarks.report.intervals import (
@@ -40,7 +41,7 @@ from pandaenv import policies
 from pandaenv.scenarios import SCENARIOS
 from pandaenv.workload import BUNDLED
 
-OUT = Path(__file__).parent / "results" / "policies.json"
+OUT = RESULTS / "policies.json"
 PARTS = Path("runs") / "policies"
 LOADS = (0.5, 0.6, 0.7, 0.8)
 SHOWN = {"load": 0.6, "scenario": "normal"}

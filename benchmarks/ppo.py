@@ -21,7 +21,8 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from benchmarks.options import command, new_file, new_folder, whole
+from benchmarks.inputs.arguments import command, new_file, new_folder, whole
+from benchmarks.inputs.places import CONFIGS, RESULTS
 from benchmarks.play.episodes import contest
 from benchmarks.play.learner import Recipe, train
 from benchmarks.report.intervals import differences, interval, span, summary, table
@@ -29,7 +30,7 @@ from benchmarks.report.provenance import provenance, write_json
 from pandaenv import agents, policies
 from pandaenv.sb3 import PandaVecEnv
 
-CONFIG = Path(__file__).parent / "configs" / "ppo-tier1.toml"
+CONFIG = CONFIGS / "ppo-tier1.toml"
 AGAINST = "panda_analysis"
 CURVE_ROWS = 40
 """Rows that a learning curve has in the results, means over as many stretches."""
@@ -209,7 +210,7 @@ def main(argv: list[str] | None = None) -> None:
     result = run(config, args.runs)
     print(to_markdown(result["policies"]))
     result |= provenance("benchmarks.ppo", argv, list(config.train_seeds))
-    out = args.out or Path(__file__).parent / f"results/{args.config.stem}.json"
+    out = args.out or RESULTS / f"{args.config.stem}.json"
     print(write_json(out, result))
 
 

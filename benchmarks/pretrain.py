@@ -24,7 +24,7 @@ import pandas as pd
 
 import generators
 import pandaenv
-from benchmarks.options import command, new_file, new_folder, positive, whole
+from benchmarks.inputs.arguments import command, new_file, new_folder, positive, whole
 from benchmarks.report.provenance import provenance, write_json
 from generators.base import Generator
 from metrics import evaluate

@@ -16,12 +16,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.inputs.places import RESULTS, ROOT
 from benchmarks.report.provenance import provenance, write_json
 
 from . import offline
 
-ROOT = Path(__file__).parent.parent
-OUT = Path(__file__).parent / "results" / "readers.json"
+OUT = RESULTS / "readers.json"
 NAME = "panda-tier1-mixed-v0"
 OURS = ("numba", "pandas", "pyarrow", "scipy", "matplotlib", "scikit-learn", "tqdm", "h5py")
 """What `pandaenv` itself needs, put beside tools that pin another Gymnasium than it asks for."""

@@ -17,13 +17,14 @@ from pathlib import Path
 import torch
 
 import generators
-from benchmarks.options import command, new_file, positive, whole
+from benchmarks.inputs.arguments import command, new_file, positive, whole
+from benchmarks.inputs.places import RESULTS
 from benchmarks.pretrain import BUNDLED
 from benchmarks.report.provenance import provenance, write_json
 from metrics import Judge
 from pandaenv import records, reference
 
-OUT = Path(__file__).parent / "results" / "sampler.json"
+OUT = RESULTS / "sampler.json"
 METRICS = ("C2ST", "WD", "JSD", "diff-CORR")
 
 

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.options import command, new_folder, positive, whole
+from benchmarks.inputs.arguments import command, new_folder, positive, whole
+from benchmarks.inputs.places import RESULTS
 from benchmarks.report.intervals import table
 from benchmarks.report.provenance import provenance, write_json
 from metrics.temporal import WINDOWS, dispersion, ks, whole_days
@@ -28,7 +28,6 @@ from pandaenv.workload import Reference, Synthetic
 from pandaenv.workload.folding import fold
 from pandaenv.workload.stream import DAY_S
 
-RESULTS = Path(__file__).parent / "results"
 TRUTHS = (101, 102)
 """Seeds of the two references; nothing was tuned on them."""
 

@@ -36,7 +36,8 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 import generators
-from benchmarks.options import command
+from benchmarks.inputs.arguments import command
+from benchmarks.inputs.places import AGENTS, RESULTS
 from benchmarks.play import apprentices
 from benchmarks.play.episodes import contest
 from benchmarks.policies import ORACLE, code, content
@@ -44,15 +45,13 @@ from benchmarks.report.provenance import provenance, versions, write_json
 from foundations.files import whole, write
 from pandaenv import agents, policies, reference, sites, workload
 
-OUT = Path(__file__).parent / "results" / "transfer.json"
+OUT = RESULTS / "transfer.json"
 TRACE, HALF, ROWS = "trace", "real half", "rows alone"
 N_DRAWS = 2_000
 PLAYED = ("rows", "budget", "days", "seed", "sites", "rate", "load", "jobs", "seeds")
 """Options that an episode depends on."""
 RULES = ("greedy", "panda_analysis", "random")
 """What agents are measured against: the best that sees no hidden truth, PanDA's, and none."""
-AGENTS = Path(__file__).parent / "agents"
-"""The trained agents that are ranked, a folder each."""
 
 
 # --- sources of arrivals --------------------------------------------------------------------------

@@ -21,12 +21,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from benchmarks.inputs.places import RESULTS
 from benchmarks.report.intervals import interval, table
 from pandaenv import policies
 
 from .episodes import ENV_ID, contest
 
-BOARD = Path(__file__).parent.parent / "results" / "leaderboard.json"
+BOARD = RESULTS / "leaderboard.json"
 BASE = "panda_analysis"
 SHOWN = ("random", BASE, "greedy", "greedy_true")
 """Policies whose scores open the board; the last one knows what no broker can."""

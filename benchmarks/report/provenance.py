@@ -11,6 +11,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from benchmarks.inputs.places import ROOT
 from foundations import files
 
 PACKAGES = (
@@ -59,7 +60,7 @@ def provenance(module: str, arguments: list[str], seed: int | list[int]) -> dict
 
 def commit() -> str | None:
     """The commit of the checkout these benchmarks lie in, None outside one."""
-    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
+    git = ["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"]
     try:
         return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

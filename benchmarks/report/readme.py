@@ -10,17 +10,15 @@ with the table of each result between its marks; `targets` is of all results of 
 import argparse
 import json
 import re
-from pathlib import Path
 
 from benchmarks import fidelity, load, policies, ppo, pretrain, tasks, transfer
-from benchmarks.options import command
+from benchmarks.inputs.arguments import command
+from benchmarks.inputs.places import RESULTS, ROOT
 
 from . import targets
 from .provenance import write_text
 
-README = Path(__file__).parents[2] / "README.md"
-RESULTS = Path(__file__).parent.parent / "results"
-PAGES = (README, RESULTS / "README.md")
+PAGES = (ROOT / "README.md", RESULTS / "README.md")
 BLOCK = re.compile(r"<!-- (?P<name>[\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 

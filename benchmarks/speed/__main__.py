@@ -11,10 +11,10 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.options import command
+from benchmarks.inputs.arguments import command
+from benchmarks.inputs.places import RESULTS
 from benchmarks.report.provenance import provenance, write_json
 
-RESULTS = Path(__file__).parent.parent / "results"
 AREAS = {
     "agents": ("ppo",),
     "env": ("env", "replay"),

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 
 import generators
-from benchmarks import fidelity, source
+from benchmarks import fidelity
+from benchmarks.inputs import splits
 from benchmarks.report import claims
+from foundations import tables
 from metrics import grades, plots
 from metrics.report import TABLE_1
 
@@ -311,29 +313,29 @@ def test_parquet_with_two_columns_of_one_name_is_refused(tmp_path):
 
     pq.write_table(pa.table([[1], [2]], names=["a", "a"]), tmp_path / "t.parquet")
     with pytest.raises(ValueError, match="must differ, got 'a' more than once"):
-        source.read_table(tmp_path / "t.parquet")
+        splits.read_table(tmp_path / "t.parquet")
 
 
 def test_a_damaged_parquet_file_is_refused(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(ValueError, match=r"t\.parquet: no readable CSV or Parquet table"):
-        source.read_table(tmp_path / "t.parquet")
+        splits.read_table(tmp_path / "t.parquet")
 
 
 def test_csv_and_parquet_give_one_table(tmp_path):
     table().to_csv(tmp_path / "t.csv.gz", index=False)
     table().to_parquet(tmp_path / "t.parquet")
-    csv, parquet = (source.read_table(tmp_path / name) for name in ("t.csv.gz", "t.parquet"))
+    csv, parquet = (splits.read_table(tmp_path / name) for name in ("t.csv.gz", "t.parquet"))
     assert list(csv.dtypes.astype(str)) == list(parquet.dtypes.astype(str))
-    assert source.digest(csv.assign(site=csv["site"].astype(str))) == source.digest(
+    assert tables.digest(csv.assign(site=csv["site"].astype(str))) == tables.digest(
         parquet.assign(site=parquet["site"].astype(str))
     )
 
 
 def test_drawn_rows_never_overlap():
     whole = pd.DataFrame({"x": np.arange(1000.0)})
-    data = source.Source("t", *source._split(whole, 0))
-    cut, extra = source.take(data, 300, 100, 450, 0)
+    data = splits.Split("t", *splits._at_random(whole, 0))
+    cut, extra = splits.subsample(data, 300, 100, 450, 0)
     parts = [set(t["x"]) for t in (cut.train, cut.test, extra)]
     assert [len(p) for p in parts] == [300, 100, 450]
     assert len(set.union(*parts)) == 850

@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks import frontier, options, policies, ppo
+from benchmarks import frontier, policies, ppo
+from benchmarks.inputs import arguments
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_a_wrong_option_is_one_sentence(command, message, tmp_path, monkeypatch,
     main = importlib.import_module(f"benchmarks.{module}").main
     monkeypatch.chdir(ROOT)
     with pytest.raises(SystemExit) as left:
-        options.command(lambda: main(words))
+        arguments.command(lambda: main(words))
     assert left.value.code in (1, 2)
     assert message.replace("FILE", str(taken)) in capsys.readouterr().err.splitlines()[-1]
     assert taken.read_text() == ""
@@ -93,7 +94,7 @@ def test_an_interrupt_is_said_in_a_word(capsys):
         raise KeyboardInterrupt
 
     with pytest.raises(SystemExit) as left:
-        options.command(stop)
+        arguments.command(stop)
     assert left.value.code == 130 and capsys.readouterr().err == "stopped\n"
 
 
