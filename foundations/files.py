@@ -11,7 +11,7 @@ process killed meanwhile leaves a hidden folder `.NAME.*` and nothing else.
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,3 +45,11 @@ def digest(path: Path | str) -> str:
     """SHA-256 of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of_all(paths: Iterable[Path | str]) -> str:
+    """SHA-256 of the bytes of several files, one after the other in the order given."""
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(Path(path).read_bytes())
+    return total.hexdigest()

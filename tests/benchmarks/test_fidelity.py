@@ -14,6 +14,7 @@ import generators
 from benchmarks import fidelity
 from benchmarks.inputs import splits
 from benchmarks.report import claims
+from benchmarks.table1 import profile
 from foundations import tables
 from metrics import grades, plots
 from metrics.report import TABLE_1
@@ -69,7 +70,7 @@ def prepare(patch, folder):
     patch.setattr(generators, "make", lambda n, **o: Resampler() if n == "mine" else make(n, **o))
     (folder / "fidelity-tiny.toml").write_text(TINY.format(""))
     (folder / "fidelity-full.toml").write_text(TINY.format(', "diff-MLEF"'))
-    patch.setattr(fidelity, "CONFIGS", folder)
+    patch.setattr(profile, "CONFIGS", folder)
     Resampler.fits = 0
     return lambda *words, profile="tiny": fidelity.main(
         ["--profile", profile, "--quiet", *map(str, words)]
@@ -172,7 +173,7 @@ def test_a_stopped_run_goes_on_where_it_was(command, file, tmp_path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(Resampler, "sample", interrupted)
         assert command(*arguments(file, out, "smote", "mine")) == 130
-    assert "goes on where this one was" in capsys.readouterr().err
+    assert "resumes where this one was interrupted" in capsys.readouterr().err
     assert not (out / "table1.json").exists()
     before = (out / "rows" / "smote.json").stat().st_mtime_ns
     assert command(*arguments(file, out, "smote", "mine")) == 0
@@ -373,7 +374,7 @@ def test_a_dry_run_prints_the_configuration_and_writes_nothing(command, file, tm
 
 def test_the_shipped_profiles_are_read():
     names = ("smoke", "standard", "paper")
-    smoke, standard, paper = (fidelity.Profile.read(name) for name in names)
+    smoke, standard, paper = (profile.Profile.read(name) for name in names)
     assert smoke.n_train < standard.n_train == 50_000 and standard.n_holdout == 12_500
     assert (paper.n_train, paper.steps) == (1_319_007, 30_000)
 

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import hashlib
 import re
 
 import pytest
@@ -37,3 +38,10 @@ def test_a_folder_is_not_overwritten(tmp_path):
     with pytest.raises(OSError):
         files.write(tmp_path / "b", "text")
     assert (tmp_path / "b").is_dir()
+
+
+def test_digests_are_those_of_the_bytes(tmp_path):
+    a, b = files.write(tmp_path / "a", b"one"), files.write(tmp_path / "b", b"two")
+    assert files.digest(a) == hashlib.sha256(b"one").hexdigest()
+    assert files.digest_of_all([a, b]) == hashlib.sha256(b"onetwo").hexdigest()
+    assert files.digest_of_all([b, a]) != files.digest_of_all([a, b])

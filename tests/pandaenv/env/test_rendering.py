@@ -4,6 +4,7 @@ import pytest
 from gymnasium.error import ResetNeeded
 
 import pandaenv  # noqa: F401  registers the environment
+from pandaenv import policies
 from pandaenv.env import rendering
 from pandaenv.scenarios import untroubled
 from pandaenv.simulator import Simulator
@@ -242,7 +243,7 @@ def test_the_animation_has_its_frames_and_they_differ(kind, tmp_path, capsys):
         episode_jobs=60,
         render_mode="rgb_array",
     )
-    images = animate.frames(small, animate.policies.make("random"), 0, 1.0, 3, 0)
+    images = animate.frames(small, policies.make("random"), 0, 1.0, 3, 0)
     path = animate.write(images, tmp_path / f"grid{kind}", 5, 400)
     with Image.open(path) as movie:
         seen = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(movie)]
