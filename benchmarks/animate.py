@@ -1,7 +1,7 @@
-"""A day of the grid as an animated picture.
+"""A day of the grid as an animation.
 
-In: an environment's settings, a policy, hours and frames. Out: one GIF or WebP file, drawn by the
-environment itself (`render_mode="rgb_array"`).
+Plays one episode and writes what the environment draws (`render_mode="rgb_array"`) to a GIF or WebP
+file.
 
     python -m benchmarks.animate --out grid.gif [--policy panda_analysis] [--hours 24] [--frames 60]
 """
@@ -16,7 +16,9 @@ from PIL import Image
 from tqdm import tqdm
 
 import pandaenv  # noqa: F401  registers the environment
-from benchmarks.options import command, new_file, positive, whole
+from benchmarks.inputs import candidates
+from benchmarks.inputs.arguments import command, command_parser, new_file, positive, whole
+from foundations.units import HOUR_S
 from pandaenv import policies
 from pandaenv.env.picture import COLOURS
 
@@ -34,7 +36,7 @@ def frames(env: gym.Env, policy, seed: int, hours: float, n: int, window: int) -
         for step in played:
             if step.is_last or len(images) == n:
                 break
-            if world["now"] - begin >= hours * 3600 * len(images) / n:
+            if world["now"] - begin >= hours * HOUR_S * len(images) / n:
                 images.append(env.render())
                 progress.update()
     return images
@@ -70,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
     """Play, draw, write, and say how large the file is."""
     args = _parser().parse_args(sys.argv[1:] if argv is None else argv)
     if args.out.suffix not in KINDS:
-        raise SystemExit(f"--out must end in {' or '.join(KINDS)}, got {args.out}")
+        raise ValueError(f"--out must end in {' or '.join(KINDS)}, got {args.out}")
     env = gym.make(
         args.env,
         render_mode="rgb_array",
@@ -78,26 +80,26 @@ def main(argv: list[str] | None = None) -> None:
         load=args.load,
         scenario=args.scenario,
     )
-    policy = policies.make(args.policy)
+    policy = candidates.policy(args.policy).policy
     images = frames(env, policy, args.seed, args.hours, args.frames, args.window)
     path = write(images, args.out, args.fps, args.width)
     print(f"{path}: {len(images)} frames, {path.stat().st_size / 1e6:.2f} MB")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.animate", description=main.__doc__)
+    parser = command_parser("animate", __doc__)
     parser.add_argument("--out", type=new_file, required=True, help="file to write, .gif or .webp")
     parser.add_argument("--env", default=ENV_ID, help="environment (default %(default)s)")
     parser.add_argument("--workload", default="tabddpm", help="name or file (default %(default)s)")
     parser.add_argument("--load", type=positive, default=0.6, help="offered work over capacity")
-    parser.add_argument("--scenario", default="normal", help="what goes wrong")
-    parser.add_argument("--policy", default="panda_analysis", help="who places the jobs")
+    parser.add_argument("--scenario", default="normal", help="scenario (default %(default)s)")
+    parser.add_argument("--policy", default="panda_analysis", help=candidates.POLICY_HELP)
     parser.add_argument("--window", type=whole(0), default=0, help="window of the stream")
     parser.add_argument("--hours", type=positive, default=24.0, help="simulated time shown")
-    parser.add_argument("--frames", type=whole(1), default=60)
+    parser.add_argument("--frames", type=whole(1), default=60, help="images (default %(default)s)")
     parser.add_argument("--fps", type=positive, default=8.0, help="frames a second")
     parser.add_argument("--width", type=whole(1), default=720, help="pixels")
-    parser.add_argument("--seed", type=whole(0), default=0)
+    parser.add_argument("--seed", type=whole(0), default=0, help="of the episode")
     return parser
 
 

@@ -1,10 +1,10 @@
-"""Can the bundled surrogate tell broken records? Its anomaly score beside isolation forests.
+"""Detection of broken records: the bundled surrogate's anomaly score beside isolation forests.
 
-In: the rows the bundled surrogate was tested by, some of them broken in one known way each. Out:
-for each kind the area under the ROC curve against untouched rows, of `TabDDPM.anomaly_score` and of
-two scikit-learn isolation forests (categories as ordinals, as one-hots) fitted on the same train
-table; `results/anomalies.json`. Every broken value lies in the seen range, but for `late`, so only
-what columns say together gives a row away.
+Breaks held-out records in one known way each and scores them with `TabDDPM.anomaly_score` and with
+two scikit-learn isolation forests (categories as ordinals, and as one-hots) fitted on the same
+train table. Writes the area under the ROC curve against untouched records, for each kind of break,
+to results/anomalies.json. Except for records after the last one, every broken value lies in the
+range seen in training, so only the combination of columns gives a record away.
 
     python -m benchmarks.anomalies [--rows 1000] [--model DIR] [--out FILE]
 """
@@ -20,13 +20,20 @@ import pandas as pd
 from sklearn.ensemble import IsolationForest
 
 import generators
-from benchmarks.options import command, new_file, positive, whole
+from benchmarks.inputs.arguments import (
+    add_reference_options,
+    command,
+    command_parser,
+    new_file,
+    whole,
+)
+from benchmarks.inputs.places import RESULTS
 from benchmarks.pretrain import BUNDLED
 from benchmarks.report.provenance import provenance, write_json
 from metrics.detection import auc
 from pandaenv import records, reference, schema
 
-OUT = Path(__file__).parent / "results" / "anomalies.json"
+OUT = RESULTS / "anomalies.json"
 FOREST_ROWS, TREES = 100_000, 200  # train rows a forest sees, trees
 TRIES = 200  # draws in search of a value that breaks the rule
 RARE = 1e-4  # a ratio of bytes to files beyond this quantile is impossible
@@ -164,14 +171,15 @@ def one_hot(table: pd.DataFrame) -> np.ndarray:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m benchmarks.anomalies", description=__doc__)
-    parser.add_argument("--model", type=Path, default=BUNDLED)
-    parser.add_argument("--days", type=whole(1), default=150)
-    parser.add_argument("--rate", type=positive, default=reference.RATE)
-    parser.add_argument("--data-seed", type=whole(0), default=0)
-    parser.add_argument("--rows", type=whole(1), default=1000, help="untouched, and of each kind")
-    parser.add_argument("--seed", type=whole(0), default=0)
-    parser.add_argument("--out", type=new_file, default=OUT)
+    parser = command_parser("anomalies", __doc__)
+    add_reference_options(parser)
+    parser.add_argument("--model", type=Path, default=BUNDLED, help="folder of a saved TabDDPM")
+    parser.add_argument("--data-seed", type=whole(0), default=0, help="of the reference workload")
+    parser.add_argument(
+        "--rows", type=whole(1), default=1000, help="untouched records, and records of each kind"
+    )
+    parser.add_argument("--seed", type=whole(0), default=0, help="of rows and breaks")
+    parser.add_argument("--out", type=new_file, default=OUT, help="JSON file to write")
     return parser
 
 

@@ -1,7 +1,8 @@
-"""How well the reference workload meets what is published: measured, written down, misses included.
+"""Calibration of the reference workload against published figures.
 
-In: days, rate and seeds. Out: `results/calibration.json` (every figure of the first seed, the range
-over all seeds, seconds to generate) and `results/calibration.md`, the same for readers.
+Measures every published figure on several seeds. Writes the values of the first seed, the range
+over all seeds and the seconds of generation to results/calibration.json, and the same for readers
+to results/calibration.md, figures that are missed included.
 
     python -m benchmarks.calibration [--days 150] [--seeds 5] [--out DIR]
 """
@@ -11,15 +12,19 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.options import command, new_folder, positive, whole
+from benchmarks.inputs.arguments import (
+    add_reference_options,
+    command,
+    command_parser,
+    new_folder,
+    whole,
+)
+from benchmarks.inputs.places import RESULTS
 from benchmarks.report.provenance import provenance, write_json, write_text
 from pandaenv import reference
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -35,11 +40,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Calibration of the reference workload.")
-    parser.add_argument("--days", type=whole(1), default=150)
-    parser.add_argument("--rate", type=positive, default=reference.RATE, help="jobs a day")
-    parser.add_argument("--seeds", type=whole(1), default=5, help="how many, from 0")
-    parser.add_argument("--out", type=new_folder, default=RESULTS)
+    parser = command_parser("calibration", __doc__)
+    add_reference_options(parser)
+    parser.add_argument(
+        "--seeds", type=whole(1), default=5, help="number of seeds, from 0 on (default %(default)s)"
+    )
+    parser.add_argument("--out", type=new_folder, default=RESULTS, help="folder to write")
     return parser
 
 

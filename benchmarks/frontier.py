@@ -1,7 +1,8 @@
-"""Return against cost: what agents with a limit on their costs give up, beside all other policies.
+"""Flow time against cost: what agents with a cost limit give up, beside all other policies.
 
-In: the result of `benchmarks.ppo` on configs/frontier.toml. Out: a figure, a mark a policy, with
-the interval of its cost over the test windows; the agents held to a limit are joined, in its order.
+Draws the result of `benchmarks.ppo` on configs/frontier.toml: a mark for each policy, with the
+confidence interval of its cost over the test windows. A line joins the agents with a cost limit, in
+the order of their limits.
 
     python -m benchmarks.ppo --config benchmarks/configs/frontier.toml
     python -m benchmarks.frontier
@@ -14,14 +15,15 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from benchmarks.options import command, new_file
+from benchmarks.inputs.arguments import command, command_parser, new_file
+from benchmarks.inputs.places import RESULTS
 
 PLACES = (
     ((5, 3), "left"), ((-5, 3), "right"), ((5, -9), "left"), ((-5, -9), "right"),
     ((0, 12), "center"), ((0, -18), "center"),
 )  # fmt: skip
 """Where a name may stand from its point, and the end of it that is nearest."""
-RESULT = Path(__file__).parent / "results" / "frontier.json"
+RESULT = RESULTS / "frontier.json"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -36,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
 def draw(result: dict) -> Figure:
     """The figure of a result."""
     figure = Figure(figsize=(7.5, 6.5), layout="constrained")
-    axes = figure.add_subplot(xlabel="limits broken a job", ylabel="flow time of a job / m")
+    axes = figure.add_subplot(xlabel="limit violations per job", ylabel="flow time of a job / m")
     axes.set_title("Down and to the left is better", fontsize=10)
     rows = {row["policy"]: row for row in result["policies"]}
     for name, row in rows.items():
@@ -98,7 +100,7 @@ def _bar(found: dict) -> list[list[float]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.frontier", description=main.__doc__)
+    parser = command_parser("frontier", __doc__)
     parser.add_argument("--result", type=Path, default=RESULT, help="JSON file of benchmarks.ppo")
     parser.add_argument("--out", type=new_file, help="figure (default: beside it, .svg)")
     return parser

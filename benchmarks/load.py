@@ -1,16 +1,16 @@
-"""How hard a load is: waits under PanDA's rule against published ones, and limits that it breaks.
+"""How hard a load is: waits and limit violations under PanDA's rule, beside published waits.
 
-In: the bundled workload at several loads. Out: `results/load.json`: for each load the quantiles of
-waits over the whole stream beside those published for production jobs of 2018, and how steady the
-number of jobs in the system is; the load of each week and of each window; how often PanDA's rule
-breaks the limits of wait and of bytes moved, for both ids; and how steady the streams of the other
-named workloads are.
+Plays the bundled workload at several loads under PanDA's analysis rule. Writes to
+results/load.json, for each load: the quantiles of waits beside those published for production jobs
+of 2018, and whether the number of jobs in the system is stationary; the load of each week and
+window; how often PanDA's rule violates the limits of wait and of bytes moved, for both environment
+ids; and whether the streams of the other named workloads are stationary.
 
-The default load is the one whose waits are nearest from the median up, by the root mean square of
-log10 of their ratios (`rms_dex_upper`), on the default sites. Below the median nothing can be
-compared: a simulated job whose input is there and for which a core is free waits no time at all,
-while every published wait holds the minutes until a pilot asks for work. `rms_dex` takes all levels
-in, zeros as one second.
+The default load is the one whose waits are nearest to the published ones from the median up, by the
+root mean square of log10 of their ratios (`rms_dex_upper`), on the default sites. Below the median
+nothing can be compared: a simulated job whose input is there and for which a core is free does not
+wait at all, while every published wait includes the minutes until a pilot asks for work. `rms_dex`
+includes all quantiles, with zeros as one second.
 
     python -m benchmarks.load [--loads .5,.6,.7,.8] [--out DIR]
 """
@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.options import command, new_folder
+from benchmarks.inputs.arguments import command, command_parser, new_folder
+from benchmarks.inputs.places import RESULTS
 from benchmarks.report.intervals import table
 from benchmarks.report.provenance import provenance, write_json
-from foundations.units import DAY_S, WEEK_S
+from foundations.units import DAY_S, HOUR_S, WEEK_S
 from pandaenv.env import BYTE_LIMIT, WAIT_LIMIT_S
 from pandaenv.policies import broker_floor, warm_up
 from pandaenv.simulator import Simulator
@@ -34,7 +34,6 @@ from pandaenv.sites import catalogue
 from pandaenv.workload import NAMES, Stream, Synthetic, capacity, make
 from pandaenv.workload.stream import N_WINDOWS
 
-RESULTS = Path(__file__).parent / "results"
 LEVELS = (1, 5, 25, 50, 75, 95, 99, 100)
 PUBLISHED = (304, 648, 1_555, 3_266, 11_710, 24_050, 42_290, 108_900)
 """Waits of ATLAS production jobs in 2018 at LEVELS per cent, s."""
@@ -53,9 +52,11 @@ N_BOOTSTRAP, BLOCK_H = 1_000, 72
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print and write."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(description="Waits and broken limits under PanDA's rule.")
-    parser.add_argument("--loads", default=",".join(map(str, LOADS)))
-    parser.add_argument("--out", type=new_folder, default=RESULTS)
+    parser = command_parser("load", __doc__)
+    parser.add_argument(
+        "--loads", default=",".join(map(str, LOADS)), help="with commas between them"
+    )
+    parser.add_argument("--out", type=new_folder, default=RESULTS, help="folder to write")
     options = parser.parse_args(arguments)
     loads = _numbers(parser, options.loads)
     result = {
@@ -149,7 +150,7 @@ def played(stream: Stream) -> np.ndarray:
 def in_system(job: np.ndarray) -> np.ndarray:
     """Jobs in the system at every full hour while jobs arrive, after the warm days. Shape: (H,)."""
     begin, end = job["submit"][0], job["submit"][-1]
-    hour = np.arange(begin + WARM_DAYS * DAY_S, end, 3600.0)
+    hour = np.arange(begin + WARM_DAYS * DAY_S, end, HOUR_S)
     come = np.searchsorted(np.sort(job["submit"]), hour, side="right")
     return come - np.searchsorted(np.sort(job["end"]), hour, side="right")
 
@@ -159,7 +160,7 @@ def steadiness(count: np.ndarray, seed: int = 0) -> dict:
     rng = np.random.default_rng(seed)
     n_blocks = len(count) // BLOCK_H
     blocks = count[: n_blocks * BLOCK_H].reshape(n_blocks, BLOCK_H) / count.mean()
-    week = np.arange(n_blocks * BLOCK_H) * 3600 / WEEK_S
+    week = np.arange(n_blocks * BLOCK_H) * HOUR_S / WEEK_S
     week -= week.mean()
     drawn = rng.integers(n_blocks, size=(N_BOOTSTRAP, n_blocks))
     slopes = [float(week @ blocks[rows].ravel() / (week @ week)) for rows in drawn]

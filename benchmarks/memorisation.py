@@ -1,10 +1,11 @@
-"""Fidelity against memorisation: what every way of learning more costs in nearness to train.
+"""Fidelity against memorisation: how much closer to the training rows better models come.
 
-In: the reference workload, cuts of seeds that no published table uses. Out: memorisation.json and
-memorisation.svg in results: for each variant of each model the means over the cuts of C2ST,
-diff-MLEF, diff-CORR and JSD beside the share of rows closer to train than to unseen rows, the upper
-end of its 95 % interval, the membership attack and the exact copies. A run that was stopped goes
-on.
+Trains variants of TabAR, SMOTE and TabDDPM, or generators that you name, on the reference workload,
+with train and test rows of seeds that no published table uses. Writes memorisation.json and
+memorisation.svg: for each variant, means over the seeds of C2ST, diff-MLEF, diff-CORR and JSD, and
+beside them the share of rows closer to train than to unseen rows, the upper end of its 95 %
+confidence interval, the AUC of a membership attack, and the share of exact copies. An interrupted
+run resumes where it stopped.
 
     python -m benchmarks.memorisation [--seeds 10 11] [--rows 50000] [--kept DIR] [--out DIR]
 """
@@ -12,20 +13,24 @@ on.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
+from collections.abc import Callable, Iterable
+from itertools import cycle
 from pathlib import Path
 from statistics import mean
 
+import pandas as pd
+
 import generators
-from benchmarks.options import command
+from benchmarks.inputs import candidates, splits
+from benchmarks.inputs.arguments import command, command_parser
+from benchmarks.inputs.places import RESULTS, RUNS
+from benchmarks.report.finished import result_key
 from benchmarks.report.provenance import provenance, versions, write_json, write_text
 from metrics import Evaluator
+from metrics.scores import Score
 
-from . import source
-
-RESULTS = Path(__file__).parent / "results"
 GROUPS = ("WD", "JSD", "diff-CORR", "DCR", "diff-MLEF", "C2ST", "membership")
 SHOWN = (
     "WD",
@@ -41,8 +46,10 @@ SHOWN = (
 HOLDOUT, MLEF = 12_500, 50_000
 FEWEST = 500  # rows below which no variant learns anything
 
-# (what is tried, model, options, optimizer steps); the default stands at the head of each family
-VARIANTS: tuple[tuple[str, str, dict, int | None], ...] = (
+Variant = tuple[str, str, dict, int | None]
+"""What is varied, generator, its options, optimizer steps."""
+# The default stands at the head of each family.
+VARIANTS: tuple[Variant, ...] = (
     *((f"TabAR, {n} steps", "tabar", {}, n) for n in (2400, 300, 600, 1200, 4800)),
     ("TabAR, dropout 0", "tabar", {"dropout": 0.0}, 2400),
     ("TabAR, dropout .3", "tabar", {"dropout": 0.3}, 2400),
@@ -68,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     made = provenance("benchmarks.memorisation", arguments, options.seeds)
-    write_text(options.out / "memorisation.svg", drawn(result))
+    write_text(options.out / "memorisation.svg", draw(result))
     print(write_json(options.out / "memorisation.json", result | made).name)
     return 0
 
@@ -79,9 +86,10 @@ def run(options: argparse.Namespace) -> dict:
         raise ValueError(f"--seeds must not be negative, got {min(options.seeds)}")
     if options.rows < FEWEST:
         raise ValueError(f"--rows must be at least {FEWEST}, got {options.rows}")
-    data = source.read(source.REFERENCE, days=options.days, seed=0)
-    runs = {seed: _of_seed(data, seed, options) for seed in options.seeds}
-    lines = [_line(words, [runs[s][words] for s in options.seeds]) for words, *_ in VARIANTS]
+    variants = [_as_it_is(name) for name in options.generators] or VARIANTS
+    data = splits.read(splits.REFERENCE, days=options.days, seed=0)
+    runs = {seed: _scores_of_seed(data, variants, seed, options) for seed in options.seeds}
+    lines = [_line(words, [runs[s][words] for s in options.seeds]) for words, *_ in variants]
     return {
         "what": "fidelity and nearness to train of variants; means over the cuts of the seeds",
         "rows": options.rows,
@@ -92,45 +100,69 @@ def run(options: argparse.Namespace) -> dict:
     }
 
 
-def _of_seed(data: source.Source, seed: int, options: argparse.Namespace) -> dict[str, dict]:
-    """Every variant on one cut, and the real rows in their place."""
-    cut, extra = source.take(data, options.rows, HOLDOUT, MLEF - HOLDOUT // 2, seed)
+def _as_it_is(name: str) -> Variant:
+    """A generator with its own configuration; unknown ones are refused here, before the work."""
+    candidates.generator(name)
+    return candidates.label(name), name, {}, None
+
+
+def _scores_of_seed(
+    data: splits.Split, variants: Iterable[Variant], seed: int, options: argparse.Namespace
+) -> dict[str, dict]:
+    """Every variant on the rows of one seed, and the held-out baseline."""
+    cut, extra = splits.subsample(data, options.rows, HOLDOUT, MLEF - HOLDOUT // 2, seed)
     evaluator = Evaluator(cut.train, cut.test, seed=seed, only=GROUPS, extra=extra)
-    found = {"real rows": _kept("real rows", seed, options, lambda: _score(evaluator.floor))}
-    for words, model, settings, steps in VARIANTS:
-        what = f"{model} {settings} {steps}"
-        found[words] = _kept(
-            what,
+    floor = _finished_or("real rows", seed, options, lambda: _values(evaluator.floor))
+    found = {"real rows": floor}
+    for words, *variant in variants:
+        found[words] = _finished_or(
+            _identity(*variant),
             seed,
             options,
-            lambda m=(model, settings, steps): _tried(evaluator, cut.train, seed, *m),
+            lambda v=variant: _fit_and_score(evaluator, cut.train, seed, *v),
         )
-        print(f"seed {seed}: {words}: {_told(found[words])}", file=sys.stderr)
+        print(f"seed {seed}: {words}: {_summary(found[words])}", file=sys.stderr)
     return found
 
 
-def _tried(
-    evaluator: Evaluator, train, seed: int, name: str, settings: dict, steps: int | None
+def _identity(name: str, settings: dict, steps: int | None) -> str:
+    """What distinguishes a variant from others; of an object of yours also its configuration."""
+    if name in generators.names():
+        return f"{name} {settings} {steps}"
+    return f"{name} {candidates.settings(candidates.generator(name))} {steps}"
+
+
+def _fit_and_score(
+    evaluator: Evaluator,
+    train: pd.DataFrame,
+    seed: int,
+    name: str,
+    settings: dict,
+    steps: int | None,
 ) -> dict:
     """One variant, trained, sampled and scored."""
-    model = generators.make(name, **settings).fit(train, seed=seed, steps=steps, progress=False)
-    score = _score(evaluator.score(model.sample(max(evaluator.n, evaluator.n_mlef), seed=seed)))
+    model = candidates.generator(name, **settings)
+    candidates.fit(model, train, seed=seed, steps=steps, progress=False)
+    sample = candidates.sample(model, max(evaluator.n, evaluator.n_mlef), seed=seed)
+    score = _values(evaluator.score(sample))
     losses = getattr(model, "losses_", None)
     if losses is not None and "validation" in losses:
         score["validation nats"] = float(losses["validation"].iloc[1:].min())
     return score
 
 
-def _score(score) -> dict:
+def _values(score: Score) -> dict:
     return {name: score.values[name] for name in SHOWN} | {
         "upper bound": score.interval["closer to train"][1]
     }
 
 
-def _kept(what: str, seed: int, options: argparse.Namespace, make) -> dict:
-    """A finished score of an earlier run of the same thing, else a new one."""
-    key = json.dumps([what, seed, options.rows, options.days, versions()], sort_keys=True)
-    path = options.kept / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+def _finished_or(
+    what: str, seed: int, options: argparse.Namespace, make: Callable[[], dict]
+) -> dict:
+    """The score that an earlier run of the same variant finished, else a new one."""
+    parts = [what, seed, options.rows, options.days, versions()]
+    path = options.kept / f"{result_key(parts, sort_keys=True)}.json"
     if path.is_file():
         return json.loads(path.read_text())
     score = make()
@@ -143,20 +175,20 @@ def _line(words: str, scores: list[dict]) -> dict:
     return {"variant": words} | {key: mean(s[key] for s in scores) for key in scores[0]}
 
 
-def _told(score: dict) -> str:
+def _summary(score: dict) -> str:
     return ", ".join(f"{k} {score[k]:.4g}" for k in ("C2ST", "diff-MLEF", "closer to train"))
 
 
-def drawn(result: dict) -> str:
-    """C2ST and diff-MLEF against the share closer to train, one dot a variant, as SVG."""
+def draw(result: dict) -> str:
+    """C2ST and diff-MLEF against the share closer to train, one dot for each variant, as SVG."""
     from matplotlib.figure import Figure
 
     from metrics import plots
 
     figure = Figure(figsize=(9, 4), layout="constrained")
     for axis, key in zip(figure.subplots(1, 2), ("C2ST", "diff-MLEF"), strict=True):
-        for name, colour in zip(("TabAR", "SMOTE", "TabDDPM"), plots.COLOURS, strict=False):
-            dots = [row for row in result["lines"] if row["variant"].startswith(name)]
+        for name, colour in zip(_families(result["lines"]), cycle(plots.COLOURS), strict=False):
+            dots = [row for row in result["lines"] if row["variant"].split(",")[0] == name]
             axis.scatter(
                 [d["closer to train"] for d in dots],
                 [d[key] for d in dots],
@@ -174,15 +206,26 @@ def drawn(result: dict) -> str:
     return plots.svg(figure)
 
 
+def _families(lines: list[dict]) -> list[str]:
+    """Names of the models, each once; what is varied stands behind a comma."""
+    return list(dict.fromkeys(line["variant"].split(",")[0] for line in lines))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m benchmarks.memorisation", description=__doc__)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[10, 11])
-    parser.add_argument("--rows", type=int, default=50_000, help="of train")
-    parser.add_argument("--days", type=int, default=150)
-    parser.add_argument(
-        "--kept", type=Path, default=Path("runs/memorisation"), help="folder of finished scores"
+    parser = command_parser("memorisation", __doc__)
+    add = parser.add_argument
+    add("--seeds", nargs="+", type=int, default=[10, 11], help="of split, training and sampling")
+    add("--rows", type=int, default=50_000, help="train rows (default %(default)s)")
+    add("--days", type=int, default=150, help="of the reference workload (default %(default)s)")
+    add(
+        "--generators",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help=f"instead of the variants: {candidates.GENERATOR_HELP}",
     )
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    add("--kept", type=Path, default=RUNS / "memorisation", help="folder of finished scores")
+    add("--out", type=Path, default=RESULTS, help="folder to write")
     return parser
 
 

@@ -1,9 +1,9 @@
-"""Offline safe-RL data sets of the brokering problem, by name.
+"""Offline data sets for safe reinforcement learning on the brokering problem, by name.
 
-In: names of `pandaenv.offline.recipes.SETS`, a number of episodes, a folder. Out: NAME.hdf5 in the
-layout of DSRL (see `pandaenv.offline`), its card NAME.json, NAME.md and NAME.png, and on request
-NAME.npz for OmniSafe; a Minari data set NAME lies under Minari's own root. A run that was stopped
-goes on where it stopped, to the same bytes; the episodes it had finished are readable at any time.
+Collects episodes of a named mixture of policies (`pandaenv.offline.recipes.SETS`). Writes
+NAME.hdf5 in the layout of DSRL (`pandaenv.offline`), its card as NAME.json, NAME.md and NAME.png,
+on request NAME.npz for OmniSafe, and a Minari data set NAME in Minari's own folder. An interrupted
+run resumes where it stopped, to the same bytes; finished episodes can be read at any time.
 
     python -m benchmarks.offline --name panda-tier1-brokerage-v0 --episodes 20 --out data/
 """
@@ -20,6 +20,7 @@ import pandas as pd
 from tqdm import tqdm
 
 import pandaenv  # noqa: F401  registers the environments
+from benchmarks.inputs.arguments import command_parser
 from benchmarks.report import cards
 from benchmarks.report.provenance import provenance
 from pandaenv import offline, policies
@@ -186,9 +187,11 @@ def _formats(text: str) -> tuple[str, ...]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="benchmarks.offline", description=__doc__)
-    parser.add_argument("--name", required=True, nargs="+", help="of " + ", ".join(SETS))
-    parser.add_argument("--episodes", type=int, required=True)
+    parser = command_parser("offline", __doc__)
+    parser.add_argument(
+        "--name", required=True, nargs="+", help="one or more of " + ", ".join(SETS)
+    )
+    parser.add_argument("--episodes", type=int, required=True, help="of each data set")
     parser.add_argument("--out", type=Path, default=offline.HOME, help="folder (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the first episode")
     parser.add_argument(
@@ -197,13 +200,17 @@ def _parser() -> argparse.ArgumentParser:
         default=FORMATS[:2],
         help="with commas: dsrl, which is always written, minari, omnisafe (default dsrl,minari)",
     )
-    parser.add_argument("--agent", type=Path, help=f"folder of an agent to play for {EXPERT}")
-    parser.add_argument("--workload", help="other than the environment's own: a name or a file")
-    parser.add_argument("--episode-jobs", type=int, help="other than the environment's own")
-    parser.add_argument("--rate", type=float, help="jobs a day, other than the environment's own")
-    parser.add_argument("--load", type=float, help="other than the environment's own")
-    parser.add_argument("--wait-limit", type=float, help="seconds, other than its own")
-    parser.add_argument("--byte-limit", type=float, help="other than the environment's own")
+    parser.add_argument(
+        "--agent", type=Path, help=f"folder of a trained agent that plays instead of {EXPERT}"
+    )
+    parser.add_argument("--workload", help="name or file, instead of the environment's own")
+    parser.add_argument("--episode-jobs", type=int, help="instead of the environment's own")
+    parser.add_argument("--rate", type=float, help="jobs a day, instead of the environment's own")
+    parser.add_argument("--load", type=float, help="instead of the environment's own")
+    parser.add_argument(
+        "--wait-limit", type=float, help="seconds, instead of the environment's own"
+    )
+    parser.add_argument("--byte-limit", type=float, help="instead of the environment's own")
     return parser
 
 

@@ -1,14 +1,14 @@
-"""Agents that learned from offline data alone, tested in the environment.
+"""Agents trained on offline data alone, tested in the environment.
 
-In: named data sets (`python -m benchmarks.offline`), learners of `offline_learners`, seeds. Out:
-results/offline-agents.json: return, normalised score and cost of each on common worlds of the test
-windows, with intervals over trainings and over windows. A run that was stopped goes on.
+Trains the learners of `benchmarks.play.offline_learners` on data sets that
+`python -m benchmarks.offline` has made, and plays them on common worlds of the test windows. Writes
+return, normalised score and cost of each, with 95 % confidence intervals over trainings and over
+windows, to results/offline-agents.json. An interrupted run resumes where it stopped.
 
     python -m benchmarks.offline_agents --sets panda-tier1-mixed-v0 panda-tier1-expert-v0
 """
 
 import argparse
-import json
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,24 +18,25 @@ import pandas as pd
 import torch
 
 import pandaenv  # noqa: F401  registers the environments
+from benchmarks.inputs.arguments import command, command_parser
+from benchmarks.inputs.places import RESULTS
 from benchmarks.offline import REFERENCES, play
-from benchmarks.options import command
-from benchmarks.play.offline_learners import LEARNERS, Config, safe
+from benchmarks.play.offline_learners import LEARNERS, Config, within_cost_limit
+from benchmarks.report.finished import ResultCache
 from benchmarks.report.intervals import interval
 from benchmarks.report.provenance import provenance, write_json
 from pandaenv import offline, policies
 from pandaenv.agents.scoring import Traits, traits_of
 from pandaenv.offline.recipes import SETS
 
-OUT = Path(__file__).parent / "results" / "offline-agents.json"
+OUT = RESULTS / "offline-agents.json"
 TIER1 = tuple(name for name in SETS if "tier1" in name)
 
 
-def run_set(data: offline.Dataset, options: argparse.Namespace, config: Config, kept) -> dict:
-    """Train every learner on a data set once for each seed, and test them all.
-
-    `kept(name, make)` gives what an earlier run has kept under a name, or makes and keeps it.
-    """
+def run_set(
+    data: offline.Dataset, options: argparse.Namespace, config: Config, cache: ResultCache
+) -> dict:
+    """Train every learner on a data set once for each seed, and test them all."""
     envs = gym.make_vec(
         data.metadata["env_id"],
         num_envs=len(options.worlds),
@@ -46,36 +47,40 @@ def run_set(data: offline.Dataset, options: argparse.Namespace, config: Config, 
     data.set_target_cost(reference["brokerage"]["cost"])
     name = data.metadata["name"]
     rivals = {
-        role: pd.DataFrame(kept(f"{name}-{role}", lambda p=policy: rival(p, envs, options)))
+        role: pd.DataFrame(
+            cache.get(f"{name}-{role}", lambda p=policy: reference_episodes(p, envs, options))
+        )
         for role, policy in REFERENCES.items()
     }
     rows = []
     for learner in options.learners:
-        source = safe(data, data.target_cost) if learner == "BC-Safe" else data
+        source = within_cost_limit(data, data.target_cost) if learner == "BC-Safe" else data
         if source is None:
             rows.append({"learner": learner, "why_not": "no episode is within the cost limit"})
             continue
         played = [
-            kept(
+            cache.get(
                 f"{name}-{learner}-{seed}",
-                lambda t=learner, d=source, s=seed: tested(t, d, traits, config, s, envs, options),
+                lambda t=learner, d=source, s=seed: train_and_test(
+                    t, d, traits, config, s, envs, options
+                ),
             )
             for seed in options.seeds
         ]
         row = {"learner": learner, "episodes_learned_from": len(source.starts)}
         trainings = [pd.DataFrame(p) for p in played]
-        rows.append(row | scored(data, trainings) | {"gains": gains(trainings, rivals)})
+        rows.append(row | scores(data, trainings) | {"gains": gains(trainings, rivals)})
     return {
         "set": name,
         "n_episodes": len(data.starts),
         "target_cost": data.target_cost,
         "reference": reference,
-        "behaviour": scored_behaviour(data),
+        "behaviour": behaviour_scores(data),
         "learners": rows,
     }
 
 
-def tested(
+def train_and_test(
     learner: str,
     data: offline.Dataset,
     traits: Traits,
@@ -91,7 +96,9 @@ def tested(
     return play(policy, envs, list(options.worlds)).to_dict("records")
 
 
-def rival(name: str, envs: gym.vector.VectorEnv, options: argparse.Namespace) -> list[dict]:
+def reference_episodes(
+    name: str, envs: gym.vector.VectorEnv, options: argparse.Namespace
+) -> list[dict]:
     """A reference policy on the very worlds of the agents; one row an episode."""
     return play(policies.make(name), envs, list(options.worlds)).to_dict("records")
 
@@ -108,7 +115,7 @@ def gains(trainings: list[pd.DataFrame], rivals: dict[str, pd.DataFrame]) -> dic
     }
 
 
-def scored(data: offline.Dataset, trainings: list[pd.DataFrame]) -> dict:
+def scores(data: offline.Dataset, trainings: list[pd.DataFrame]) -> dict:
     """Means over trainings and worlds, with intervals over trainings and over windows.
 
     Worlds of one window share their jobs, so a window counts once.
@@ -124,29 +131,10 @@ def scored(data: offline.Dataset, trainings: list[pd.DataFrame]) -> dict:
     return found
 
 
-def scored_behaviour(data: offline.Dataset) -> dict:
+def behaviour_scores(data: offline.Dataset) -> dict:
     """What lies in the data: mean return and cost of its episodes, on the training windows."""
     score, cost = data.normalized_score(data.returns().mean(), data.returns("costs").mean())
     return {"score": float(score), "normalised_cost": float(cost)}
-
-
-class Kept:
-    """Keeps results as files of a folder, so that a stopped run goes on; nowhere if None."""
-
-    def __init__(self, folder: Path | None, identity: dict):
-        self.folder, self.identity = folder, identity
-
-    def __call__(self, name: str, make):
-        if self.folder is None:
-            return make()
-        path = self.folder / f"{name}.json"
-        if path.exists():
-            found = json.loads(path.read_text())
-            if found["identity"] == self.identity:
-                return found["result"]
-        result = make()
-        write_json(path, {"identity": self.identity, "result": result})
-        return result
 
 
 def to_markdown(sets: list[dict]) -> str:
@@ -185,7 +173,7 @@ def main(argv: list[str] | None = None) -> int:
                     for k in ("seed", "n_episodes", "versions", "env_stream_sha256")
                 },
             }
-            sets.append(run_set(data, options, config, Kept(options.kept, identity)))
+            sets.append(run_set(data, options, config, ResultCache(options.kept, identity)))
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -202,7 +190,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="benchmarks.offline_agents", description=__doc__)
+    parser = command_parser("offline_agents", __doc__)
     add = parser.add_argument
     add("--data", type=Path, default=offline.HOME, help="folder of the sets (%(default)s)")
     add("--sets", nargs="+", default=TIER1, help="names (default: all of the Tier-1 grid)")

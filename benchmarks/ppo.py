@@ -1,11 +1,12 @@
-"""PPO agents learn to place jobs, and are measured against all policies on worlds they never saw.
+"""PPO agents learn to place jobs and are compared with all policies on worlds they never saw.
 
-In: a TOML of settings (`Config`). Out: trained agents in a folder each (weights, card, learning
-curve as CSV and TensorBoard's events, checkpoint), and as JSON the agents and all policies on the
-test windows under common seeds, with paired differences. A killed run goes on where it stood.
+Trains the agents of a TOML file (`Config`), each once for every training seed, and plays them and
+all built-in policies on the test windows with common seeds. Writes a folder for each agent
+(weights, card, learning curve as CSV and TensorBoard events, checkpoint), and the comparison with
+paired differences as JSON. An interrupted run resumes where it stopped.
 
-Every agent is trained once for each training seed. A row of the table is an agent over all its
-trainings; its interval is over the test windows, and `trainings` says how far they lie apart.
+A row of the table is an agent over all its trainings: its confidence interval is over the test
+windows, and the last column gives the range over the trainings.
 
     python -m benchmarks.ppo --config benchmarks/configs/ppo-40.toml --runs runs
 """
@@ -21,15 +22,17 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from benchmarks.options import command, new_file, new_folder, whole
-from benchmarks.play.episodes import contest
-from benchmarks.play.learner import Recipe, train
-from benchmarks.report.intervals import differences, interval, span, summary, table
+from benchmarks.inputs.arguments import command, command_parser, new_file, new_folder, whole
+from benchmarks.inputs.places import CONFIGS, RESULTS
+from benchmarks.play.episodes import play_episodes
+from benchmarks.play.learner import train
+from benchmarks.play.recipes import Recipe
+from benchmarks.report.intervals import differences, interval, summary, table, with_interval
 from benchmarks.report.provenance import provenance, write_json
 from pandaenv import agents, policies
 from pandaenv.sb3 import PandaVecEnv
 
-CONFIG = Path(__file__).parent / "configs" / "ppo-tier1.toml"
+CONFIG = CONFIGS / "ppo-tier1.toml"
 AGAINST = "panda_analysis"
 CURVE_ROWS = 40
 """Rows that a learning curve has in the results, means over as many stretches."""
@@ -45,7 +48,7 @@ class Config:
     env: dict = field(default_factory=dict)
     """Arguments of the environment; the split is set here."""
     shared: dict = field(default_factory=dict)
-    """Settings of `benchmarks.play.learner.Recipe` for all agents."""
+    """Settings of `benchmarks.play.recipes.Recipe` for all agents."""
     agents: dict = field(default_factory=dict)
     """name -> settings of its own."""
 
@@ -128,7 +131,7 @@ def evaluate(contestants: dict, config: Config, progress: bool = True) -> pd.Dat
     settings, seeds = config.env | {"split": "test"}, range(config.test_episodes)
     bar = tqdm(contestants.items(), desc="policies on the test windows", disable=not progress)
     rows = [
-        contest(settings, policy, seeds).assign(policy=name, training=training)
+        play_episodes(settings, policy, seeds).assign(policy=name, training=training)
         for (name, training), policy in bar
     ]
     return pd.concat(rows, ignore_index=True)
@@ -155,15 +158,15 @@ def to_markdown(rows: list[dict]) -> str:
     heads = [
         "policy",
         "flow time / m",
-        f"less than {against} by (95 %)",
-        "limits broken a job",
-        "flow time of single trainings",
+        f"reduction vs {against} (95 % CI)",
+        "limit violations per job",
+        "flow time / m, range over trainings",
     ]
     lines = [
         [
             row["policy"],
             f"{row['flow']['mean']:.3f}",
-            span(row["saved"]),
+            with_interval(row["saved"]),
             f"{row['cost']['mean']:.4f}",
             _apart(row.get("trainings")),
         ]
@@ -209,7 +212,7 @@ def main(argv: list[str] | None = None) -> None:
     result = run(config, args.runs)
     print(to_markdown(result["policies"]))
     result |= provenance("benchmarks.ppo", argv, list(config.train_seeds))
-    out = args.out or Path(__file__).parent / f"results/{args.config.stem}.json"
+    out = args.out or RESULTS / f"{args.config.stem}.json"
     print(write_json(out, result))
 
 
@@ -224,7 +227,7 @@ def chosen(config: Config, args: argparse.Namespace) -> Config:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ppo", description=main.__doc__)
+    parser = command_parser("ppo", __doc__)
     parser.add_argument("--config", type=Path, default=CONFIG, help="TOML file of settings")
     parser.add_argument("--only", nargs="+", metavar="AGENT", help="some of the TOML's agents")
     parser.add_argument("--steps", type=whole(1), help="placements of a training, over the TOML's")

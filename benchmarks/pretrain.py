@@ -1,10 +1,10 @@
-"""The bundled surrogates: models trained on the reference workload, and a pool sampled from each.
+"""The bundled surrogates: a model trained on the reference workload, and a pool sampled from it.
 
-In: days and rate of the reference records, training budget or steps, seed. Out, in one folder: the
-model (`generator.json`, `weights-*.safetensors`), `pool.parquet` sorted by time, with times in
-whole seconds and work in single precision, and `card.json`: data, seed, steps, time, hashes, scores
-on rows held out, versions and command. A run stopped on the way goes on from `--checkpoint`;
-`--scores-only` scores a pool that stands anew, with whatever numbers the suite has gained since.
+Writes into one folder: the model (generator.json, weights-*.safetensors), pool.parquet, sorted by
+time, with times in whole seconds and work in single precision, and card.json: data, seed, steps,
+training time, hashes, scores on held-out rows, versions and command. An interrupted run resumes
+from --checkpoint. With --scores-only an existing pool is scored again, for instance with metrics
+that the suite has gained since.
 
     python -m benchmarks.pretrain [--generator tabar] --budget 1800 [--checkpoint FILE] [--out DIR]
 """
@@ -12,35 +12,44 @@ on rows held out, versions and command. A run stopped on the way goes on from `-
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import hashlib
 import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 import generators
 import pandaenv
-from benchmarks.options import command, new_file, new_folder, positive, whole
+from benchmarks.inputs import candidates
+from benchmarks.inputs.arguments import (
+    add_reference_options,
+    command,
+    command_parser,
+    new_file,
+    new_folder,
+    positive,
+    whole,
+)
 from benchmarks.report.provenance import provenance, write_json
-from generators.base import Generator
+from foundations import files, tables
+from foundations.units import DAY_S
 from metrics import evaluate
 from metrics.report import markdown, plain
 from pandaenv import records, reference, schema
 
 DATA = Path(pandaenv.__file__).parent / "data"
 BUNDLED = DATA / "tabddpm"
-SECOND = 1 / 86_400  # days
+SECOND = 1 / DAY_S  # days
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Train, sample, score and write."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
-    options.out = options.out or DATA / options.generator
+    model, options.out = candidates.generator(options.generator), _folder(options)
     table = reference.records(options.days, options.seed, options.rate)
     train, holdout = (
         half.reset_index(drop=True) for half in records.split(table, seed=options.seed)
@@ -48,17 +57,19 @@ def main(arguments: list[str] | None = None) -> None:
     if options.scores_only:
         rescore(train, holdout, options, arguments)
         return
-    model = generators.make(options.generator).fit(
+    candidates.fit(
+        model,
         train,
         seed=options.seed,
         budget=options.budget,
         steps=options.steps,
         checkpoint=options.checkpoint,
     )
-    model.save(options.out)
+    if hasattr(model, "save"):
+        model.save(options.out)
     began = time.monotonic()
     few = {"steps": options.sampling_steps} if options.generator == "tabddpm" else {}
-    pool = rounded(model.sample(options.pool, seed=options.seed, **few))
+    pool = rounded(candidates.sample(model, options.pool, seed=options.seed, **few))
     rows_per_s = options.pool / (time.monotonic() - began)
     write_pool(pool, options.out / "pool.parquet")
     card = describe(model, train, options) | {
@@ -70,13 +81,20 @@ def main(arguments: list[str] | None = None) -> None:
     )
 
 
+def _folder(options: argparse.Namespace) -> Path:
+    """The folder to write; only built-in generators have one of their own."""
+    if options.out is None and options.generator not in generators.names():
+        raise ValueError(f"--out must be given for the generator {options.generator}")
+    return options.out or DATA / options.generator
+
+
 def rescore(train, holdout, options: argparse.Namespace, arguments: list[str]) -> None:
     """Put new scores of the pool on its card, and how they came about under `scored`."""
     path, pool = options.out / "card.json", options.out / "pool.parquet"
     card = json.loads(path.read_text(encoding="utf-8"))
     for what, found, noted in (
-        ("pool", sha256(pool), card["pool"]["sha256"]),
-        ("train table", digest(train), card["data"]["sha256"]),
+        ("pool", files.digest(pool), card["pool"]["sha256"]),
+        ("train table", tables.rows_digest(train), card["data"]["sha256"]),
     ):
         if found != noted:
             raise SystemExit(f"{path}: the {what} must be the card's, {noted}, got {found}")
@@ -85,13 +103,7 @@ def rescore(train, holdout, options: argparse.Namespace, arguments: list[str]) -
     write_json(path, card | {"scores": found, "scored": made})
 
 
-def digest(table: pd.DataFrame) -> str:
-    """Hash of a table's rows."""
-    rows = pd.util.hash_pandas_object(table, index=False).to_numpy()
-    return hashlib.sha256(rows.tobytes()).hexdigest()
-
-
-def describe(model: Generator, train: pd.DataFrame, options: argparse.Namespace) -> dict:
+def describe(model: Any, train: pd.DataFrame, options: argparse.Namespace) -> dict:
     """What the model was trained on, how long, and how large it is."""
     return {
         "data": {
@@ -100,13 +112,13 @@ def describe(model: Generator, train: pd.DataFrame, options: argparse.Namespace)
             "rate": options.rate,
             "seed": options.seed,
             "train_rows": len(train),
-            "sha256": digest(train),
+            "sha256": tables.rows_digest(train),
         },
         "model": {
-            "generator": model.name,
-            "config": dataclasses.asdict(model.config),
-            "n_steps": model.n_steps_,
-            "fit_seconds": round(model.seconds_, 1),
+            "generator": getattr(model, "name", options.generator),
+            "config": candidates.settings(model),
+            "n_steps": getattr(model, "n_steps_", 0),
+            "fit_seconds": round(getattr(model, "seconds_", 0.0), 1),
             "bytes": sum(path.stat().st_size for path in options.out.glob("weights-*")),
         },
     }
@@ -120,7 +132,7 @@ def describe_pool(options: argparse.Namespace) -> dict:
         "rows": options.pool,
         "seed": options.seed,
         **few,
-        "sha256": sha256(path),
+        "sha256": files.digest(path),
         "bytes": path.stat().st_size,
     }
 
@@ -147,11 +159,6 @@ def write_pool(pool: pd.DataFrame, path: Path) -> None:
         use_dictionary=categories,
         column_encoding=encoding,
     )
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def scores(
@@ -194,19 +201,28 @@ def _numbers(values: dict) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Train a bundled surrogate.")
-    parser.add_argument("--generator", default="tabddpm", choices=("tabddpm", "tabar"))
-    parser.add_argument("--days", type=whole(1), default=150)
-    parser.add_argument("--rate", type=positive, default=reference.RATE, help="jobs a day")
-    parser.add_argument("--seed", type=whole(0), default=0)
-    parser.add_argument("--budget", type=positive, default=1800.0, help="seconds of training")
+    parser = command_parser("pretrain", __doc__)
+    parser.add_argument("--generator", default="tabddpm", help=candidates.GENERATOR_HELP)
+    add_reference_options(parser)
+    parser.add_argument("--seed", type=whole(0), default=0, help="of data, training and sampling")
+    parser.add_argument(
+        "--budget", type=positive, default=1800.0, help="seconds of training (default %(default)s)"
+    )
     parser.add_argument("--steps", type=whole(1), help="optimizer steps, instead of a budget")
-    parser.add_argument("--checkpoint", type=new_file, help="file to save to and to go on from")
-    parser.add_argument("--pool", type=whole(1), default=330_000, help="rows of the pool")
-    parser.add_argument("--sampling-steps", type=whole(1), default=100, help="of TabDDPM")
-    parser.add_argument("--judged", type=whole(2), default=12_500, help="rows scored")
-    parser.add_argument("--scores-only", action="store_true", help="of the pool that stands")
-    parser.add_argument("--out", type=new_folder, help="pandaenv/data/GENERATOR by default")
+    parser.add_argument("--checkpoint", type=new_file, help="file to save to and to resume from")
+    parser.add_argument(
+        "--pool", type=whole(1), default=330_000, help="rows of the pool (default %(default)s)"
+    )
+    parser.add_argument(
+        "--sampling-steps", type=whole(1), default=100, help="of TabDDPM (default %(default)s)"
+    )
+    parser.add_argument(
+        "--judged", type=whole(2), default=12_500, help="rows scored (default %(default)s)"
+    )
+    parser.add_argument("--scores-only", action="store_true", help="score the existing pool again")
+    parser.add_argument(
+        "--out", type=new_folder, help="folder to write (default: pandaenv/data/GENERATOR)"
+    )
     return parser
 
 

@@ -1,7 +1,8 @@
-"""Other people's tools on our files and ids, each in a virtual environment of its own.
+"""Other libraries on our files and environment ids, each in a virtual environment of its own.
 
-In: a folder for the environments (reused if there). Out: results/readers.json: what was installed,
-what was run, what came of it. Each step has a time limit; one that fails is written down as failed.
+Installs Minari, d3rlpy, RLlib and RL Baselines3 Zoo and runs a small program with each. Writes what
+was installed, what ran and what it returned to results/readers.json. Each step has a time limit; a
+step that fails is recorded as failed.
 
     python -m benchmarks.readers --folder readers/ [--only minari d3rlpy rllib zoo]
 """
@@ -16,12 +17,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.inputs.arguments import command_parser
+from benchmarks.inputs.places import RESULTS, ROOT
 from benchmarks.report.provenance import provenance, write_json
 
 from . import offline
 
-ROOT = Path(__file__).parent.parent
-OUT = Path(__file__).parent / "results" / "readers.json"
+OUT = RESULTS / "readers.json"
 NAME = "panda-tier1-mixed-v0"
 OURS = ("numba", "pandas", "pyarrow", "scipy", "matplotlib", "scikit-learn", "tqdm", "h5py")
 """What `pandaenv` itself needs, put beside tools that pin another Gymnasium than it asks for."""
@@ -192,9 +194,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="benchmarks.readers", description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True, help="for environments and data")
-    parser.add_argument("--only", nargs="+", choices=READERS, default=list(READERS))
+    parser = command_parser("readers", __doc__)
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="folder of the virtual environments and data"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=READERS,
+        default=list(READERS),
+        help="libraries to try (default: all)",
+    )
     parser.add_argument("--limit", type=float, default=900, help="seconds of each step")
     parser.add_argument("--out", type=Path, default=OUT, help="JSON file (%(default)s)")
     return parser

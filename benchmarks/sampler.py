@@ -1,8 +1,8 @@
-"""How few times sampling may visit: the bundled surrogate by either rule, against its 1000 steps.
+"""How few steps sampling needs: the bundled surrogate by two rules, against its 1000 steps.
 
-In: a fitted TabDDPM and the rows it was trained on and tested by (the split of
-`benchmarks.pretrain`). Out: for each rule and number of steps C2ST, WD, JSD and diff-CORR beside
-the real floor, and rows a second; `results/sampler.json`.
+Samples from a fitted TabDDPM and scores the samples against the rows of the split that
+`benchmarks.pretrain` makes. Writes C2ST, WD, JSD and diff-CORR for each rule and number of steps,
+beside the held-out baseline, and the rows sampled per second, to results/sampler.json.
 
     python -m benchmarks.sampler [--rows 6250] [--steps 10 25 50 100 250 1000] [--out FILE]
 """
@@ -17,13 +17,20 @@ from pathlib import Path
 import torch
 
 import generators
-from benchmarks.options import command, new_file, positive, whole
+from benchmarks.inputs.arguments import (
+    add_reference_options,
+    command,
+    command_parser,
+    new_file,
+    whole,
+)
+from benchmarks.inputs.places import RESULTS
 from benchmarks.pretrain import BUNDLED
 from benchmarks.report.provenance import provenance, write_json
 from metrics import Evaluator
 from pandaenv import records, reference
 
-OUT = Path(__file__).parent / "results" / "sampler.json"
+OUT = RESULTS / "sampler.json"
 METRICS = ("C2ST", "WD", "JSD", "diff-CORR")
 
 
@@ -81,16 +88,21 @@ def chosen(values: dict) -> dict:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m benchmarks.sampler", description=__doc__)
-    parser.add_argument("--model", type=Path, default=BUNDLED)
-    parser.add_argument("--days", type=whole(1), default=150)
-    parser.add_argument("--rate", type=positive, default=reference.RATE)
-    parser.add_argument("--rows", type=whole(2), default=6250)
-    parser.add_argument("--rules", nargs="+", default=["jumps", "ancestral"])
-    parser.add_argument("--steps", nargs="+", type=whole(1), default=[10, 25, 50, 100, 250, 1000])
+    parser = command_parser("sampler", __doc__)
+    add_reference_options(parser)
+    parser.add_argument("--model", type=Path, default=BUNDLED, help="folder of a saved TabDDPM")
+    parser.add_argument("--rows", type=whole(2), default=6250, help="sampled (default %(default)s)")
+    parser.add_argument("--rules", nargs="+", default=["jumps", "ancestral"], help="of sampling")
+    parser.add_argument(
+        "--steps",
+        nargs="+",
+        type=whole(1),
+        default=[10, 25, 50, 100, 250, 1000],
+        help="numbers of sampling steps (default %(default)s)",
+    )
     parser.add_argument("--repeats", type=whole(1), default=3, help="seeds of the classifier")
-    parser.add_argument("--seed", type=whole(0), default=0)
-    parser.add_argument("--out", type=new_file, default=OUT)
+    parser.add_argument("--seed", type=whole(0), default=0, help="of the samples")
+    parser.add_argument("--out", type=new_file, default=OUT, help="JSON file to write")
     return parser
 
 

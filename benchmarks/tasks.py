@@ -1,25 +1,31 @@
-"""The task layer against true tasks: how far surrogate rows get their bursts and data sets back.
+"""The task layer against true tasks: how well surrogate rows regain their bursts and data sets.
 
-In: the bundled pool, and two reference workloads whose tasks are known, as many jobs over as many
-days as the pool, at one rate on one catalogue. Out: `results/tasks.json`: figures of arrivals,
-tasks and data sets for the first reference ("truth"), the second (what another draw of the same
-gives, the floor), the pool with the layer, for several seeds, and the pool's rows as they are,
-independent of each other.
+Compares the bundled pool of independent rows, after the task layer has grouped them, with two
+reference workloads whose tasks are known: as many jobs over as many days, at one rate on one
+catalogue. Writes to results/tasks.json the statistics of arrivals, tasks and data sets for the
+first reference ("truth"), the second (another draw of the same, the floor), the pool with the layer
+for several seeds, and the rows of the pool as they are.
 
     python -m benchmarks.tasks [--seeds 3] [--rate 5500] [--out DIR]
 
-The layer's constants were set from published figures and on other seeds of the reference.
+The constants of the layer were set from published figures and on other seeds of the reference.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.options import command, new_folder, positive, whole
+from benchmarks.inputs.arguments import (
+    command,
+    command_parser,
+    new_folder,
+    positive,
+    site_catalogue,
+    whole,
+)
+from benchmarks.inputs.places import RESULTS
 from benchmarks.report.intervals import table
 from benchmarks.report.provenance import provenance, write_json
 from foundations.units import DAY_S
@@ -28,7 +34,6 @@ from pandaenv.sites import catalogue
 from pandaenv.workload import Reference, Synthetic
 from pandaenv.workload.folding import fold
 
-RESULTS = Path(__file__).parent / "results"
 TRUTHS = (101, 102)
 """Seeds of the two references; nothing was tuned on them."""
 
@@ -36,15 +41,16 @@ TRUTHS = (101, 102)
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print and write."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(description="The task layer against true tasks.")
-    parser.add_argument("--seeds", type=whole(1), default=3, help="of the layer, from 0")
+    parser = command_parser("tasks", __doc__)
+    parser.add_argument(
+        "--seeds", type=whole(1), default=3, help="number of seeds of the layer, from 0 on"
+    )
     parser.add_argument("--rate", type=positive, default=5_500, help="jobs a day")
-    parser.add_argument("--sites", default="40")
-    parser.add_argument("--out", type=new_folder, default=RESULTS)
+    parser.add_argument("--sites", type=site_catalogue, default=40, help="number, name or CSV")
+    parser.add_argument("--out", type=new_folder, default=RESULTS, help="folder to write")
     options = parser.parse_args(arguments)
-    sites = int(options.sites) if options.sites.isdigit() else options.sites
-    rows = measure(options.rate, sites, range(options.seeds))
-    result = {"rate": options.rate, "sites": sites, "rows": rows}
+    rows = measure(options.rate, options.sites, range(options.seeds))
+    result = {"rate": options.rate, "sites": options.sites, "rows": rows}
     result |= provenance("benchmarks.tasks", arguments, [*TRUTHS, *range(options.seeds)])
     write_json(options.out / "tasks.json", result)
     print(to_markdown(rows))

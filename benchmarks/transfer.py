@@ -1,58 +1,59 @@
-"""Does a surrogate rank policies, and teach agents, as the trace does? One line a generator.
+"""Transfer: does a surrogate rank policies, and train agents, as the trace of real jobs does?
 
-In: recorded jobs with their tasks (the reference workload, or any table with `jeditaskid`), and
-generators. The tasks are parted at random in two halves: the generators learn from rows of one,
-policies are judged on the other, the trace. Every policy, trained agents among them, plays the same
-seeds on the trace and on arrivals from each source; a source is as good as it leads to the same
-choice. `greedy_true` sees what no broker knows: it is shown and not ranked. Out:
-results/transfer.json and a table:
+Splits recorded jobs by task into two random halves: the generators learn from rows of one; the
+other is the trace, on which policies are judged. Every policy, trained agents among them, plays the
+same seeds on the trace and on arrivals from each source. A source is good if it leads to the same
+choice of policy. `greedy_true` sees what no broker knows, so it is shown and not ranked. Writes
+results/transfer.json and prints a table:
 
 | number | meaning | best |
 |---|---|---|
 | Kendall tau | agreement of the two orders of the policies by mean flow time | 1 |
-| top-1 regret | what the source's best policy takes longer on the trace than the best there | 0 |
+| top-1 regret | flow time on the trace, source's best policy minus best policy | 0 |
 | gap | mean absolute difference of a policy's flow time on the source and on the trace | 0 |
 
-The floor is the other real half, with its own tasks; `rows alone` is that half without its tasks,
-gathered again as a surrogate's are, so that it tells what the gathering costs. Flow times count
-mean service times m. Intervals are 95 % of a bootstrap over windows, on trace and source at once. A
-second table has agents that learned on each source and play on the trace
-(`benchmarks.play.apprentices`), beside the policies named RULES. A run that was stopped goes on
+The baseline is the other real half, with its own tasks. `rows alone` is that half without its
+tasks, grouped again as the rows of a surrogate are, so it shows the price of the grouping. Flow
+times are in mean service times m. Intervals are 95 % of a bootstrap over windows, of trace and
+source at once. A last table has agents that learned on each source and play on the trace
+(`benchmarks.play.apprentices`), beside the policies named in RULES. An interrupted run resumes
 where it stopped.
 
-    python -m benchmarks.transfer [--generators tabddpm tabar] [--seeds 16] [--out FILE]
+    python -m benchmarks.transfer [--generators tabddpm module:Class] [--seeds 16] [--out FILE]
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau
 
 import generators
-from benchmarks.options import command
+from benchmarks.inputs import candidates
+from benchmarks.inputs.arguments import command, command_parser, site_catalogue
+from benchmarks.inputs.places import AGENTS, RESULTS, RUNS
 from benchmarks.play import apprentices
-from benchmarks.play.episodes import contest
-from benchmarks.policies import ORACLE, code, content
+from benchmarks.play.cells import code_digest
+from benchmarks.play.episodes import play_episodes
+from benchmarks.report.comparison import ORACLE
+from benchmarks.report.finished import result_key
 from benchmarks.report.provenance import provenance, versions, write_json
 from foundations.files import whole, write
-from pandaenv import agents, policies, reference, sites, workload
+from pandaenv import policies, reference, sites, workload
 
-OUT = Path(__file__).parent / "results" / "transfer.json"
+OUT = RESULTS / "transfer.json"
 TRACE, HALF, ROWS = "trace", "real half", "rows alone"
 N_DRAWS = 2_000
 PLAYED = ("rows", "budget", "days", "seed", "sites", "rate", "load", "jobs", "seeds")
 """Options that an episode depends on."""
 RULES = ("greedy", "panda_analysis", "random")
 """What agents are measured against: the best that sees no hidden truth, PanDA's, and none."""
-AGENTS = Path(__file__).parent / "agents"
-"""The trained agents that are ranked, a folder each."""
 
 
 # --- sources of arrivals --------------------------------------------------------------------------
@@ -62,8 +63,8 @@ def recorded(days: int, seed: int) -> pd.DataFrame:
     """Reference records with the tasks, data sets and core counts that they hide."""
     truth = reference.tasks(days, seed).jobs
     names = {"task": "jeditaskid", "dataset": "proddblock", "cores": "corecount"}
-    told = {column: truth[name].to_numpy() for name, column in names.items()}
-    return reference.records(days, seed).assign(**told)
+    tasks = {column: truth[name].to_numpy() for name, column in names.items()}
+    return reference.records(days, seed).assign(**tasks)
 
 
 def halves(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -74,25 +75,29 @@ def halves(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     return tuple(part.reset_index(drop=True) for part in parts)
 
 
-def nine(table: pd.DataFrame) -> pd.DataFrame:
+def without_tasks(table: pd.DataFrame) -> pd.DataFrame:
     """The columns a surrogate learns; tasks are hidden."""
     return table.drop(columns=["jeditaskid", "proddblock", "corecount"], errors="ignore")
 
 
 def sampled(name: str, half: pd.DataFrame, options: argparse.Namespace) -> Path:
     """A file of as many surrogate rows as the half has; made once."""
-    path = options.kept / f"{name}-{_digest(name, options, ('rows', 'budget', 'days', 'seed'))}"
-    path = path.with_name(path.name + ".parquet")
+    model = candidates.generator(name)
+    what = name if name in generators.names() else [name, candidates.settings(model)]
+    found = _key(what, options, ("rows", "budget", "days", "seed"))
+    path = options.kept / f"{candidates.label(name).replace(':', '.')}-{found}.parquet"
     if path.is_file():
         return path
-    train = nine(half).sample(min(options.rows, len(half)), random_state=options.seed)
-    model = generators.make(name).fit(
+    train = without_tasks(half).sample(min(options.rows, len(half)), random_state=options.seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    candidates.fit(
+        model,
         train.sort_index().reset_index(drop=True),
         seed=options.seed,
         budget=options.budget,
         checkpoint=path.with_suffix(".checkpoint"),
     )
-    rows = model.sample(len(half), seed=options.seed)
+    rows = candidates.sample(model, len(half), seed=options.seed)
     with whole(path) as draft:
         rows.to_parquet(draft, index=False)
     path.with_suffix(".checkpoint").unlink(missing_ok=True)
@@ -102,27 +107,24 @@ def sampled(name: str, half: pd.DataFrame, options: argparse.Namespace) -> Path:
 # --- what policies make of them -------------------------------------------------------------------
 
 
-def played(source: str, jobs, options: argparse.Namespace) -> pd.DataFrame:
+def rule_and_agent_episodes(source: str, jobs, options: argparse.Namespace) -> pd.DataFrame:
     """Episodes of every policy on one source: policy, seed, window, flow, cost."""
     parts = []
-    for name, policy, version in contestants(options):
-        path = options.kept / f"{_digest([source, *version, code()], options, PLAYED)}.csv"
+    for name, policy, identity in contestants(options):
+        path = options.kept / f"{_key([source, *identity, code_digest()], options, PLAYED)}.csv"
         if not path.is_file():
             print(f"{source}: {name}", file=sys.stderr)
             settings = _settings(options) | {"workload": jobs, "split": "test"}
-            rows = contest(settings, policy, range(options.seeds))
+            rows = play_episodes(settings, policy, range(options.seeds))
             write(path, rows.assign(policy=name).to_csv(index=False))
         parts.append(pd.read_csv(path))
     return pd.concat(parts, ignore_index=True)
 
 
-def contestants(options: argparse.Namespace):
-    """Name, policy and what tells it from others, of every rule and every trained agent."""
-    for name in options.policies:
-        yield name, policies.make(name), (name,)
-    for folder in options.agents:
-        weights = content(str(folder / agents.WEIGHTS))
-        yield folder.name, agents.load(folder), (folder.name, weights)
+def contestants(options: argparse.Namespace) -> Iterator[candidates.Policy]:
+    """Every policy by name, and every trained agent."""
+    yield from map(candidates.policy, options.policies)
+    yield from map(candidates.agent, options.agents)
 
 
 def _settings(options: argparse.Namespace) -> dict:
@@ -135,12 +137,12 @@ def _settings(options: argparse.Namespace) -> dict:
     }
 
 
-def schooled(source: str, jobs, trace, options: argparse.Namespace) -> pd.DataFrame:
+def agent_episodes(source: str, jobs, trace, options: argparse.Namespace) -> pd.DataFrame:
     """Episodes on the trace of agents that learned on one source; made once."""
-    name = f"agents-{_digest([source, code()], options, (*PLAYED, 'steps', 'trainings'))}"
+    name = f"agents-{_key([source, code_digest()], options, (*PLAYED, 'steps', 'trainings'))}"
     path = options.kept / f"{name}.csv"
     if not path.is_file():
-        made = apprentices.taught(
+        made = apprentices.train_and_play(
             source,
             jobs,
             trace,
@@ -205,8 +207,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def check(options: argparse.Namespace) -> None:
     """Refuse, before anything is learned or played, what would be refused in the end."""
+    labels = [candidates.label(name) for name in options.generators]
+    if twice := [one for one in labels if labels.count(one) > 1]:
+        raise ValueError(f"--generators must have different names, got {twice[0]!r} twice")
     for name in options.generators:
-        generators.make(name)
+        candidates.generator(name)
     names = [name for name, *_ in contestants(options) if name != ORACLE]
     if len(names) < 2:
         raise ValueError(f"two or more policies besides {ORACLE} must be ranked, got {names}")
@@ -229,11 +234,13 @@ def run(options: argparse.Namespace) -> dict:
     sources = {
         TRACE: workload.Trace(second),
         HALF: workload.Trace(first),
-        ROWS: workload.Synthetic(nine(first)),
+        ROWS: workload.Synthetic(without_tasks(first)),
     }
     ranked = [name for name, *_ in contestants(options) if name != ORACLE]
-    sources |= {name: str(sampled(name, first, options)) for name in options.generators}
-    episodes = {key: played(key, jobs, options) for key, jobs in sources.items()}
+    sources |= {
+        candidates.label(name): str(sampled(name, first, options)) for name in options.generators
+    }
+    episodes = {key: rule_and_agent_episodes(key, jobs, options) for key, jobs in sources.items()}
     flow = {key: flows(rows) for key, rows in episodes.items()}
     return {
         "what": "policies ranked on arrivals of each source against the trace",
@@ -256,9 +263,9 @@ def _taught(sources: dict, on_trace: pd.DataFrame, options: argparse.Namespace) 
     """How agents of every source do on the trace; nothing where none are to be trained."""
     if options.trainings == 0:
         return []
-    rows = [schooled(key, jobs, sources[TRACE], options) for key, jobs in sources.items()]
+    rows = [agent_episodes(key, jobs, sources[TRACE], options) for key, jobs in sources.items()]
     rules = on_trace[on_trace["policy"].isin(RULES)]
-    return apprentices.judged(pd.concat(rows, ignore_index=True), rules, TRACE)
+    return apprentices.compare(pd.concat(rows, ignore_index=True), rules, TRACE)
 
 
 def to_markdown(result: dict) -> str:
@@ -286,41 +293,49 @@ def _span(found: dict) -> str:
     return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
 
 
-def _digest(what, options: argparse.Namespace, keys: tuple[str, ...]) -> str:
+def _key(what: Any, options: argparse.Namespace, names: tuple[str, ...]) -> str:
     """A name for what was made with these options and versions."""
-    text = json.dumps([what, [getattr(options, key) for key in keys], versions()], default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return result_key([what, [getattr(options, name) for name in names], versions()])
 
 
 def _parser() -> argparse.ArgumentParser:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        "python -m benchmarks.transfer", description=__doc__, formatter_class=raw
-    )
+    parser = command_parser("transfer", __doc__)
     add = parser.add_argument
-    add("--generators", nargs="*", default=list(generators.names()), metavar="NAME")
-    add("--policies", nargs="+", default=list(policies.names()), metavar="NAME")
+    add(
+        "--generators",
+        nargs="*",
+        default=list(generators.names()),
+        metavar="NAME",
+        help=f"{candidates.GENERATOR_HELP} (default: all built-in ones)",
+    )
+    add(
+        "--policies",
+        nargs="+",
+        default=list(policies.names()),
+        metavar="NAME",
+        help=f"{candidates.POLICY_HELP} (default: all built-in ones)",
+    )
     add(
         "--agents",
         nargs="*",
         type=Path,
         default=sorted(AGENTS.glob("scoring-*")),
         metavar="FOLDER",
-        help="trained agents to rank",
+        help="folders of trained agents to rank",
     )
     add("--days", type=int, default=56, help="of the reference workload")
-    add("--rows", type=int, default=50_000, help="each generator learns from")
-    add("--budget", type=float, default=60.0, help="seconds of training for each learner")
-    add("--sites", type=lambda text: int(text) if text.isdigit() else text, default=40)
+    add("--rows", type=int, default=50_000, help="rows that each generator learns from")
+    add("--budget", type=float, default=60.0, help="seconds of training for each generator")
+    add("--sites", type=site_catalogue, default=40, help="number, name or CSV (default 40)")
     add("--rate", type=float, default=5_000, help="jobs a day")
     add("--load", type=float, default=0.6, help="offered work over capacity")
     add("--jobs", type=int, default=5_000, help="of an episode")
-    add("--seeds", type=int, default=16, help="episodes a policy and source")
-    add("--trainings", type=int, default=3, help="of an agent on each source, 0 for none")
+    add("--seeds", type=int, default=16, help="episodes of a policy on a source")
+    add("--trainings", type=int, default=3, help="agents trained on each source, 0 for none")
     add("--steps", type=int, default=160_000, help="placements of a training")
-    add("--seed", type=int, default=0, help="of halves, training and samples")
-    add("--kept", type=Path, default=Path("runs/transfer"), help="folder of what is finished")
-    add("--out", type=Path, default=OUT)
+    add("--seed", type=int, default=0, help="of halves, training and samples (default 0)")
+    add("--kept", type=Path, default=RUNS / "transfer", help="folder of finished work")
+    add("--out", type=Path, default=OUT, help="JSON file to write")
     return parser
 
 

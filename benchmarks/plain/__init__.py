@@ -1,1 +1,1 @@
-"""Published models restated plainly, as public code writes them, to time and test ours against."""
+"""Plain implementations of published generators, as slow as public code: peers for `speed`."""

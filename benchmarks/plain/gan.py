@@ -3,7 +3,7 @@
 In: a mixed table. Out: iterations of the same losses, batch and critic steps as ours, in the way
 public implementations go: dense float64 rows, loops over rows for conditions and real samples,
 overlapping convolutions on the square image of a row, losses that run back through networks they do
-not move, and two passes of the generator an iteration. Written for `benchmarks.speed.gan` alone.
+not move, and two passes of the generator an iteration. Used by `benchmarks.speed.gan` alone.
 
 Source: Zhao et al. (2022), arXiv 2204.00401; Xu et al. (2019), arXiv 1907.00503.
 """

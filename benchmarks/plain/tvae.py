@@ -1,7 +1,7 @@
 """TVAE restated plainly, with the costs of public code: dense rows, one loss after the other.
 
 In: encoded rows and the sizes of their parts. Out: steps of the same loss, widths and batch as
-ours. Written for `benchmarks.speed.gan` alone.
+ours. Used by `benchmarks.speed.gan` alone.
 
 Source: Xu et al. (2019), arXiv 1907.00503, section 4.4.
 """

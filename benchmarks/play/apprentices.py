@@ -1,10 +1,10 @@
-"""What an agent is worth on the trace that learned on arrivals from elsewhere.
+"""Agents trained on arrivals from another source, tested on the trace.
 
-In: sources of arrivals, the environment's settings. For each source and training seed a
+In: sources of arrivals, settings of the environment. For each source and training seed a
 site-scoring agent learns on the source's `train` windows and plays the trace's `test` windows, the
-same for all. Out: a row a source: flow time on the trace, and paired differences, window by window,
-to the agent that learned on the trace itself and to policies that need no learning. What a
-surrogate's agent loses against the trace's own is the price of learning on synthetic arrivals.
+same for all. Out: a row for each source: flow time on the trace, and paired differences, window by
+window, to the agent trained on the trace itself and to policies without training. The difference
+to the trace's own agent is the price of training on synthetic arrivals.
 """
 
 from collections.abc import Iterable
@@ -13,16 +13,16 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import ppo
-from benchmarks.report.intervals import saved, span, summary, table
+from benchmarks.report.intervals import reduction, summary, table, with_interval
 
-from .episodes import contest
-from .learner import Recipe
+from .episodes import play_episodes
+from .recipes import Recipe
 
 RECIPE = {"n_envs": 32, "n_steps": 100, "batch_size": 800, "learning_rate": 2e-3}
 """As configs/ppo-40.toml, on rollouts that part an episode of 5,000 jobs evenly."""
 
 
-def taught(
+def train_and_play(
     source: str,
     jobs,
     trace,
@@ -47,12 +47,12 @@ def taught(
     rows = []
     for seed in seeds:
         agent, _ = ppo.trained(learning, source, recipe, seed, folder / str(seed), True)
-        rows.append(contest(exam, agent, range(episodes)).assign(training=seed))
+        rows.append(play_episodes(exam, agent, range(episodes)).assign(training=seed))
     return pd.concat(rows, ignore_index=True).assign(policy=source)
 
 
-def judged(agents: pd.DataFrame, rules: pd.DataFrame, home: str) -> list[dict]:
-    """A row a source, least flow first.
+def compare(agents: pd.DataFrame, rules: pd.DataFrame, home: str) -> list[dict]:
+    """A row for each source, lowest flow time first.
 
     Args:
         agents: episodes on the trace; `policy` is the source of the agent.
@@ -65,7 +65,7 @@ def judged(agents: pd.DataFrame, rules: pd.DataFrame, home: str) -> list[dict]:
         own = agents[agents["policy"] == row["policy"]]
         together = pd.concat([own, rules], ignore_index=True)
         row["against"] = {
-            rule: saved(together, row["policy"], rule) for rule in rules["policy"].unique()
+            rule: reduction(together, row["policy"], rule) for rule in rules["policy"].unique()
         }
         row["source"] = row.pop("policy")
         trainings = flows[row["source"]]
@@ -76,14 +76,14 @@ def judged(agents: pd.DataFrame, rules: pd.DataFrame, home: str) -> list[dict]:
 def to_markdown(rows: list[dict]) -> str:
     """One line a source; gains above 0 are better than what they are measured against."""
     rules = list(rows[0]["against"])
-    heads = ["agent learned on", "flow time on the trace / m", "less than the trace's own by"]
-    heads += [f"less than {rule} by" for rule in rules] + ["single trainings"]
+    heads = ["agent trained on", "flow time / m on the trace", "reduction vs the trace's own agent"]
+    heads += [f"reduction vs {rule}" for rule in rules] + ["range over trainings"]
     lines = [
         [
             row["source"],
-            span(row["flow"]),
-            span(row["saved"]) or "-",
-            *(span(row["against"][rule]) for rule in rules),
+            with_interval(row["flow"]),
+            with_interval(row["saved"]) or "-",
+            *(with_interval(row["against"][rule]) for rule in rules),
             _apart(row["trainings"]),
         ]
         for row in rows

@@ -7,7 +7,7 @@ s alone: two policies under one seed meet the same world.
 `return` counts mean service times m. `flow` = -return / jobs is the mean flow time of a job over m,
 in which a lost job counts 10 beside the time it spent; `flow_h` and `wait_h` are hours, from
 submission to the end and to the first start, of jobs as they were (all, and those that started);
-`cost` is limits broken a job, `lost` the share of jobs lost or rejected.
+`cost` is limit violations per job, `lost` the share of jobs lost or rejected.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 import pandaenv  # noqa: F401  registers the environment
+from foundations.units import HOUR_S
 from pandaenv.policies import steps, vector_steps
 from pandaenv.simulator import advance
 from pandaenv.simulator.state import LOST, REJECTED
@@ -28,7 +29,7 @@ STRIDE = 250
 """Placements a world between two reports of progress."""
 
 
-def contest(
+def play_episodes(
     settings: dict, policy, seeds: Sequence[int], tick: Callable[[int], None] = lambda n: None
 ) -> pd.DataFrame:
     """Play one episode of each seed; all side by side if the policy acts on many worlds.
@@ -93,7 +94,7 @@ def fates(episodes, w: int) -> dict[str, float]:
     wait = job["first_start"] - job["submit"]
     has_run = ~np.isnan(wait)
     return {
-        "flow_h": float((job["end"] - job["submit"]).mean() / 3600),
-        "wait_h": float(wait[has_run].mean() / 3600) if has_run.any() else 0.0,
+        "flow_h": float((job["end"] - job["submit"]).mean() / HOUR_S),
+        "wait_h": float(wait[has_run].mean() / HOUR_S) if has_run.any() else 0.0,
         "lost": float(np.isin(job["state"], (LOST, REJECTED)).mean()),
     }

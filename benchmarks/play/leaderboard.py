@@ -1,18 +1,17 @@
-"""The frozen leaderboard: fixed worlds, what PanDA's rule and an informed greedy make of them.
+"""The leaderboard: scores of policies on frozen worlds, relative to PanDA's analysis rule.
 
 In: the episodes of `benchmarks.policies`, or a policy of yours. Out: `leaderboard.json`, and for a
-policy its score with a 95 % interval.
+policy its score with a 95 % confidence interval.
 
 The score of a policy in a cell (load x scenario) is the mean flow time of a job under PanDA's
-analysis rule over its own, on the same worlds: 1 is as good as PanDA, more is better. The headline
-is the geometric mean over all cells; its interval is Student's over the windows. Flow time counts
-10 mean service times for a lost job, so nothing is gained by failing fast.
+analysis rule divided by that under the policy, on the same worlds: 1 is as good as PanDA's rule,
+larger is better. The score over all cells is their geometric mean; its interval is Student's, over
+the windows. A lost job counts 10 mean service times, so failing fast gains nothing.
 
 A policy is `pandaenv.policies.Policy`: `reset(seed)` and `act(env)`, or batched `reset(seeds)` and
 `act_all(envs)`. Submit one by a pull request that adds it and the line printed for `entries`.
 """
 
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -21,12 +20,14 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from benchmarks.inputs import candidates
+from benchmarks.inputs.places import RESULTS
 from benchmarks.report.intervals import interval, table
 from pandaenv import policies
 
-from .episodes import ENV_ID, contest
+from .episodes import ENV_ID, play_episodes
 
-BOARD = Path(__file__).parent.parent / "results" / "leaderboard.json"
+BOARD = RESULTS / "leaderboard.json"
 BASE = "panda_analysis"
 SHOWN = ("random", BASE, "greedy", "greedy_true")
 """Policies whose scores open the board; the last one knows what no broker can."""
@@ -73,7 +74,7 @@ def entry(name: str, board: dict, flows: list, costs: list, cells: list | None =
 
     Args:
         flows: of each cell, the mean flow over m of each window.
-        costs: of each cell, limits broken a job.
+        costs: of each cell, limit violations per job.
         cells: those of the board they belong to; None: all.
     """
     cells = board["cells"] if cells is None else cells
@@ -97,7 +98,7 @@ def _score(gain: np.ndarray) -> dict[str, float]:
 def measure(name: str, path: Path = BOARD, loads=None, scenarios=None) -> str:
     """Play the policy `module:Policy` in the cells of the board; its lines as text."""
     board = read(path)
-    policy = find(name)
+    policy = candidates.policy(name).policy
     cells = [
         cell
         for cell in board["cells"]
@@ -105,7 +106,7 @@ def measure(name: str, path: Path = BOARD, loads=None, scenarios=None) -> str:
         and (scenarios is None or cell["scenario"] in scenarios)
     ]
     if not cells:
-        raise SystemExit("no cell of the leaderboard has that load and scenario")
+        raise ValueError("no cell of the leaderboard has that load and scenario")
     settings = {key: value for key, value in board["env"].items() if key != "id"}
     seeds = board["seed"]
     check(board, cells[0], settings)
@@ -115,7 +116,7 @@ def measure(name: str, path: Path = BOARD, loads=None, scenarios=None) -> str:
         for cell in cells:
             bar.set_description(f"load {cell['load']:g}, {cell['scenario']}")
             own = {"load": cell["load"], "scenario": cell["scenario"]}
-            rows = contest(settings | own, policy, seeds, bar.update)
+            rows = play_episodes(settings | own, policy, seeds, bar.update)
             flows.append(rows.groupby("window")["flow"].mean().to_numpy())
             costs.append(float(rows["cost"].mean()))
     mine = entry(name, board, flows, costs, cells)
@@ -130,38 +131,23 @@ def measure(name: str, path: Path = BOARD, loads=None, scenarios=None) -> str:
 def check(board: dict, cell: dict, settings: dict) -> None:
     """Play PanDA's rule in one cell; another result than the frozen one is another task."""
     own = {"load": cell["load"], "scenario": cell["scenario"]}
-    rows = contest(settings | own, policies.make(BASE), board["seed"])
+    rows = play_episodes(settings | own, policies.make(BASE), board["seed"])
     found = rows.groupby("window")["flow"].mean().to_numpy()
     frozen = np.array(cell["flow"][BASE])
     if len(found) != len(frozen) or not np.allclose(found, frozen, rtol=TOLERANCE, atol=0):
-        raise SystemExit(
+        raise ValueError(
             f"the leaderboard's worlds must be met, but PanDA's rule gives {found.mean():.6f} at "
             f"load {cell['load']:g}, {cell['scenario']}, not {frozen.mean():.6f}: another version "
             f"of {ENV_ID} or of its pool"
         )
 
 
-def find(name: str):
-    """The policy `module:attribute`; a class is made without arguments."""
-    module, _, attribute = name.partition(":")
-    if not module or not attribute:
-        raise SystemExit(f"--mine must be module:Policy, got {name}")
-    sys.path.insert(0, "")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise SystemExit(f"--mine must name something that can be imported: {error}") from error
-    policy = found() if isinstance(found, type) else found
-    if not hasattr(policy, "reset") or not (hasattr(policy, "act") or hasattr(policy, "act_all")):
-        raise SystemExit(f"a policy must have reset and act or act_all, got {policy!r}")
-    return policy
-
-
 def read(path: Path) -> dict:
+    """The board of a file; a ValueError says why it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
-        raise SystemExit(f"{path} must be a readable leaderboard: {error}") from error
+        raise ValueError(f"{path} must be a readable leaderboard: {error}") from error
 
 
 def to_markdown(entries: list[dict]) -> str:
@@ -176,4 +162,4 @@ def to_markdown(entries: list[dict]) -> str:
         ]
         for row in entries
     ]
-    return table(["policy", "score (95 %)", *kinds, "limits broken a job"], lines)
+    return table(["policy", "score (95 % CI)", *kinds, "limit violations per job"], lines)

@@ -5,9 +5,9 @@ policy. Each is the loss below, written down; the network is `pandaenv.agents.sc
 
 | name | in code | loss, mean over a batch of steps (s, a, r, s') |
 |---|---|---|
-| BC | `clone` | -log pi(a | s), pi the softmax over allowed sites |
-| BC-Safe | `clone` on the episodes within the cost limit | the same |
-| CQL | `conservative` | alpha (log sum_b exp Q(s, b) - Q(s, a)) + (Q(s, a) - y)^2 / 2 |
+| BC | `behaviour_cloning` | -log pi(a | s), pi the softmax over allowed sites |
+| BC-Safe | `behaviour_cloning` on the episodes within the cost limit | the same |
+| CQL | `conservative_q_learning` | alpha (log sum_b exp Q(s, b) - Q(s, a)) + (Q(s, a) - y)^2 / 2 |
 
 y = r + gamma Q'(s', argmax_b Q(s', b)), b allowed, Q' a slow copy of Q; y = r at the last step of
 an episode, terminal or not, since no job is left to be placed and the observation tells so.
@@ -47,7 +47,7 @@ class Config:
     """Share by which Q' moves towards Q at every step."""
 
 
-class Chooser:
+class ScoringPolicy:
     """A network as a policy: the allowed site it scores highest; it draws nothing."""
 
     def __init__(self, network: SiteScorer):
@@ -67,7 +67,7 @@ class Chooser:
         return np.where(view.mask > 0, scores, -np.inf).argmax(axis=1)
 
 
-def clone(data: Dataset, traits: Traits, config: Config, seed: int) -> Chooser:
+def behaviour_cloning(data: Dataset, traits: Traits, config: Config, seed: int) -> ScoringPolicy:
     """Behaviour cloning."""
     steps = Steps(data)
 
@@ -75,10 +75,10 @@ def clone(data: Dataset, traits: Traits, config: Config, seed: int) -> Chooser:
         scores = masked(network(steps.seen[rows])[0], steps.masks[rows])
         return F.cross_entropy(scores, steps.actions[rows])
 
-    return Chooser(fit(loss, len(steps), traits, config, seed))
+    return ScoringPolicy(fit(loss, len(steps), traits, config, seed))
 
 
-def safe(data: Dataset, limit: float) -> Dataset | None:
+def within_cost_limit(data: Dataset, limit: float) -> Dataset | None:
     """The episodes whose cost is within the limit, None if there are none."""
     kept = np.flatnonzero(data.returns("costs") <= limit)
     if not len(kept):
@@ -88,7 +88,9 @@ def safe(data: Dataset, limit: float) -> Dataset | None:
     return Dataset(chosen, data.metadata)
 
 
-def conservative(data: Dataset, traits: Traits, config: Config, seed: int) -> Chooser:
+def conservative_q_learning(
+    data: Dataset, traits: Traits, config: Config, seed: int
+) -> ScoringPolicy:
     """Discrete CQL(H) with a double Q target."""
     steps, slow = Steps(data), None
 
@@ -99,14 +101,14 @@ def conservative(data: Dataset, traits: Traits, config: Config, seed: int) -> Ch
         Q_a = Q.gather(1, steps.actions[rows, None]).squeeze(1)
         y = steps.rewards[rows]
         if config.gamma > 0:
-            follow(slow, network, config.rate)
-            y = y + config.gamma * steps.goes_on[rows] * later(network, slow, steps, rows)
+            update_target(slow, network, config.rate)
+            y = y + config.gamma * steps.goes_on[rows] * next_values(network, slow, steps, rows)
         return (config.alpha * (Q.logsumexp(1) - Q_a) + 0.5 * (Q_a - y).square()).mean()
 
-    return Chooser(fit(loss, len(steps), traits, config, seed))
+    return ScoringPolicy(fit(loss, len(steps), traits, config, seed))
 
 
-def later(network: SiteScorer, slow: SiteScorer, steps: "Steps", rows: Tensor) -> Tensor:
+def next_values(network: SiteScorer, slow: SiteScorer, steps: "Steps", rows: Tensor) -> Tensor:
     """Q'(s', argmax_b Q(s', b)) over allowed sites b; of no meaning after an episode's last step.
 
     The mask of s' is that of the next step.
@@ -118,14 +120,14 @@ def later(network: SiteScorer, slow: SiteScorer, steps: "Steps", rows: Tensor) -
         return slow(seen)[0].gather(1, best).squeeze(1)
 
 
-def follow(slow: SiteScorer, network: SiteScorer, rate: float) -> None:
+def update_target(slow: SiteScorer, network: SiteScorer, rate: float) -> None:
     """Move Q' a little towards Q."""
     with torch.no_grad():
         for mine, its in zip(slow.parameters(), network.parameters(), strict=True):
             mine.lerp_(its, rate)
 
 
-LEARNERS = {"BC": clone, "BC-Safe": clone, "CQL": conservative}
+LEARNERS = {"BC": behaviour_cloning, "BC-Safe": behaviour_cloning, "CQL": conservative_q_learning}
 
 
 # --- training ------------------------------------------------------------------------------------

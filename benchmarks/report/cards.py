@@ -4,12 +4,11 @@ In: a file of `pandaenv.offline.dsrl`. Out: NAME.json, NAME.md and NAME.png besi
 shows the return and the cost of every episode, by the policy that played it.
 """
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
-from foundations.files import whole
+from foundations.files import digest, whole
 from pandaenv import offline
 from pandaenv.offline.dsrl import import_h5py, metadata, read
 
@@ -34,7 +33,7 @@ def card(path: Path) -> dict:
     return {
         **made,
         "n_steps": len(data["rewards"]),
-        "sha256": _digest(path),
+        "sha256": digest(path),
         "per_episode": {key: _spread(values) for key, values in sums.items()},
         "by_policy": _by_policy(data, sums),
         "episodes": {
@@ -51,11 +50,6 @@ def summed(path: Path, made: dict) -> offline.Dataset:
     with h5py.File(path) as file:
         columns = [k for k, v in file.items() if v.ndim == 1]
     return offline.Dataset(read(path, columns), made)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _spread(values: np.ndarray) -> dict[str, float]:

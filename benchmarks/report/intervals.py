@@ -53,7 +53,7 @@ def summary(episodes: pd.DataFrame, against: str = "random") -> list[dict]:
             {
                 "policy": name,
                 **{key: interval(column[name]) for key, column in _columns(episodes).items()},
-                "saved": saved(episodes, name, against),
+                "saved": reduction(episodes, name, against),
             }
             for name in episodes["policy"].unique()
         ),
@@ -61,7 +61,7 @@ def summary(episodes: pd.DataFrame, against: str = "random") -> list[dict]:
     )
 
 
-def saved(episodes: pd.DataFrame, name: str, against: str) -> dict | None:
+def reduction(episodes: pd.DataFrame, name: str, against: str) -> dict | None:
     """Flow of the policy `against` minus that of `name`, paired; None for the same policy."""
     if name == against:
         return None
@@ -108,11 +108,15 @@ def _by_seed(episodes: pd.DataFrame, key: str) -> pd.DataFrame:
 def to_markdown(rows: list[dict]) -> str:
     """The summary as a table."""
     against = next(row["policy"] for row in rows if row["saved"] is None)
-    heads = ["policy", "flow time / m", f"less than {against} by (95 %)"]
-    cells = [(lambda row: row["policy"]), _number("flow", ".3f"), lambda row: span(row["saved"])]
+    heads = ["policy", "flow time / m", f"reduction vs {against} (95 % CI)"]
+    cells = [
+        (lambda row: row["policy"]),
+        _number("flow", ".3f"),
+        lambda row: with_interval(row["saved"]),
+    ]
     if "panda" in rows[0]:
-        heads.append("less than PanDA's rule by (95 %)")
-        cells.append(lambda row: span(row["panda"]))
+        heads.append("reduction vs PanDA's rule (95 % CI)")
+        cells.append(lambda row: with_interval(row["panda"]))
     for key, head, form in EXTRAS:
         if key in rows[0]:
             heads.append(head)
@@ -132,7 +136,7 @@ EXTRAS = (
     ("flow_h", "flow time, h", ".2f"),
     ("wait_h", "wait, h", ".2f"),
     ("lost", "lost jobs", ".2%"),
-    ("cost", "limits broken a job", ".4f"),
+    ("cost", "limit violations per job", ".4f"),
 )
 
 
@@ -140,7 +144,7 @@ def _number(key: str, form: str):
     return lambda row: format(row[key]["mean"], form)
 
 
-def span(found: dict | None) -> str:
+def with_interval(found: dict | None) -> str:
     """A mean with its interval, where there is more than one value."""
     if found is None:
         return ""

@@ -1,17 +1,18 @@
-"""What a published number was made with, and the one way it is written down.
+"""Provenance of a published number: command, seed, versions, commit and processor.
 
-In: the command's arguments and a result. Out: a JSON file that carries its command, seed, versions,
-commit and processor (never a host or a path of the machine).
+In: the command's arguments and a result. Out: a JSON file that carries its provenance, without the
+name of the host and without paths of the machine.
 """
 
 import json
 import os
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from benchmarks.inputs.places import ROOT
 from foundations import files
+from foundations import versions as installed
 
 PACKAGES = (
     "pandaenv",
@@ -28,15 +29,9 @@ PACKAGES = (
 )
 
 
-def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
-    """Python's version and that of every installed package named."""
-    found = {"python": platform.python_version()}
-    for name in packages:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+def versions() -> dict[str, str]:
+    """Python's version and those of the installed packages that results depend on."""
+    return installed.versions(PACKAGES)
 
 
 def provenance(module: str, arguments: list[str], seed: int | list[int]) -> dict:
@@ -59,7 +54,7 @@ def provenance(module: str, arguments: list[str], seed: int | list[int]) -> dict
 
 def commit() -> str | None:
     """The commit of the checkout these benchmarks lie in, None outside one."""
-    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
+    git = ["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"]
     try:
         return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
@@ -83,5 +78,5 @@ def write_json(path: Path | str, result: dict) -> Path:
 
 
 def write_text(path: Path | str, text: str) -> Path:
-    """Write `text` to a neighbour of `path`, then move it into place."""
+    """Write `text` whole or not at all; parents are made."""
     return files.write(path, text)

@@ -1,36 +1,35 @@
-"""The tables of README.md and results/README.md, rendered from the committed results.
+"""The tables of README.md and of the results folder, rendered from the committed results.
 
-In: both with pairs of marks, `<!-- NAME -->` and `<!-- end -->`, and `results/NAME.json`. Out: both
-with the table of each result between its marks; `targets` is of all results of `benchmarks.speed`,
-`surrogates` of the cards of the bundled pools.
+Fills README.md and results/README.md: between the marks `<!-- NAME -->` and `<!-- end -->` goes the
+table of results/NAME.json (`targets` is made of all results of `benchmarks.speed`, `surrogates` of
+the cards of the bundled pools). Renders results/policies.md and results/calibration.md as a whole.
+Nothing is computed again.
 
     python -m benchmarks.report.readme
 """
 
-import argparse
 import json
 import re
-from pathlib import Path
 
-from benchmarks import fidelity, load, policies, ppo, pretrain, tasks, transfer
-from benchmarks.options import command
+from benchmarks import calibration, load, ppo, pretrain, tasks, transfer
+from benchmarks.inputs.arguments import command, command_parser
+from benchmarks.inputs.places import RESULTS, ROOT
+from benchmarks.table1 import markdown as table1
 
-from . import targets
+from . import comparison, targets
 from .provenance import write_text
 
-README = Path(__file__).parents[2] / "README.md"
-RESULTS = Path(__file__).parent.parent / "results"
-PAGES = (README, RESULTS / "README.md")
+PAGES = (ROOT / "README.md", RESULTS / "README.md")
 BLOCK = re.compile(r"<!-- (?P<name>[\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Render the pages anew."""
-    argparse.ArgumentParser("python -m benchmarks.report.readme", description=__doc__).parse_args(
-        argv
-    )
+    """Render all pages."""
+    command_parser("report.readme", __doc__).parse_args(argv)
     for page in PAGES:
         print(write_text(page, render(page.read_text(encoding="utf-8"))).name)
+    for name, to_markdown in WHOLE_PAGES.items():
+        print(write_text(RESULTS / f"{name}.md", to_markdown(_result(name))).name)
 
 
 def render(text: str) -> str:
@@ -39,11 +38,15 @@ def render(text: str) -> str:
 
 
 def _filled(name: str) -> str:
-    if name in PAGELESS:
-        return f"<!-- {name} -->\n{PAGELESS[name]().strip()}\n<!-- end -->"
-    result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    if name in COMBINED:
+        return f"<!-- {name} -->\n{COMBINED[name]().strip()}\n<!-- end -->"
+    result = _result(name)
     table = TABLES[name.split("-")[0]](result)
     return f"<!-- {name} -->\n{table.strip()}\n\n{_source(name, result)}\n<!-- end -->"
+
+
+def _result(name: str) -> dict:
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def _source(name: str, result: dict) -> str:
@@ -61,12 +64,7 @@ def _seeds(seed: int | list[int]) -> str:
 
 
 def _fidelity(result: dict) -> str:
-    return fidelity.text(result).split("\n", 1)[1]  # the heading is README's own
-
-
-def _policies(result: dict) -> str:
-    many_cells = "cells" in result
-    return policies.page(result) if many_cells else policies.to_markdown(result["policies"])
+    return table1.to_markdown(result).split("\n", 1)[1]  # the heading is README's own
 
 
 def _agents(result: dict) -> str:
@@ -81,14 +79,16 @@ TABLES = {
     "fidelity": _fidelity,
     "ppo": _agents,
     "frontier": _agents,
-    "policies": _policies,
+    "policies": comparison.readme_text,
     "transfer": transfer.to_markdown,
     "load": load.to_markdown,
     "tasks": _tasks,
 }
 
-PAGELESS = {"targets": targets.table, "surrogates": pretrain.table}
-"""Tables of more than one result."""
+COMBINED = {"targets": targets.table, "surrogates": pretrain.table}
+"""Tables made of more than one result."""
+WHOLE_PAGES = {"policies": comparison.full_text, "calibration": calibration.to_markdown}
+"""Pages beside the result of the same name."""
 
 if __name__ == "__main__":
     command(main)

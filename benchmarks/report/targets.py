@@ -7,11 +7,9 @@ measurements of peers made before the work began; they are kept where they are m
 import json
 from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
 
+from benchmarks.inputs.places import RESULTS
 from metrics.report import markdown
-
-RESULTS = Path(__file__).parent.parent / "results"
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,4 @@
-"""How fast the parts are, as ratios measured in one run: a module an area, `measure(seed)` each."""
+"""Speed, as ratios measured in one run: a module for each area, with `measure(seed)`.
+
+`python -m benchmarks.speed` runs them.
+"""

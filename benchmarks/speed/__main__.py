@@ -1,7 +1,8 @@
-"""How fast the parts are, as ratios to peers and plain restatements measured in the same run.
+"""Speed of generators, metrics, environments and agents, relative to peers in the same run.
 
-In: areas. Out: one file an area, `speed-AREA.json`, with every time, size and ratio, and the
-command, versions and processor. Times depend on the machine; the ratios travel.
+Measures each area beside other libraries and plain implementations. Writes one file for each area,
+speed-AREA.json, with all times, sizes and ratios, and the command, versions and processor. Times
+depend on the machine; ratios carry over.
 
     python -m benchmarks.speed [--only generators metrics env] [--out DIR]
 """
@@ -11,10 +12,10 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.options import command
+from benchmarks.inputs.arguments import command, command_parser
+from benchmarks.inputs.places import RESULTS
 from benchmarks.report.provenance import provenance, write_json
 
-RESULTS = Path(__file__).parent.parent / "results"
 AREAS = {
     "agents": ("ppo",),
     "env": ("env", "replay"),
@@ -39,7 +40,7 @@ def _measure(part: str, seed: int) -> dict:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m benchmarks.speed", description=__doc__)
+    parser = command_parser("speed", __doc__)
     parser.add_argument(
         "--only",
         nargs="+",
@@ -48,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="AREA",
         help=f"some of: {', '.join(AREAS)}",
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of tables and models")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder to write")
     return parser
 

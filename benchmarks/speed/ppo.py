@@ -15,7 +15,9 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from benchmarks.play.learner import Paid, Recipe, make_model
+from benchmarks.play.learner import make_model
+from benchmarks.play.recipes import Recipe
+from benchmarks.play.training_reward import TrainingReward
 from pandaenv.sb3 import PandaVecEnv
 
 ID = "PandaSiteAllocation-v0"
@@ -104,7 +106,7 @@ def _measured(seed: int) -> dict:
 
 def timed(recipe: Recipe, envs: VecEnv, seed: int) -> dict:
     """Rate of a learner, and the share of its time that goes to collecting."""
-    model = make_model(recipe, Paid(envs, recipe), seed)
+    model = make_model(recipe, TrainingReward(envs, recipe), seed)
     length = recipe.n_steps * recipe.n_envs
     model.learn(WARM * length)
     clock, begin, spent = Clock(), time.perf_counter(), time.process_time()

@@ -11,8 +11,11 @@ import pandas as pd
 import pytest
 
 import generators
-from benchmarks import fidelity, source
+from benchmarks import fidelity
+from benchmarks.inputs import splits
 from benchmarks.report import claims
+from benchmarks.table1 import profile
+from foundations import tables
 from metrics import plots
 from metrics.registry import TABLE_1, all_numbers
 
@@ -67,7 +70,7 @@ def prepare(patch, folder):
     patch.setattr(generators, "make", lambda n, **o: Resampler() if n == "mine" else make(n, **o))
     (folder / "fidelity-tiny.toml").write_text(TINY.format(""))
     (folder / "fidelity-full.toml").write_text(TINY.format(', "diff-MLEF"'))
-    patch.setattr(fidelity, "CONFIGS", folder)
+    patch.setattr(profile, "CONFIGS", folder)
     Resampler.fits = 0
     return lambda *words, profile="tiny": fidelity.main(
         ["--profile", profile, "--quiet", *map(str, words)]
@@ -170,7 +173,7 @@ def test_a_stopped_run_goes_on_where_it_was(command, file, tmp_path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(Resampler, "sample", interrupted)
         assert command(*arguments(file, out, "smote", "mine")) == 130
-    assert "goes on where this one was" in capsys.readouterr().err
+    assert "resumes where this one was interrupted" in capsys.readouterr().err
     assert not (out / "table1.json").exists()
     before = (out / "rows" / "smote.json").stat().st_mtime_ns
     assert command(*arguments(file, out, "smote", "mine")) == 0
@@ -311,29 +314,29 @@ def test_parquet_with_two_columns_of_one_name_is_refused(tmp_path):
 
     pq.write_table(pa.table([[1], [2]], names=["a", "a"]), tmp_path / "t.parquet")
     with pytest.raises(ValueError, match="must differ, got 'a' more than once"):
-        source.read_table(tmp_path / "t.parquet")
+        splits.read_table(tmp_path / "t.parquet")
 
 
 def test_a_damaged_parquet_file_is_refused(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(ValueError, match=r"t\.parquet: no readable CSV or Parquet table"):
-        source.read_table(tmp_path / "t.parquet")
+        splits.read_table(tmp_path / "t.parquet")
 
 
 def test_csv_and_parquet_give_one_table(tmp_path):
     table().to_csv(tmp_path / "t.csv.gz", index=False)
     table().to_parquet(tmp_path / "t.parquet")
-    csv, parquet = (source.read_table(tmp_path / name) for name in ("t.csv.gz", "t.parquet"))
+    csv, parquet = (splits.read_table(tmp_path / name) for name in ("t.csv.gz", "t.parquet"))
     assert list(csv.dtypes.astype(str)) == list(parquet.dtypes.astype(str))
-    assert source.digest(csv.assign(site=csv["site"].astype(str))) == source.digest(
+    assert tables.digest(csv.assign(site=csv["site"].astype(str))) == tables.digest(
         parquet.assign(site=parquet["site"].astype(str))
     )
 
 
 def test_drawn_rows_never_overlap():
     whole = pd.DataFrame({"x": np.arange(1000.0)})
-    data = source.Source("t", *source._split(whole, 0))
-    cut, extra = source.take(data, 300, 100, 450, 0)
+    data = splits.Split("t", *splits._at_random(whole, 0))
+    cut, extra = splits.subsample(data, 300, 100, 450, 0)
     parts = [set(t["x"]) for t in (cut.train, cut.test, extra)]
     assert [len(p) for p in parts] == [300, 100, 450]
     assert len(set.union(*parts)) == 850
@@ -371,7 +374,7 @@ def test_a_dry_run_prints_the_configuration_and_writes_nothing(command, file, tm
 
 def test_the_shipped_profiles_are_read():
     names = ("smoke", "standard", "paper")
-    smoke, standard, paper = (fidelity.Profile.read(name) for name in names)
+    smoke, standard, paper = (profile.Profile.read(name) for name in names)
     assert smoke.n_train < standard.n_train == 50_000 and standard.n_holdout == 12_500
     assert (paper.n_train, paper.steps) == (1_319_007, 30_000)
 

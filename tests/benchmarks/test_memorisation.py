@@ -21,8 +21,8 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setattr(memorisation, "GROUPS", groups)
     shown = tuple(key for key in memorisation.SHOWN if "MLEF" not in key)
     monkeypatch.setattr(memorisation, "SHOWN", shown)
-    monkeypatch.setattr(memorisation, "drawn", lambda result: "<svg/>")
-    monkeypatch.setattr(memorisation, "_told", str)
+    monkeypatch.setattr(memorisation, "draw", lambda result: "<svg/>")
+    monkeypatch.setattr(memorisation, "_summary", str)
     return [
         "--seeds",
         "4",
@@ -40,7 +40,7 @@ def small(monkeypatch, tmp_path):
 def test_a_finished_variant_is_not_learned_again(small, tmp_path, monkeypatch):
     memorisation.main(small)
     first = json.loads((tmp_path / "memorisation.json").read_text())
-    monkeypatch.setattr(memorisation, "_tried", lambda *_: pytest.fail("learned again"))
+    monkeypatch.setattr(memorisation, "_fit_and_score", lambda *_: pytest.fail("learned again"))
     memorisation.main(small)
     assert json.loads((tmp_path / "memorisation.json").read_text())["lines"] == first["lines"]
     assert [row["variant"] for row in first["lines"]] == [v[0] for v in memorisation.VARIANTS]
@@ -51,7 +51,7 @@ def test_a_finished_variant_is_not_learned_again(small, tmp_path, monkeypatch):
 def test_the_figure_has_a_dot_for_every_variant():
     row = {"C2ST": 0.5, "diff-MLEF": 0.1, "closer to train": 0.5}
     lines = [{"variant": words} | row for words, *_ in memorisation.VARIANTS]
-    picture = memorisation.drawn({"lines": lines, "floor": row})
+    picture = memorisation.draw({"lines": lines, "floor": row})
     assert picture.lstrip().startswith("<?xml") and picture.count("<use") >= 2 * len(lines)
 
 
@@ -61,6 +61,7 @@ def test_the_figure_has_a_dot_for_every_variant():
         ("--rows 5", "--rows must be at least"),
         ("--seeds -1", "must not be negative, got -1"),
         ("--days 0", "days must be"),
+        ("--generators nowhere_:Mine", "the module 'nowhere_' cannot be imported"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence(words, sentence, tmp_path, capsys):

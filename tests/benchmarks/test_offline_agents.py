@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import offline, offline_agents, policies
+from benchmarks import offline, offline_agents
+from benchmarks.play import episodes
 from pandaenv import policies as rules
 from pandaenv import records
 from tests.pandaenv.offline.carts import grid
@@ -21,7 +22,7 @@ def test_many_worlds_at_once_are_the_worlds_of_the_policy_table():
     envs = gym.make_vec(env.spec, num_envs=5)
     found = offline.play(rules.make("greedy"), envs, [0, 1, 2, 9, 10])
     for row in found.to_dict("records"):
-        alone = policies.play(env, rules.make("greedy"), row["seed"])
+        alone = episodes.play(env, rules.make("greedy"), row["seed"])
         assert (row["window"], row["return"]) == (alone["window"], pytest.approx(alone["return"]))
         assert row["cost"] == pytest.approx(alone["cost"] * 25)
 
@@ -74,7 +75,9 @@ def test_a_run_scores_every_learner_and_goes_on_where_it_stopped(folder, monkeyp
             expert = json.loads((folder / "kept" / "panda-tier1-mixed-v0-expert.json").read_text())
             played = np.mean([world["return"] for world in expert["result"]])
             assert row["return"]["over_trainings"]["mean"] - played == pytest.approx(gain["mean"])
-    monkeypatch.setattr(offline_agents, "tested", None)  # all is kept: nothing is trained again
+    monkeypatch.setattr(
+        offline_agents, "train_and_test", None
+    )  # all is kept: nothing is trained again
     assert offline_agents.main(words) == 0
     again = json.loads((folder / "out.json").read_text())
     assert again["sets"] == result["sets"]
@@ -86,7 +89,7 @@ def test_scores_stand_between_the_references(folder, monkeypatch):
     data.set_target_cost(1.0)
     low, high = (data.metadata["reference"][role]["return"] for role in ("random", "expert"))
     rows = pd.DataFrame({"window": [0, 1], "return": [low, high], "cost": [2.0, 0.0]})
-    found = offline_agents.scored(data, [rows, rows])
+    found = offline_agents.scores(data, [rows, rows])
     assert found["score"]["over_trainings"]["mean"] == pytest.approx(50.0)
     assert found["normalised_cost"]["over_windows"]["mean"] == pytest.approx(1.0)
     assert np.isfinite(found["return"]["over_windows"]["low"])

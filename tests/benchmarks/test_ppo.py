@@ -11,7 +11,7 @@ from stable_baselines3 import PPO
 
 pytest.importorskip("sb3_contrib")
 from benchmarks import ppo
-from benchmarks.play.episodes import ENV_ID, contest
+from benchmarks.play.episodes import ENV_ID, play_episodes
 from pandaenv import agents, policies, reference
 from pandaenv.workload import Trace
 
@@ -72,7 +72,7 @@ def test_a_run_notes_its_trainings_and_keeps_its_agents(config, result, runs):
     card = json.loads((runs / "scorer_4" / agents.CARD).read_text())
     assert card["seed"] == 4 and card["recipe"]["algorithm"] == "scoring"
     kept = agents.load(runs / "scorer_4")
-    returns = contest(config.env | {"split": "test"}, kept, range(3))["return"].tolist()
+    returns = play_episodes(config.env | {"split": "test"}, kept, range(3))["return"].tolist()
     episodes = pd.DataFrame(result["episodes"])
     mine = episodes[(episodes["policy"] == "scorer") & (episodes["training"] == 4)]
     assert returns == mine["return"].tolist()
@@ -117,7 +117,7 @@ def test_the_committed_agents_load_and_play(name, config):
     agent = agents.load(KEPT / name)
     card = json.loads((KEPT / name / agents.CARD).read_text())
     assert card["recipe"]["algorithm"] == "scoring" and card["steps"] > 0
-    rows = contest(config.env | {"split": "test"}, agent, range(2))
+    rows = play_episodes(config.env | {"split": "test"}, agent, range(2))
     assert np.isfinite(rows["flow"]).all()
 
 

@@ -42,7 +42,7 @@ def test_a_task_lies_whole_in_one_half():
     assert len(first) + len(second) == len(table)
     assert not set(first["jeditaskid"]) & set(second["jeditaskid"])
     assert 0.3 < len(first) / len(table) < 0.7
-    assert len(transfer.nine(first).columns) == 9
+    assert len(transfer.without_tasks(first).columns) == 9
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def test_the_command_ranks_policies_and_goes_on_where_it_stopped(tmp_path, monke
     agents = {row["source"]: row for row in found["taught"]}
     assert set(agents) == {"trace", "real half", "rows alone", "smote"}
     assert set(agents["smote"]["against"]) == {"random"}
-    monkeypatch.setattr(transfer, "contest", lambda *_: pytest.fail("played again"))
-    monkeypatch.setattr(transfer.apprentices, "taught", lambda *_: pytest.fail("taught again"))
+    monkeypatch.setattr(transfer, "play_episodes", lambda *_: pytest.fail("played again"))
+    monkeypatch.setattr(transfer.apprentices, "train_and_play", lambda *_: pytest.fail("again"))
     transfer.main(words)
     assert json.loads((tmp_path / "t.json").read_text())["flow"] == found["flow"]
     monkeypatch.setattr(transfer, "code", lambda: "another environment")

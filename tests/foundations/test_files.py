@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import errno
+import hashlib
 import os
 import re
 
@@ -69,3 +70,10 @@ def test_the_drafts_of_killed_processes_are_removed_and_nothing_else(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == left
     files.remove_drafts(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == left - {".other.abcdefgh.draft"}
+
+
+def test_digests_are_those_of_the_bytes(tmp_path):
+    a, b = files.write(tmp_path / "a", b"one"), files.write(tmp_path / "b", b"two")
+    assert files.digest(a) == hashlib.sha256(b"one").hexdigest()
+    assert files.digest_of_all([a, b]) == hashlib.sha256(b"onetwo").hexdigest()
+    assert files.digest_of_all([b, a]) != files.digest_of_all([a, b])

@@ -12,9 +12,8 @@ import pandaenv  # noqa: F401  registers the environments
 from foundations.units import HOUR_S
 from pandaenv import policies, scenarios
 from pandaenv.env.measures import MEASURES
-from pandaenv.env.reward import MEASURES
 from pandaenv.replay import replay
-from pandaenv.scenarios import HOUR_S, SCENARIOS, Scenario, untroubled
+from pandaenv.scenarios import SCENARIOS, Scenario, untroubled
 from pandaenv.simulator import Simulator, advance
 from pandaenv.simulator.state import LOST
 from tests.pandaenv.simulator.grids import jobs, records, sites

@@ -26,7 +26,7 @@ def episodes(policy, flow, training=0):
 @pytest.fixture
 def rows():
     agents = pd.concat([episodes("trace", 1.0), episodes("poor", 1.4), episodes("poor", 1.6, 1)])
-    return apprentices.judged(agents, episodes("greedy", 1.25), "trace")
+    return apprentices.compare(agents, episodes("greedy", 1.25), "trace")
 
 
 def test_differences_are_paired_so_that_hard_windows_do_not_hide_them(rows):
@@ -46,5 +46,5 @@ def test_trainings_of_one_source_are_averaged_and_their_range_is_told(rows):
 
 def test_a_line_of_the_table_for_each_source(rows):
     head, _, *lines = apprentices.to_markdown(rows).splitlines()
-    assert "less than greedy by" in head and len(lines) == 2
+    assert "reduction vs greedy" in head and len(lines) == 2
     assert "-0.500" in lines[1] and "4.900 to 5.100" in lines[1]

@@ -17,7 +17,9 @@ from stable_baselines3.common.vec_env import VecEnv
 pytest.importorskip("sb3_contrib")
 
 from benchmarks.play import learner
-from benchmarks.play.learner import ALGORITHMS, Recipe
+from benchmarks.play.checkpoints import CHECKPOINT
+from benchmarks.play.recipes import ALGORITHMS, Recipe
+from benchmarks.play.training_reward import TrainingReward
 from pandaenv.env.observation import N_JOB, N_SITE, space
 
 S, N = 3, 32
@@ -188,7 +190,7 @@ def test_a_killed_training_goes_on_bit_for_bit(algorithm, tmp_path):
     whole, curve = learner.train(recipe, coin_toy(), 5, 16)
     with pytest.raises(Killed):
         learner.train(recipe, coin_toy(), 5, 16, tmp_path, kill)
-    assert (tmp_path / learner.CHECKPOINT).exists()
+    assert (tmp_path / CHECKPOINT).exists()
     torch.rand(3)
     again, resumed = learner.train(recipe, coin_toy(), 5, 16, tmp_path)
     same = zip(weights(whole).items(), weights(again).items(), strict=True)
@@ -232,7 +234,7 @@ def test_the_curve_counts_reward_and_cost_as_they_were():
 
 def test_what_is_paid_is_squashed_and_priced():
     toy = Toy(lambda sign, marked, last: np.full(N, -3.0), costs=lambda marked: np.full(N, 2.0))
-    paid = learner.Paid(toy, replace(SMALL, squash=True))
+    paid = TrainingReward(toy, replace(SMALL, squash=True))
     paid.multiplier = 0.5
     paid.reset()
     rewards = paid.step(np.zeros(N, int))[1]

@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from benchmarks.play import offline_learners
-from benchmarks.play.offline_learners import Chooser, Config, Steps, clone, conservative, safe
+from benchmarks.play.offline_learners import (
+    Config,
+    ScoringPolicy,
+    Steps,
+    behaviour_cloning,
+    conservative_q_learning,
+    within_cost_limit,
+)
 from pandaenv.agents.scoring import POWER
 from pandaenv.env.observation import N_GRID, N_JOB, N_SITE
 from pandaenv.offline import Dataset
@@ -48,7 +55,7 @@ def fastest(seen: np.ndarray, masks: np.ndarray) -> np.ndarray:
 SMALL = Config(steps=400, batch_size=128, learning_rate=5e-3, width=16)
 
 
-def chosen(policy: Chooser, data: Dataset) -> np.ndarray:
+def chosen(policy: ScoringPolicy, data: Dataset) -> np.ndarray:
     with torch.no_grad():
         scores = policy.network(torch.as_tensor(data["observations"]))[0].numpy()
     return np.where(data["action_masks"] > 0, scores, -np.inf).argmax(axis=1)
@@ -68,7 +75,7 @@ def test_the_conservative_loss_is_the_formula_of_its_paper(monkeypatch):
         return network
 
     monkeypatch.setattr(offline_learners, "fit", once)
-    conservative(data, None, config, 5)
+    conservative_q_learning(data, None, config, 5)
     found, network = losses[0]
     slow = offline_learners.new_network(None, config, 5)
     for mine, its in zip(slow.parameters(), network.parameters(), strict=True):
@@ -91,7 +98,7 @@ def test_the_conservative_loss_is_the_formula_of_its_paper(monkeypatch):
 
 def test_cloning_does_what_the_data_do_most():
     data = toy()
-    policy = clone(data, None, SMALL, 0)
+    policy = behaviour_cloning(data, None, SMALL, 0)
     agrees = chosen(policy, data) == fastest(data["observations"], data["action_masks"])
     assert agrees.mean() > 0.9
 
@@ -101,7 +108,7 @@ def test_conservative_learning_does_better_than_the_data():
     config = Config(steps=400, batch_size=128, learning_rate=5e-3, width=16, alpha=0.01, gamma=0.0)
     rows = np.arange(len(unseen["actions"]))
     free = unseen["observations"][:, N_JOB : N_JOB + N_SITE * SITES : N_SITE]
-    learned = free[rows, chosen(conservative(data, None, config, 0), unseen)].mean()
+    learned = free[rows, chosen(conservative_q_learning(data, None, config, 0), unseen)].mean()
     best = np.where(unseen["action_masks"] > 0, free, 0.0).max(axis=1).mean()
     behaved = unseen["rewards"].mean()
     assert learned - behaved > 0.7 * (best - behaved)
@@ -109,7 +116,7 @@ def test_conservative_learning_does_better_than_the_data():
 
 def test_only_allowed_sites_are_chosen():
     data = toy(4)
-    policy = clone(data, None, Config(steps=1), 0)
+    policy = behaviour_cloning(data, None, Config(steps=1), 0)
     picked = chosen(policy, data)
     assert data["action_masks"][np.arange(len(picked)), picked].all()
 
@@ -117,7 +124,9 @@ def test_only_allowed_sites_are_chosen():
 def test_same_seed_same_network_and_the_global_chance_is_left_alone():
     data, config = toy(4), Config(steps=3, gamma=0.5)
     before = torch.get_rng_state()
-    one, again, other = (conservative(data, None, config, seed).network for seed in (1, 1, 2))
+    one, again, other = (
+        conservative_q_learning(data, None, config, seed).network for seed in (1, 1, 2)
+    )
     assert torch.equal(torch.get_rng_state(), before)
     pairs = [list(n.parameters()) for n in (one, again, other)]
     assert all(torch.equal(a, b) for a, b in zip(pairs[0], pairs[1], strict=True))
@@ -127,11 +136,11 @@ def test_same_seed_same_network_and_the_global_chance_is_left_alone():
 def test_the_safe_part_is_the_episodes_within_the_limit():
     data = toy(8)
     limit = float(np.median(data.returns("costs")))
-    part = safe(data, limit)
+    part = within_cost_limit(data, limit)
     assert part.returns("costs").max() <= limit
     assert len(part.starts) == (data.returns("costs") <= limit).sum()
     assert len(part["observations"]) == len(part.starts) * T
-    assert safe(data, -1.0) is None
+    assert within_cost_limit(data, -1.0) is None
 
 
 def test_steps_know_the_last_of_an_episode():

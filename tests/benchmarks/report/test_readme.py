@@ -1,5 +1,6 @@
 """README.md: its code runs, its commands exist, its tables are those of the committed results."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.inputs.places import RESULTS
 from benchmarks.report import readme
 
 ROOT = Path(__file__).parents[3]
@@ -26,6 +28,13 @@ def test_python_block_runs_as_printed(code, tmp_path):
 def test_tables_are_rendered_from_the_committed_results(page):
     text = page.read_text(encoding="utf-8")
     assert readme.render(text) == text
+
+
+@pytest.mark.parametrize("name", readme.WHOLE_PAGES)
+def test_whole_pages_are_rendered_from_the_committed_results(name):
+    result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    page = (RESULTS / f"{name}.md").read_text(encoding="utf-8")
+    assert page == readme.WHOLE_PAGES[name](result)
 
 
 def test_rendering_replaces_what_stood_between_the_marks():

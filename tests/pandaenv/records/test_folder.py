@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import source
+from benchmarks.inputs import splits
 from pandaenv import records, workload
 from pandaenv.records import TEST, TRAIN, is_ingested, table_path
 from tests.pandaenv.records.raw_dump import ingest_raw, random_records, raw_table
@@ -22,7 +22,7 @@ def test_all_readers_of_an_ingested_folder_find_its_tables(tmp_path):
     assert {path.name for path in out.iterdir()} == set(records.OUTPUTS)
     assert is_ingested(out / records.RECORDS) and not is_ingested(tmp_path / "dump.parquet")
     assert isinstance(workload.make(out), workload.Trace)
-    read = source.read(str(out), days=1, seed=0)
+    read = splits.read(str(out), days=1, seed=0)
     for name, part in ((TRAIN, read.train), (TEST, read.test)):
         assert len(part) == len(records.read(table_path(out, name)))
     assert read.cascade["split"]["train"] == len(read.train)

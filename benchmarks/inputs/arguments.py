@@ -1,7 +1,7 @@
-"""What a command takes and how it ends: checked numbers and files, and one sentence on what broke.
+"""Arguments of command lines: numbers and paths that argparse checks before any work.
 
-In: words of a command line. Out: numbers and paths that argparse refuses with the rule before any
-work is done; or, from `command`, a command whose errors are a line on stderr and not a traceback.
+In: words of a command line. Out: numbers and paths, or argparse's error with the rule; and, from
+`command`, a command whose errors are one sentence on stderr instead of a traceback.
 """
 
 import argparse
@@ -11,7 +11,27 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from pandaenv import reference
 from pandaenv.errors import one_sentence
+
+
+def command_parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """The parser of `python -m benchmarks.NAME`; the description keeps its line breaks."""
+    return argparse.ArgumentParser(
+        f"python -m benchmarks.{name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_reference_options(parser: argparse.ArgumentParser) -> None:
+    """Add --days and --rate of the reference workload."""
+    parser.add_argument(
+        "--days", type=whole(1), default=150, help="of the reference workload (default %(default)s)"
+    )
+    parser.add_argument(
+        "--rate", type=positive, default=reference.RATE, help="jobs a day (default %(default)s)"
+    )
 
 
 def whole(low: int) -> Callable[[str], int]:
@@ -31,6 +51,11 @@ def whole(low: int) -> Callable[[str], int]:
     return number
 
 
+def site_catalogue(word: str) -> int | str:
+    """A type for argparse: a number of sites, the name of a catalogue, or a CSV file."""
+    return int(word) if word.isdigit() else word
+
+
 def positive(word: str) -> float:
     """A type for argparse: finite numbers above 0."""
     try:
@@ -43,7 +68,7 @@ def positive(word: str) -> float:
 
 
 def new_file(word: str) -> Path:
-    """A type for argparse: a file that can be written; folders that are missing come later."""
+    """A type for argparse: a file that can be written; missing folders are made later."""
     path = Path(word)
     if path.is_dir():
         raise argparse.ArgumentTypeError(f"must be a file; {path} is a folder")
@@ -60,12 +85,12 @@ def _writable(path: Path, parent: Path) -> Path:
     while not parent.exists() and parent != parent.parent:
         parent = parent.parent
     if not (parent.is_dir() and os.access(parent, os.W_OK)):
-        raise argparse.ArgumentTypeError(f"must be where one can write; {parent} is not, {path}")
+        raise argparse.ArgumentTypeError(f"must be in a writable folder; {parent} is not, {path}")
     return path
 
 
 def command(main: Callable[[], int | None]) -> None:
-    """Run a command and exit; errors are one sentence, and an interrupt says so."""
+    """Run a command and exit; an error is one sentence on stderr, and so is an interrupt."""
     try:
         with one_sentence():
             sys.exit(main())

@@ -1,10 +1,9 @@
-"""The table a fidelity run is about: the reference workload, or a file with any columns.
+"""Train and test rows of the reference workload, or of a table file with any columns.
 
-In: what stands behind `--data`. Out: a `Source`: train and test rows, 80/20 at random unless the
-folder of `pandaenv ingest` brings its own split. Every refusal is one sentence.
+In: what stands behind `--data`. Out: a `Split`: 80 % of the rows to train on and 20 % to test on,
+at random, unless the folder of `pandaenv ingest` brings its own. Every refusal is one sentence.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +19,14 @@ REFERENCE = "reference"
 
 
 @dataclass(frozen=True)
-class Source:
-    """Rows to learn from and rows to test on, where they come from, and how they were filtered."""
+class Split:
+    """Train and test rows.
+
+    Attributes:
+        name: of the table.
+        cascade: what `pandaenv ingest` says of its filters, None for other tables.
+        note: a sentence on where the rows come from.
+    """
 
     name: str
     train: pd.DataFrame
@@ -30,7 +35,7 @@ class Source:
     note: str = ""
 
 
-def read(data: str, *, days: int, seed: int) -> Source:
+def read(data: str, *, days: int, seed: int) -> Split:
     """Read the reference workload of `days` days, a table file, or a folder written by ingest."""
     if data == REFERENCE:
         return _reference(days, seed)
@@ -38,10 +43,10 @@ def read(data: str, *, days: int, seed: int) -> Source:
     if path.is_dir():
         return _folder(path)
     table = read_table(path)
-    return Source(path.name, *_split(table, seed), note=f"{len(table):,} rows of {path.name}")
+    return Split(path.name, *_at_random(table, seed), note=f"{len(table):,} rows of {path.name}")
 
 
-def _reference(days: int, seed: int) -> Source:
+def _reference(days: int, seed: int) -> Split:
     from pandaenv import reference
 
     table = reference.records(days=days, seed=seed)
@@ -49,10 +54,10 @@ def _reference(days: int, seed: int) -> Source:
         f"{len(table):,} records of the embedded reference workload ({days} days, seed {seed}): "
         "all are user-analysis jobs in a final state with DAOD input, so no filter applies."
     )
-    return Source(REFERENCE, *_split(table, seed), note=note)
+    return Split(REFERENCE, *_at_random(table, seed), note=note)
 
 
-def _folder(path: Path) -> Source:
+def _folder(path: Path) -> Split:
     parts = records.TRAIN, records.TEST
     for name in parts:
         if not (path / name).is_file():
@@ -61,10 +66,10 @@ def _folder(path: Path) -> Source:
     file = path / records.CASCADE
     cascade = json.loads(file.read_text()) if file.is_file() else None
     note = f"{len(train) + len(test):,} records of {path.name}"
-    return Source(path.name, train, frames.aligned(train, test, records.TEST), cascade, note)
+    return Split(path.name, train, frames.aligned(train, test, records.TEST), cascade, note)
 
 
-def _split(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _at_random(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     train, test = records.split(table, seed=seed)
     return train.reset_index(drop=True), test.reset_index(drop=True)
 
@@ -112,26 +117,19 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(out)
 
 
-def digest(*tables: pd.DataFrame) -> str:
-    """A hash of names, values and their order."""
-    total = hashlib.sha256()
-    for table in tables:
-        total.update(repr(list(table.columns)).encode())
-        total.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
-    return total.hexdigest()[:16]
-
-
-def take(source: Source, n_train: int, n_holdout: int, n_extra: int, seed: int):
-    """Draw (source cut to n_train and n_holdout rows, up to n_extra more rows unseen by both)."""
+def subsample(
+    split: Split, n_train: int, n_test: int, n_extra: int, seed: int
+) -> tuple[Split, pd.DataFrame]:
+    """Draw a split of n_train and n_test rows, and up to n_extra further rows in neither."""
     rng = np.random.default_rng([seed, 81])
-    train, test = rng.permutation(len(source.train)), rng.permutation(len(source.test))
+    train, test = rng.permutation(len(split.train)), rng.permutation(len(split.test))
     left = pd.concat(
-        [source.test.iloc[test[n_holdout:]], source.train.iloc[train[n_train:]]],
+        [split.test.iloc[test[n_test:]], split.train.iloc[train[n_train:]]],
         ignore_index=True,
     )
-    cut = replace(
-        source,
-        train=source.train.iloc[np.sort(train[:n_train])].reset_index(drop=True),
-        test=source.test.iloc[np.sort(test[:n_holdout])].reset_index(drop=True),
+    drawn = replace(
+        split,
+        train=split.train.iloc[np.sort(train[:n_train])].reset_index(drop=True),
+        test=split.test.iloc[np.sort(test[:n_test])].reset_index(drop=True),
     )
-    return cut, left.iloc[:n_extra]
+    return drawn, left.iloc[:n_extra]

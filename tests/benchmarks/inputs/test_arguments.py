@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks import frontier, options, policies, ppo
+from benchmarks import frontier, policies, ppo
+from benchmarks.inputs import arguments
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,10 @@ ROOT = Path(__file__).parents[2]
         ("policies --seeds 0", "argument --seeds: must be a whole number of at least 1, got '0'"),
         ("policies --rate nan", "argument --rate: must be a positive number, got 'nan'"),
         ("policies --out /", "argument --out: must be a file; / is a folder"),
-        ("policies --out FILE/x.json", "argument --out: must be where one can write; FILE is not"),
+        (
+            "policies --out FILE/x.json",
+            "argument --out: must be in a writable folder; FILE is not",
+        ),
         ("policies --mine a:B --seeds 3", "error: --mine plays the frozen worlds"),
         ("policies --mine a:B --jobs 9", "it takes no --jobs"),
         ("ppo --only scorign", "error: unknown agent 'scorign'; "),
@@ -30,12 +34,15 @@ ROOT = Path(__file__).parents[2]
         ("ppo --steps -5", "argument --steps: must be a whole number of at least 1, got '-5'"),
         ("ppo --config nowhere.toml", "error: nowhere.toml must be a readable TOML file"),
         ("load --loads x", "--loads must be numbers with commas between them, got 'x'"),
-        ("load --out FILE", "argument --out: must be where one can write; FILE is not"),
+        ("load --out FILE", "argument --out: must be in a writable folder; FILE is not"),
         ("defects --n 0", "argument --n: must be a whole number of at least 2, got '0'"),
         ("anomalies --rows 0", "argument --rows: must be a whole number of at least 1, got '0'"),
         ("frontier --result nowhere.json", "error: [Errno 2] No such file"),
         ("frontier --result benchmarks/results/load.json", "must be of agents with a cost_limit"),
-        ("animate --out FILE/a.gif", "argument --out: must be where one can write; FILE is not"),
+        (
+            "animate --out FILE/a.gif",
+            "argument --out: must be in a writable folder; FILE is not",
+        ),
         ("pretrain --steps 0", "argument --steps: must be a whole number of at least 1, got '0'"),
         ("sampler --rows few", "argument --rows: must be a whole number of at least 2, got 'few'"),
     ],
@@ -47,7 +54,7 @@ def test_a_wrong_option_is_one_sentence(command, message, tmp_path, monkeypatch,
     main = importlib.import_module(f"benchmarks.{module}").main
     monkeypatch.chdir(ROOT)
     with pytest.raises(SystemExit) as left:
-        options.command(lambda: main(words))
+        arguments.command(lambda: main(words))
     assert left.value.code in (1, 2)
     assert message.replace("FILE", str(taken)) in capsys.readouterr().err.splitlines()[-1]
     assert taken.read_text() == ""
@@ -93,7 +100,7 @@ def test_an_interrupt_is_said_in_a_word(capsys):
         raise KeyboardInterrupt
 
     with pytest.raises(SystemExit) as left:
-        options.command(stop)
+        arguments.command(stop)
     assert left.value.code == 130 and capsys.readouterr().err == "stopped\n"
 
 

@@ -1,0 +1,46 @@
+"""Profiles of Table I: sizes, budgets and metrics, from `benchmarks/configs/fidelity-*.toml`.
+
+In: the name of a profile. Out: a `Profile`.
+"""
+
+import tomllib
+from dataclasses import dataclass, field
+
+from benchmarks.inputs.places import CONFIGS
+from metrics.report import TABLE_1
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Sizes, budgets and metrics of one run.
+
+    Attributes:
+        n_train: rows that the generators learn from.
+        n_holdout: held-out rows, both halves together.
+        n_mlef: rows that the regressors of diff-MLEF are trained on.
+        days: of the reference workload.
+        budget: seconds of training for each generator.
+        steps: optimizer steps, instead of a budget.
+        n_seeds: runs of the stochastic metrics.
+        generators: options of the constructor by name.
+    """
+
+    name: str
+    n_train: int
+    n_holdout: int
+    n_mlef: int
+    days: int = 150
+    budget: float | None = None
+    steps: int | None = None
+    n_seeds: int = 1
+    metrics: tuple[str, ...] = TABLE_1
+    generators: dict[str, dict] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, name: str) -> "Profile":
+        """Read a profile by name; a ValueError names those there are."""
+        known = sorted(p.stem.removeprefix("fidelity-") for p in CONFIGS.glob("fidelity-*.toml"))
+        if name not in known:
+            raise ValueError(f"unknown profile {name!r}; known: {', '.join(known)}")
+        options = tomllib.loads((CONFIGS / f"fidelity-{name}.toml").read_text())
+        return cls(name, **options | {"metrics": tuple(options["metrics"])})
