@@ -23,7 +23,7 @@ PACKAGES = ("foundations", "metrics", "generators", "pandaenv", "benchmarks")
 # A room, then its files; a room imports from the rooms drawn before it. A file with a line of its
 # own is a room by itself.
 HOUSE = """
-foundations               checks files tables units versions
+foundations               checks files objects tables units versions
 metrics                   association bootstrap checkpoints comparisons density detection efficacy
                           evaluation frames glossary grades kdtree marginals measures membership
                           neighbours page plots privacy registry report scores settings streaming
@@ -32,8 +32,9 @@ generators                arrays base distributed layout modes options plan smot
 generators.ctabganplus    conditions layers loss model networks target training
 generators.tabar          bins fields model network ordering sampling training
 generators.tabddpm        anomaly encoding loss model network process sampling scales steering
-pandaenv                  errors kernel_cache
+pandaenv
 pandaenv.schema
+pandaenv.kernel_cache
 pandaenv.kernels
 pandaenv.sites            aliases catalogues choice drawing links names reading
 pandaenv.records          bigpanda cascade classification dumps engine first_bytes folder
@@ -56,19 +57,23 @@ pandaenv.sb3
 pandaenv.wrappers
 pandaenv.agents           agent networks scoring storage
 pandaenv.offline          collection datasets dsrl layouts mixtures recipes trajectories writer
+pandaenv.errors
 pandaenv.cli
-benchmarks.options
+benchmarks.inputs         arguments candidates places splits
 benchmarks.flights
 benchmarks.play.episodes
-benchmarks.report         cards claims intervals provenance repeats targets
+benchmarks.report         cards claims comparison comparison_figure finished intervals provenance
+                          repeats targets
 benchmarks.play.learner
 benchmarks.ppo
-benchmarks.play           apprentices leaderboard offline_learners
+benchmarks.play           apprentices cells checkpoints leaderboard offline_learners recipes
+                          training_reward
+benchmarks.table1         markdown profile progress run
 benchmarks.plain          gan tabddpm tvae
 benchmarks.speed          __main__ env gan metrics neighbours ppo replay smote tabar tabddpm
 benchmarks                animate anomalies calibration defects fidelity frontier load
                           memorisation offline offline_agents policies pretrain readers sampler
-                          source tasks transfer
+                          tasks transfer
 benchmarks.report.readme
 """
 
