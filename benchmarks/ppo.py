@@ -17,7 +17,6 @@ import tomllib
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
@@ -25,17 +24,14 @@ from tqdm import tqdm
 from benchmarks.inputs.arguments import command, command_parser, new_file, new_folder, whole
 from benchmarks.inputs.places import CONFIGS, RESULTS
 from benchmarks.play.episodes import play_episodes
-from benchmarks.play.learner import train
 from benchmarks.play.recipes import Recipe
+from benchmarks.play.trainings import train_agent
 from benchmarks.report.intervals import differences, interval, summary, table, with_interval
 from benchmarks.report.provenance import provenance, write_json
-from pandaenv import agents, policies
-from pandaenv.sb3 import PandaVecEnv
+from pandaenv import policies
 
 CONFIG = CONFIGS / "ppo-tier1.toml"
 AGAINST = "panda_analysis"
-CURVE_ROWS = 40
-"""Rows that a learning curve has in the results, means over as many stretches."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ def run(config: Config, runs: Path | None = None, progress: bool = True) -> dict
     for name, recipe in config.recipes().items():
         for seed in config.train_seeds:
             folder = None if runs is None else runs / f"{name}_{seed}"
-            agent, note = trained(config, name, recipe, seed, folder, progress)
+            agent, note = train_agent(config.env, name, recipe, seed, folder, progress)
             contestants[name, seed] = agent
             trainings.append(note)
     episodes = evaluate(contestants, config, progress)
@@ -74,49 +70,6 @@ def run(config: Config, runs: Path | None = None, progress: bool = True) -> dict
         "trainings": trainings,
         "episodes": episodes.to_dict("records"),
     }
-
-
-def trained(
-    config: Config, name: str, recipe: Recipe, seed: int, folder: Path | None, progress: bool
-) -> tuple[agents.Agent, dict]:
-    """One agent, trained or taken up again, and what there is to note of it."""
-    envs = PandaVecEnv(recipe.n_envs, **(config.env | {"split": "train"}))
-    bar = tqdm(desc=f"{name}, seed {seed}", total=recipe.steps, disable=not progress)
-
-    def show(point: dict) -> None:
-        bar.set_postfix(flow=f"{point['flow']:.3f}", cost=f"{point['cost']:.4f}")
-        bar.update(point["step"] - bar.n)
-
-    window = envs.single.setting.windows[0]
-    chapter = window.stop - window.start  # an episode of each environment
-    agent, curve = train(recipe, envs, seed, chapter, folder, show)
-    bar.close()
-    note = {
-        "agent": name,
-        "seed": seed,
-        "recipe": asdict(recipe),
-        "steps": curve[-1]["step"],
-        "seconds": curve[-1]["seconds"],
-        "curve": thinned(curve),
-    }
-    if folder is not None:
-        card = {key: value for key, value in note.items() if key != "curve"}
-        agents.save(agent, folder, card | {"env": named(config.env)})
-    return agent, note
-
-
-def named(env: dict) -> dict:
-    """Settings as a card says them: an object by the name of its class."""
-    plain = str, int, float, bool, type(None)
-    return {k: v if isinstance(v, plain) else type(v).__name__ for k, v in env.items()}
-
-
-def thinned(curve: list[dict]) -> list[dict]:
-    """A learning curve in few rows, each the mean over a stretch."""
-    table = pd.DataFrame(curve)
-    stretch = np.arange(len(table)) * min(CURVE_ROWS, len(table)) // len(table)
-    means = table.groupby(stretch).mean().astype({"step": int}).round(5)
-    return [{k: v for k, v in row.items() if v == v} for row in means.to_dict("records")]
 
 
 def evaluate(contestants: dict, config: Config, progress: bool = True) -> pd.DataFrame:

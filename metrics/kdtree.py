@@ -203,18 +203,29 @@ def search(trees, queries, costs, exclude_self, best_cost, best_row):
 
 @njit(inline="always")
 def _search_tree(
-    points, rows, axis, row_codes, weights, ones, p1, start,
-    x, code, own, floor, nodes, gaps, best, held,
-):  # fmt: skip
+    points,
+    rows,
+    axis,
+    row_codes,
+    weights,
+    ones,
+    p1,
+    start,
+    x,
+    code,
+    own,
+    floor,
+    nodes,
+    gaps,
+    best,
+    held,
+):
     """Visit the nodes on the stack, the nearest first, until none can hold a better row."""
-    last = best.size - 1
-    top = 1
+    last, top = best.size - 1, 1
     while top > 0:
         top -= 1
-        if _bound(gaps[top], floor) >= best[last]:
-            continue
         lo, hi = nodes[top]
-        if hi <= lo:
+        if _bound(gaps[top], floor) >= best[last] or hi <= lo:
             continue
         mid = (lo + hi) >> 1
         d = axis[mid] if hi - lo > LEAF else UNSORTED

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import ppo
 from benchmarks.report.intervals import reduction, summary, table, with_interval
 
 from .episodes import play_episodes
 from .recipes import Recipe
+from .trainings import train_agent
 
 RECIPE = {"n_envs": 32, "n_steps": 100, "batch_size": 800, "learning_rate": 2e-3}
 """As configs/ppo-40.toml, on rollouts that part an episode of 5,000 jobs evenly."""
@@ -42,11 +42,11 @@ def train_and_play(
         folder: checkpoints and agents, from which a killed training goes on.
     """
     recipe = Recipe("scoring", steps, **RECIPE)
-    learning = ppo.Config(env=settings | {"workload": jobs})
+    learning = settings | {"workload": jobs}
     exam = settings | {"workload": trace, "split": "test"}
     rows = []
     for seed in seeds:
-        agent, _ = ppo.trained(learning, source, recipe, seed, folder / str(seed), True)
+        agent, _ = train_agent(learning, source, recipe, seed, folder / str(seed), True)
         rows.append(play_episodes(exam, agent, range(episodes)).assign(training=seed))
     return pd.concat(rows, ignore_index=True).assign(policy=source)
 

@@ -24,7 +24,6 @@ from pandaenv.simulator import advance
 from pandaenv.simulator.state import LOST, REJECTED
 
 ENV_ID = "PandaSiteAllocation-v0"
-MEASURES = ("return", "flow", "cost", "flow_h", "wait_h", "lost")
 STRIDE = 250
 """Placements a world between two reports of progress."""
 

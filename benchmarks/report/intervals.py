@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from benchmarks.play.episodes import MEASURES
+MEASURES = ("return", "flow", "cost", "flow_h", "wait_h", "lost")
+"""What is measured of an episode, see `benchmarks.play.episodes`."""
+
 
 CONFIDENCE = 0.95
 N_DRAWS = 2_000

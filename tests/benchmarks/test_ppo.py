@@ -11,6 +11,7 @@ from stable_baselines3 import PPO
 
 pytest.importorskip("sb3_contrib")
 from benchmarks import ppo
+from benchmarks.play import trainings
 from benchmarks.play.episodes import ENV_ID, play_episodes
 from pandaenv import agents, policies, reference
 from pandaenv.workload import Trace
@@ -130,9 +131,11 @@ def test_a_dry_run_prints_the_settings(capsys):
 
 def test_a_learning_curve_is_thinned_by_means():
     curve = [{"step": i, "flow": float(i)} | ({"kl": 1.0} if i else {}) for i in range(80)]
-    rows = ppo.thinned(curve)
-    assert len(rows) == ppo.CURVE_ROWS and rows[0] == {"step": 0, "flow": 0.5, "kl": 1.0}
-    assert ppo.thinned(curve[:3])[1:] == [{"step": i, "flow": float(i), "kl": 1.0} for i in (1, 2)]
+    rows = trainings.thinned(curve)
+    assert len(rows) == trainings.CURVE_ROWS and rows[0] == {"step": 0, "flow": 0.5, "kl": 1.0}
+    assert trainings.thinned(curve[:3])[1:] == [
+        {"step": i, "flow": float(i), "kl": 1.0} for i in (1, 2)
+    ]
 
 
 @pytest.mark.parametrize(

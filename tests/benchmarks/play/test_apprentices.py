@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.play import apprentices
-from benchmarks.play.episodes import MEASURES
+from benchmarks.report.intervals import MEASURES
 
 
 def episodes(policy, flow, training=0):
