@@ -81,7 +81,7 @@ NOT_IMPORTED = {
     "pytest-timeout": "timeout = ",
     "pytest-xdist": "-n ",
     "ruff": "ruff check",
-    "mypy": "bin/mypy",
+    "mypy": "(BIN)/mypy",
     "tensorboard": "TensorBoardOutputFormat",
     "rich": "typer",
 }
