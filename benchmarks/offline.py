@@ -99,7 +99,7 @@ def play(policy, envs: gym.vector.VectorEnv, seeds: Sequence[int]) -> pd.DataFra
     Returns one row an episode: seed, window, return, cost.
     """
     n, seeds = len(seeds), list(seeds)
-    windows = np.array(seeds) % len(envs.unwrapped.single.setting.windows)
+    windows = np.array(seeds) % len(envs.unwrapped.single.prepared.windows)
     returns, costs, running = np.zeros(n), np.zeros(n), np.ones(n, bool)
     for step in policies.vector_steps(envs, policy, seeds, windows):
         returns += step.reward * running

@@ -47,7 +47,7 @@ class PandaVecEnv(VecEnv):
         for i in range(self.num_envs):
             if self._seeds[i] is not None or self._rngs[i] is None:
                 self._rngs[i] = seeding.np_random(self._seeds[i])[0]
-            window = chosen_window(self._options[i], len(self.single.setting.windows))
+            window = chosen_window(self._options[i], len(self.single.prepared.windows))
             self.episodes.begin(i, self._rngs[i], window)
             self.reset_infos[i] = self._reset_info(i)
         self._reset_seeds()
@@ -125,7 +125,7 @@ class PandaVecEnv(VecEnv):
 
     def _reset_info(self, i: int) -> dict:
         mask = self.episodes.view.mask[i].copy()
-        load = self.single.setting.realised_load
+        load = self.single.prepared.realised_load
         return {
             "action_mask": mask,
             "cost": 0.0,

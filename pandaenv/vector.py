@@ -86,7 +86,7 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
         """
         options = dict(options or {})
         chosen = _checked_mask(options.pop("reset_mask", None), self.num_envs)
-        window = chosen_window(options, len(self.single.setting.windows))
+        window = chosen_window(options, len(self.single.prepared.windows))
         seeds = _spread(seed, self.num_envs)
         for i in np.flatnonzero(chosen):
             self._begin(i, seeds[i], window)
@@ -168,7 +168,7 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
             "action_mask": masks,
             "cost": np.minimum(total, 1.0) if self.single.is_binary else total,
             **parts,
-            "realised_load": self.single.setting.realised_load * chosen,
+            "realised_load": self.single.prepared.realised_load * chosen,
         }
         return info | {f"_{key}": chosen.copy() for key in info}
 
@@ -181,7 +181,7 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
 
 def many(single: PandaSiteAllocationEnv, n: int, n_threads: int) -> Episodes:
     """n worlds under the rules of a single environment."""
-    return Episodes(single.setting, single.config, n, n_threads)
+    return Episodes(single.prepared, single.config, n, n_threads)
 
 
 def check_counts(**counts) -> list[int]:

@@ -48,7 +48,7 @@ def play_episodes(
 
 def play(env: gym.Env, policy, seed: int, tick: Callable[[int], None] = lambda n: None) -> dict:
     """Play one episode of one seed; its row."""
-    window = seed % len(env.unwrapped.setting.windows)
+    window = seed % len(env.unwrapped.prepared.windows)
     total, cost, n_jobs = 0.0, 0.0, 0
     for step in steps(env, policy, seed, window):
         total, cost, n_jobs = total + step.reward, cost + step.info["cost"], n_jobs + 1
@@ -61,7 +61,7 @@ def play_all(envs, policy, seeds: Sequence[int], tick=lambda n: None) -> pd.Data
     """The same of a seed for each world of a vector environment that does not reset itself."""
     seeds = [int(seed) for seed in seeds]
     episodes = envs.unwrapped.episodes
-    windows = np.array(seeds) % len(episodes.setting.windows)
+    windows = np.array(seeds) % len(episodes.prepared.windows)
     played = vector_steps(envs, policy, seeds, windows)
     total, cost = np.zeros(len(seeds)), np.zeros(len(seeds))
     n_jobs = int(episodes.n_left[0])
@@ -87,7 +87,7 @@ def _row(episodes, w: int, seed: int, total: float, cost: float, n_jobs: int) ->
 
 def fates(episodes, w: int) -> dict[str, float]:
     """Hours the agent's jobs of world w took and waited, and the share lost; runs it to its end."""
-    advance(episodes.setting.grid, episodes.worlds, w, np.inf)
+    advance(episodes.prepared.grid, episodes.worlds, w, np.inf)
     world = episodes.worlds.world[w]
     job = episodes.worlds.job[w, int(world["first_own"]) : int(world["n_rows"])]
     wait = job["first_start"] - job["submit"]

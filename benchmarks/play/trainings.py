@@ -36,7 +36,7 @@ def train_agent(
         bar.set_postfix(flow=f"{point['flow']:.3f}", cost=f"{point['cost']:.4f}")
         bar.update(point["step"] - bar.n)
 
-    window = envs.single.setting.windows[0]
+    window = envs.single.prepared.windows[0]
     chapter = window.stop - window.start  # an episode of each environment
     agent, curve = train(recipe, envs, seed, chapter, folder, show)
     bar.close()

@@ -44,7 +44,7 @@ class Agent:
         self.network, self.kind, self.n_sites, self.options = network, kind, n_sites, options
         self.draws = draws
         self.network.set_training_mode(False)
-        self._setting: Any = None
+        self._prepared: Any = None
 
     def __repr__(self) -> str:
         return f"Agent({self.kind!r}, n_sites={self.n_sites})"
@@ -61,7 +61,7 @@ class Agent:
     def act_all(self, envs: Any) -> np.ndarray:
         """A site for the waiting job of each environment, int64 (n,)."""
         episodes = envs.unwrapped.episodes
-        if episodes.setting is not self._setting:
+        if episodes.prepared is not self._prepared:
             self._adapt(envs, episodes)
         logits = np.where(episodes.view.mask > 0, self.logits(episodes.view.flat), -np.inf)
         if self.draws:  # the largest of logits with Gumbel noise is drawn by their softmax
@@ -83,4 +83,4 @@ class Agent:
             raise ValueError(
                 f"this agent was trained on {self.n_sites} sites, got {episodes.n_sites}"
             )
-        self._setting = episodes.setting
+        self._prepared = episodes.prepared

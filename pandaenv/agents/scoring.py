@@ -46,10 +46,10 @@ class Traits(NamedTuple):
 
 def traits_of(envs: Any) -> Traits:
     """Traits of the sites of a single environment, a vector environment or a `PandaVecEnv`."""
-    setting = (envs if hasattr(envs, "episodes") else envs.unwrapped).episodes.setting
-    sites, link = setting.grid.sites, setting.grid.link
-    rate = np.minimum(link, sites["channel"]) * setting.unit
-    return Traits(sites["cores"].astype(np.float64), rate, setting.unit / HOUR_S)
+    prepared = (envs if hasattr(envs, "episodes") else envs.unwrapped).episodes.prepared
+    sites, link = prepared.grid.sites, prepared.grid.link
+    rate = np.minimum(link, sites["channel"]) * prepared.unit
+    return Traits(sites["cores"].astype(np.float64), rate, prepared.unit / HOUR_S)
 
 
 class SiteScorer(nn.Module):

@@ -1,8 +1,8 @@
 """The brokering problem as a Gymnasium environment: one step, one arriving job, one site.
 
 In: a workload, sites, a rate and a load. Out: `PandaSiteAllocationEnv`; its docstring is the card
-of the task. What the episodes of one configuration share is a `pandaenv.env.prepared.Setting`; how
-they run is `pandaenv.env.episodes`.
+of the task. What the episodes of one configuration share is a `pandaenv.env.prepared.PreparedTask`;
+how they run is `pandaenv.env.episodes`.
 """
 
 import inspect
@@ -220,9 +220,9 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
         self.is_flat = self.config.observation == "flat"
         self.is_binary = self.config.cost == "binary"
         self.episodes = Episodes(prepare(self.config), self.config)
-        self.setting = self.episodes.setting
-        self.stream, self.grid = self.setting.stream, self.setting.grid
-        self.unit, self.cap_floor = self.setting.unit, self.setting.cap_floor
+        self.prepared = self.episodes.prepared
+        self.stream, self.grid = self.prepared.stream, self.prepared.grid
+        self.unit, self.cap_floor = self.prepared.unit, self.prepared.cap_floor
         self.action_space = Discrete(self.episodes.n_sites)
         self.observation_space = space(self.episodes.n_sites, self.is_flat)
         self._is_accrued = self.episodes.config.reward == "accrued"
@@ -230,7 +230,7 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         super().reset(seed=seed)
-        self.episodes.begin(0, self.np_random, chosen_window(options, len(self.setting.windows)))
+        self.episodes.begin(0, self.np_random, chosen_window(options, len(self.prepared.windows)))
         self._n_left = int(self.episodes.n_left[0])
         if self.render_mode == "human":
             self.render()
@@ -308,7 +308,7 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
             "cost_transfer": transfer,
             "cost_failure": failure,
             "cost_rejected": rejected,
-            "realised_load": self.setting.realised_load,
+            "realised_load": self.prepared.realised_load,
         }
 
 
@@ -331,8 +331,8 @@ def frame(episodes: Episodes, w: int, mode: str | None) -> str | np.ndarray | No
     if mode is None:
         gym.logger.warn(f"render() needs gym.make(..., render_mode=one of {rendering.MODES})")
         return None
-    setting = episodes.setting
-    return rendering.render(mode, setting.grid, episodes.worlds, w, setting.stream.catalogue)
+    prepared = episodes.prepared
+    return rendering.render(mode, prepared.grid, episodes.worlds, w, prepared.stream.catalogue)
 
 
 def blocks(flat: np.ndarray) -> dict[str, np.ndarray]:
@@ -348,7 +348,7 @@ def job_log(episodes: Episodes, w: int) -> pd.DataFrame:
     """The log of world w, see `PandaSiteAllocationEnv.log`."""
     world = episodes.worlds.world[w]
     job = episodes.worlds.job[w, int(world["first_own"]) : int(world["next"])]
-    return log.job_log(episodes.setting.stream, job)
+    return log.job_log(episodes.prepared.stream, job)
 
 
 # --- checks ---------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""Episodes of one setting side by side: n worlds begin, step and are observed in one kernel call.
+"""Episodes of one task side by side: n worlds begin, step and are observed in one kernel call.
 
-In: a `Setting`, a scenario, rules of reward and cost, a site for each waiting job. Out: rewards,
-costs, observations and masks, one row a world. The single, the vector and the native SB3
+In: a `PreparedTask`, a scenario, rules of reward and cost, a site for each waiting job. Out:
+rewards, costs, observations and masks, one row a world. The single, the vector and the native SB3
 environment all stand on this, so they agree bit for bit.
 """
 
@@ -27,16 +27,16 @@ from pandaenv.simulator.state import NONE, Worlds, make_worlds
 from .config import TaskConfig
 from .measures import ACCRUED, MEASURES
 from .observation import make_view, observe, update_view
-from .prepared import Setting
+from .prepared import PreparedTask
 from .reward import COSTS, accrued_reward, price_placement
 from .rules import Rules
 
 
 class Episodes:
-    """n worlds of one setting.
+    """n worlds of one task.
 
     Args:
-        setting: stream, grid and windows.
+        prepared: stream, grid and windows.
         config: the task: scenario, reward and limits are read from it.
         n: worlds.
         n_threads: threads that step them; results do not depend on it.
@@ -51,24 +51,24 @@ class Episodes:
 
     def __init__(
         self,
-        setting: Setting,
+        prepared: PreparedTask,
         config: TaskConfig,
         n: int = 1,
         n_threads: int = 1,
     ):
-        self.setting, self.config, self.n, self.n_threads = setting, config, n, n_threads
+        self.prepared, self.config, self.n, self.n_threads = prepared, config, n, n_threads
         self.rules = Rules(
             MEASURES[config.reward],
-            setting.unit,
+            prepared.unit,
             float(config.wait_limit),
             float(config.byte_limit),
-            setting.cap_floor,
-            setting.features,
+            prepared.cap_floor,
+            prepared.features,
         )
-        self.n_sites = len(setting.grid.sites)
+        self.n_sites = len(prepared.grid.sites)
         self.scenario.check_sites(self.n_sites)
         self.view = make_view(n, self.n_sites)
-        self.plans = make_plans(n, setting.grid.sites["cores"], n_threads)
+        self.plans = make_plans(n, prepared.grid.sites["cores"], n_threads)
         self.cost = np.zeros((n, len(COSTS)))
         self.reward = np.zeros(n)
         self.n_left, self.window = np.zeros(n, np.int64), np.zeros(n, np.int64)
@@ -88,15 +88,15 @@ class Episodes:
         """
         root = np.random.SeedSequence(int(rng.integers(2**63)))
         windows, failures, troubles = (np.random.default_rng(s) for s in root.spawn(3))
-        any_window = int(windows.integers(len(self.setting.windows)))
+        any_window = int(windows.integers(len(self.prepared.windows)))
         self.window[w] = any_window if window is None else window
-        self._restore(w, self.setting.snapshot(int(self.window[w])))
+        self._restore(w, self.prepared.snapshot(int(self.window[w])))
         world = self.worlds.world[w]
         world["seed"] = failures.integers(2**64, dtype=np.uint64)
         apply_troubles(
             self.worlds, w, self.scenario.draw(self.n_sites, float(world["now"]), troubles)
         )
-        rebook_all(self.setting.grid, self.worlds, w)
+        rebook_all(self.prepared.grid, self.worlds, w)
         self.n_left[w] = world["n_rows"] - world["next"]
         self.cost[w], self.reward[w], self.plans.site["count"][w] = 0.0, 0.0, STALE
         first_observation(self.bound, w)
@@ -121,7 +121,7 @@ class Episodes:
         if self.worlds is None:
             raise ResetNeeded("there is no job to place: call reset() of the environment first")
         if self._bound is None:
-            self._bound = bind(self.setting.grid, self.worlds, self.plans, self.view, self.rules)
+            self._bound = bind(self.prepared.grid, self.worlds, self.plans, self.view, self.rules)
         return self._bound
 
     def _restore(self, w: int, snapshot: Worlds) -> None:
@@ -167,7 +167,7 @@ class Episodes:
         twin.__dict__ |= {
             name: copy.deepcopy(value, memo)
             for name, value in self.__getstate__().items()
-            if name not in ("setting", "config", "rules")
+            if name not in ("prepared", "config", "rules")
         }
         return twin
 

@@ -1,7 +1,7 @@
 """What all episodes of one configuration share: the stream, the scaled grid, the warm windows.
 
-In: a `TaskConfig`. Out: a `Setting`, kept for the next environment of the same configuration; its
-windows are warmed up when first asked for and then only copied.
+In: a `TaskConfig`. Out: a `PreparedTask`, kept for the next environment of the same configuration;
+its windows are warmed up when first asked for and then only copied.
 """
 
 from collections import OrderedDict
@@ -30,7 +30,7 @@ factor of two (ASSUMED)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Setting:
+class PreparedTask:
     """Stream, grid and windows of one configuration, with its warmed-up windows as they come."""
 
     stream: workloads.Stream
@@ -93,22 +93,22 @@ class Kept:
         return made
 
 
-SETTINGS, STREAMS = Kept(4), Kept(2)
+TASKS, STREAMS = Kept(4), Kept(2)
 """A train and a test environment share the stream."""
 
 
-def prepare(config: TaskConfig) -> Setting:
-    """The setting of a task, kept for the next environment that needs the same.
+def prepare(config: TaskConfig) -> PreparedTask:
+    """A task prepared, kept for the next environment that needs the same.
 
     By `config.reveal` a broker expects of a job's work the mean of past jobs, or has an estimate.
 
     Raises:
         ValueError: the records, the sites and the lengths do not fit together.
     """
-    return SETTINGS.get(config.key(PREPARED), lambda: _make_setting(config))
+    return TASKS.get(config.key(PREPARED), lambda: _make_task(config))
 
 
-def _make_setting(config: TaskConfig) -> Setting:
+def _make_task(config: TaskConfig) -> PreparedTask:
     stream = STREAMS.get(config.key(STREAM), lambda: _make_stream(config))
     lengths = {"episode_jobs": config.episode_jobs, "warmup_days": config.warmup_days}
     windows = stream.windows(config.split, **lengths)
@@ -120,7 +120,7 @@ def _make_setting(config: TaskConfig) -> Setting:
         expected = estimate(stream.jobs.work, config.workload_seed)
     else:
         expected = expect_from_past(stream.jobs, stream.jobs.work, past)
-    return Setting(
+    return PreparedTask(
         stream,
         make_grid(stream.catalogue, stream.jobs, expected),
         windows,

@@ -1,6 +1,6 @@
 """The rules of an episode: how placements are judged, what is masked, what is known of jobs.
 
-In: a reward measure, limits, a setting. Out: one tuple that kernels take.
+In: a reward measure, limits, a prepared task. Out: one tuple that kernels take.
 """
 
 from typing import NamedTuple

@@ -88,7 +88,7 @@ class Rule:
                 self._drawn[:, i] = rng.random(N_DRAWN)
         u = self._drawn[self._n_acts % N_DRAWN]
         self._n_acts += 1
-        known = known_of(episodes.setting.stream)
+        known = known_of(episodes.prepared.stream)
         choose_all(episodes.bound, self._which, known, u, self._last)
         return self._last.copy()
 

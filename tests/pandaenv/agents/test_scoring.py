@@ -82,19 +82,19 @@ def test_derived_times_are_those_of_the_simulator(envs, scorer):
     """Time to move the input, idle channels apart, as `transfer_time` has it, over m."""
     job, sites, _ = split(torch.as_tensor(envs.episodes.view.flat))
     times = torch.expm1(scorer.derived(job, sites)[..., :5]).numpy()
-    episodes, setting = envs.episodes, envs.single.setting
+    episodes, prepared = envs.episodes, envs.single.prepared
     n_moved = 0
     for w in range(N):
         for s in range(12):
             channel = episodes.worlds.channel[w, s]
             now = episodes.worlds.world[w]["now"]
             if channel.min() <= now:
-                move = transfer_time(setting.grid, episodes.worlds, w, s) / setting.unit
+                move = transfer_time(prepared.grid, episodes.worlds, w, s) / prepared.unit
                 assert times[w, s, 0] == pytest.approx(move, rel=2e-3, abs=1e-6)
                 n_moved += move > 0
     assert n_moved > 20
-    powers = setting.grid.sites["power"]
-    mean = (powers * setting.grid.sites["cores"]).sum() / setting.grid.sites["cores"].sum()
+    powers = prepared.grid.sites["power"]
+    mean = (powers * prepared.grid.sites["cores"]).sum() / prepared.grid.sites["cores"].sum()
     expected = odds(job[:, 3:4]).numpy() * mean / powers
     assert times[..., 3] == pytest.approx(expected, rel=1e-3)
 

@@ -155,7 +155,7 @@ def test_a_revealed_estimate_is_the_true_work_with_the_noise_it_is_said_to_have(
     sites = env.grid.sites
     mean_power = (sites["cores"] * sites["power"]).sum() / sites["cores"].sum()
     service = job["estimate"] * 1e-3 / job["cores"] / mean_power / env.unit
-    np.testing.assert_allclose(env.setting.features[:, 3], service / (1 + service), atol=1e-6)
+    np.testing.assert_allclose(env.prepared.features[:, 3], service / (1 + service), atol=1e-6)
 
 
 def test_who_is_told_estimates_places_better(make):
@@ -274,22 +274,22 @@ def test_the_grid_is_warm_at_the_start_and_warming_is_kept(make):
     assert env.window == 7
     world = env.worlds.world[0]
     assert world["in_system"] > 0 and world["own_in_system"] == 0
-    window = env.setting.windows[7]
+    window = env.prepared.windows[7]
     time = env.stream.jobs.time
     assert time[window.start] - time[window.first] > 2.9 * 86_400
     assert world["now"] == time[window.start]
-    assert env.setting.snapshot(7) is env.setting.snapshot(7)
+    assert env.prepared.snapshot(7) is env.prepared.snapshot(7)
 
 
 def test_an_episode_agrees_with_the_twin_from_its_warm_up_on(make):
     env = make(scenario=ROUGH).unwrapped
     play(env, Reckless(), 6, options={"window": 3})
-    window, setting = env.setting.windows[3], env.setting
+    window, prepared = env.prepared.windows[3], env.prepared
     advance(env.grid, env.worlds, 0, np.inf)
     n_warm, n_jobs = window.start - window.first, window.stop - window.first
     warm = make_worlds(1, len(env.mask), n_jobs, 0, 1, n_jobs)
     reset_world(env.grid, warm, 0, window.first, n_jobs, n_jobs, np.uint64(window.start))
-    policies.warm_up(env.grid, warm, 0, n_warm, setting.cap_floor)
+    policies.warm_up(env.grid, warm, 0, n_warm, prepared.cap_floor)
     stream = env.stream.jobs.take(slice(window.first, window.stop))
     twin = Twin(env.stream.catalogue, stream, window.start, first=window.first)
     for site in warm.job[0, :n_warm]["site"].tolist():
@@ -310,7 +310,7 @@ def test_an_episode_agrees_with_the_twin_from_its_warm_up_on(make):
 
 
 def test_train_and_test_windows_do_not_share_jobs(make):
-    train, test = (make(split=split).unwrapped.setting for split in ("train", "test"))
+    train, test = (make(split=split).unwrapped.prepared for split in ("train", "test"))
     assert (train.stream.jobs.time == test.stream.jobs.time).all()
     assert max(w.stop for w in train.windows) <= min(w.first for w in test.windows)
     assert len(train.windows) == 24 and len(test.windows) == 8

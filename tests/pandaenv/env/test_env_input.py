@@ -100,10 +100,10 @@ def test_files_written_anew_make_another_environment(make, trace, tmp_path):
 
 def test_tables_of_the_same_content_share_a_setting(make):
     table = records()
-    first = make(workload=table).unwrapped.setting
-    assert make(workload=table.copy()).unwrapped.setting is first
+    first = make(workload=table).unwrapped.prepared
+    assert make(workload=table.copy()).unwrapped.prepared is first
     table.loc[0, "workload"] *= 2
-    assert make(workload=table).unwrapped.setting is not first
+    assert make(workload=table).unwrapped.prepared is not first
 
 
 def test_a_grid_that_would_take_for_ever_is_refused(make):
@@ -125,7 +125,7 @@ def test_a_job_too_large_for_every_site_is_rejected_wherever_it_goes(make, trace
     table.loc[table.index[::7], "corecount"] = 10**6
     env = make(workload=table, rate=None, warmup_days=0, episode_jobs=50)
     _, info = env.reset(seed=0)
-    window = env.unwrapped.setting.windows[env.unwrapped.window]
+    window = env.unwrapped.prepared.windows[env.unwrapped.window]
     is_large = env.unwrapped.stream.jobs.cores[window.start : window.stop] > 1
     assert 3 < is_large.sum() < 40
     for too_large in is_large:
