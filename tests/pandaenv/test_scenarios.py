@@ -211,13 +211,14 @@ def test_scenarios_share_windows_failures_and_outages(make):
 
 def test_a_new_scenario_is_one_entry(make, monkeypatch):
     """Entered in the table, it is known by name to the environment and to replays."""
-    monkeypatch.setitem(SCENARIOS, "all_slow", Scenario(degraded_share=1.0, degraded_after_s=0.0))
-    env = make(scenario="all_slow")
+    mine = Scenario(degraded_share=1.0, degraded_after_s=0.0, black_holes=12)
+    monkeypatch.setitem(SCENARIOS, "all_bad", mine)
+    env = make(scenario="all_bad")
     env.reset(seed=0)
     assert (env.unwrapped.worlds.slow[0]["factor"] < 1).all()
-    slow, plain = (replay(records(n=300), "tier1", scenario=s) for s in ("all_slow", None))
-    assert (slow["ready"] - slow["submit"]).sum() > (plain["ready"] - plain["submit"]).sum()
-    with pytest.raises(ValueError, match="known: normal, .* all_slow$"):
+    bad, plain = (replay(records(n=300), "tier1", scenario=s) for s in ("all_bad", None))
+    assert (bad["jobstatus"] == "failed").sum() > (plain["jobstatus"] == "failed").sum()
+    with pytest.raises(ValueError, match="known: normal, .* all_bad$"):
         scenarios.make("storm")
 
 

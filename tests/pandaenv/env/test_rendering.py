@@ -113,5 +113,5 @@ def test_the_animation_has_its_frames_and_they_differ(kind, tmp_path, capsys):
         seen = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(movie)]
     assert len(seen) == 3 and seen[0].shape == (250, 400, 3)
     assert (seen[0] != seen[2]).any()
-    with pytest.raises(SystemExit, match="must end in .gif or .webp, got grid.png"):
+    with pytest.raises(ValueError, match="must end in .gif or .webp, got grid.png"):
         animate.main(["--out", "grid.png"])

@@ -3,7 +3,7 @@
 import io
 import json
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pandaenv.records.bigpanda import JobStream
@@ -13,6 +13,7 @@ value = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.lis
 job = st.dictionaries(st.sampled_from([*COLUMNS, "other", "é"]), value, max_size=6)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the first text draws read tables
 @given(st.lists(job | st.integers(), max_size=8), st.integers(1, 40), st.booleans(), st.booleans())
 def test_jobs_are_the_same_however_the_stream_is_cut(jobs, chunk, bare, indented):
     document = jobs if bare else {"note": {"jobs": [1]}, "jobs": jobs, "rest": [3.5, "]"]}
