@@ -19,6 +19,7 @@ import numpy as np
 
 from foundations import checks
 from foundations.versions import version
+from pandaenv.env import TaskConfig
 from pandaenv.policies import Policy, VectorPolicy
 
 from .dsrl import FORMAT
@@ -77,7 +78,7 @@ def file_attributes(
 ) -> dict[str, object]:
     """What the file says of its making: environment, policies, versions, stream of jobs."""
     spec, names = env.spec, _as_mixture(policy).names
-    arguments = {} if spec is None else {k: _as_json(v) for k, v in spec.kwargs.items()}
+    arguments = {name: _as_json(value) for name, value in _arguments(env).items()}
     versions = {library: found for library in LIBRARIES if (found := version(library))}
     return {
         "format": FORMAT,
@@ -93,6 +94,14 @@ def file_attributes(
 
 def _as_mixture(policy: Policy | VectorPolicy | Mixture) -> Mixture:
     return policy if isinstance(policy, Mixture) else Mixture((policy,))
+
+
+def _arguments(env: gym.Env) -> dict[str, object]:
+    """What makes the environment again: of a placement task its `TaskConfig`, else its spec's."""
+    config = getattr(env.unwrapped, "config", None)
+    if isinstance(config, TaskConfig):
+        return config.arguments()
+    return {} if env.spec is None else env.spec.kwargs
 
 
 def _as_json(value: object) -> object:
