@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from generators import make
-from generators.layout import Layout
-from generators.modes import Encoding, ModeOptions
+from generators.modes import ModeOptions
 from generators.training import initialise
 from generators.tvae import Autoencoder, TVAEConfig, gaussian_nll, kl_normal, truncated_normal
 from tests.generators import contracts
+from tests.generators.encoded import encoded, rng
 
 RNG = np.random.default_rng(2)
 N = 1200
@@ -31,19 +31,12 @@ SMALL = {"d_latent": 16, "d_layers": (64,), "batch_size": 200, "lr": 1e-2}
 STEPS = 800
 
 
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
 def prepared(table=TABLE, **options):
     """A random network over a table and the table encoded."""
     config = TVAEConfig(**{**SMALL, **options})
-    layout = Layout.from_table(table)
-    numbers, codes = layout.split(table)
-    encoding = Encoding.fit(layout, numbers, ModeOptions(), np.random.default_rng(0))
+    layout, encoding, alpha, x = encoded(table, ModeOptions())
     net = Autoencoder(len(encoding.smooth), encoding.Ks, config)
     initialise(net, rng(7))
-    alpha, x = encoding.encode(numbers, codes, np.random.default_rng(1))
     return net, torch.from_numpy(alpha).float(), torch.from_numpy(x)
 
 

@@ -25,9 +25,9 @@ from generators.ctabganplus.loss import condition_loss, gradient_penalty, inform
 from generators.ctabganplus.networks import Networks, draw_weights, gumbel_softmax
 from generators.ctabganplus.target import Target
 from generators.ctabganplus.training import Adversaries
-from generators.layout import Layout
-from generators.modes import Encoding, ModeOptions
+from generators.modes import ModeOptions
 from tests.generators import contracts
+from tests.generators.encoded import encoded, rng
 
 RNG = np.random.default_rng(2)
 N = 1200
@@ -45,17 +45,10 @@ SMALL = {"n_channels": 8, "batch_size": 100, "d_downstream": (32,)}
 STEPS = 300
 
 
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
 def prepared(table=TABLE, **options):
     """Random networks over a table and the learner that would train them."""
     config = CTABGANPlusConfig(**{**SMALL, **options})
-    layout = Layout.from_table(table)
-    numbers, codes = layout.split(table)
-    encoding = Encoding.fit(layout, numbers, ModeOptions(general=True), np.random.default_rng(0))
-    alpha, x = encoding.encode(numbers, codes, np.random.default_rng(1))
+    layout, encoding, alpha, x = encoded(table, ModeOptions(general=True))
     target = Target.choose(config.target, layout, encoding)
     net = Networks(encoding, config, target)
     draw_weights(net, rng(7))

@@ -18,6 +18,7 @@ from pandaenv.simulator.reset import reset_world
 from pandaenv.simulator.state import STATES, make_worlds
 from pandaenv.sites import catalogue
 from pandaenv.workload import Reference
+from tests.pandaenv.env.players import Fixed
 from tests.pandaenv.simulator.grids import records
 from tests.pandaenv.simulator.twin import Twin
 
@@ -38,19 +39,6 @@ def play(env, policy, seed=0, **options):
         infos.append(info)
         is_over = terminated or truncated
     return observations, np.array(rewards), infos, (terminated, truncated)
-
-
-class Fixed:
-    """Always one site."""
-
-    def __init__(self, site):
-        self.site = site
-
-    def reset(self, seed):
-        pass
-
-    def act(self, env):
-        return self.site
 
 
 class Reckless:

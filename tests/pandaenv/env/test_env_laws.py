@@ -20,6 +20,7 @@ from pandaenv.scenarios import Scenario
 from pandaenv.simulator import MAX_ATTEMPTS, advance
 from pandaenv.simulator.reset import reset_world
 from pandaenv.simulator.state import LOST, make_grid, make_worlds
+from tests.pandaenv.env.players import Fixed
 from tests.pandaenv.simulator.grids import records
 
 TIER1 = "PandaSiteAllocationTier1-v0"
@@ -41,19 +42,6 @@ def make(trace):
         return gym.make(TIER1, **small)
 
     return make
-
-
-class Fixed:
-    """Always one site."""
-
-    def __init__(self, site):
-        self.site = site
-
-    def reset(self, seed):
-        pass
-
-    def act(self, env):
-        return self.site
 
 
 def play(env, policy, seed=0) -> list[tuple]:
