@@ -122,8 +122,8 @@ def test_two_threads_of_python_play_as_one_does(make):
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_on_one_and_on_two_threads():
     code = (
-        "import sys; sys.path.insert(0, 'tests'); import gymnasium as gym\n"
-        "from test_env_laws import TIER1, digest, play\n"
+        "import gymnasium as gym\n"
+        "from tests.pandaenv.env.test_env_laws import TIER1, digest, play\n"
         "from pandaenv import policies\n"
         "env = gym.make(TIER1, episode_jobs=500)\n"
         "print(digest(play(env, policies.make('panda_analysis'), 3)))\n"
