@@ -107,6 +107,6 @@ def test_the_command_ranks_policies_and_goes_on_where_it_stopped(tmp_path, monke
     monkeypatch.setattr(transfer.apprentices, "train_and_play", lambda *_: pytest.fail("again"))
     transfer.main(words)
     assert json.loads((tmp_path / "t.json").read_text())["flow"] == found["flow"]
-    monkeypatch.setattr(transfer, "code", lambda: "another environment")
+    monkeypatch.setattr(transfer, "code_digest", lambda: "another environment")
     with pytest.raises(pytest.fail.Exception, match="played again"):
         transfer.main(words)
