@@ -27,6 +27,7 @@ from tests.generators import contracts
 
 STEPS = 600
 FIRST, LAST = 0.02, 0.5  # seconds of life of a child
+PATIENCE = 900  # seconds granted to a run that nobody is to kill
 RNG = np.random.default_rng(0)
 TABLE = pd.DataFrame(
     {
@@ -81,7 +82,7 @@ def main(name, folder, n_kills):
     while kills < n_kills or not hashes or checkpoint.exists():
         resumed += checkpoint.exists() and int(training.read_checkpoint(checkpoint)[0]["step"]) > 0
         child = start(name, checkpoint, result)
-        patience = moments.uniform(FIRST, LAST) if kills < n_kills else 60
+        patience = moments.uniform(FIRST, LAST) if kills < n_kills else PATIENCE
         if ended_within(child, patience):
             hashes.append(result.read_text())
             checkpoint.unlink()
@@ -90,7 +91,7 @@ def main(name, folder, n_kills):
         assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
         kills += 1
     whole = start(name, None, result)
-    assert ended_within(whole, 120)
+    assert ended_within(whole, PATIENCE)
     left = sorted(p.name for p in folder.iterdir())
     print(
         json.dumps(
