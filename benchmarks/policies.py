@@ -45,6 +45,7 @@ from benchmarks.report.comparison_figure import draw
 from benchmarks.report.intervals import to_markdown
 from benchmarks.report.provenance import provenance, write_json, write_text
 from pandaenv import policies
+from pandaenv.env.config import TaskConfig
 from pandaenv.scenarios import SCENARIOS
 
 OUT = RESULTS / "policies.json"
@@ -59,20 +60,20 @@ def main(argv: list[str] | None = None) -> None:
         _check_mine(args)
         print(leaderboard.measure(args.mine, args.board, args.loads, args.scenarios))
         return
-    settings = {
-        "workload": args.workload,
-        "sites": args.sites,
-        "rate": args.rate,
-        "episode_jobs": args.jobs,
-        "split": args.split,
-    }
+    task = TaskConfig(
+        workload=args.workload,
+        sites=args.sites,
+        rate=args.rate,
+        episode_jobs=args.jobs,
+        split=args.split,
+    )
     seeds = list(range(args.seeds))
     chosen = args.policies or [*policies.names(), GREEDY_ESTIMATE]
     loads, names = args.loads or LOADS, args.scenarios or list(SCENARIOS)
-    cells = play_cells(settings, loads, names, chosen, seeds, args.parts)
+    cells = play_cells(task, loads, names, chosen, seeds, args.parts)
     found = cell_tables(cells, against=candidates.label(chosen[0]))
     result = {
-        "env": {"id": ENV_ID, **settings, "workload": Path(args.workload).name},
+        "env": {"id": ENV_ID, **_shared(task), "workload": Path(args.workload).name},
         "verdict": verdict(found),
         "cells": found,
         **provenance("benchmarks.policies", argv, seeds),
@@ -82,6 +83,11 @@ def main(argv: list[str] | None = None) -> None:
     if args.out:
         for path in write(result, cells, args.out):
             print(path)
+
+
+def _shared(task: TaskConfig) -> dict:
+    """What all cells have in common."""
+    return {k: v for k, v in task.to_json().items() if k not in ("load", "scenario")}
 
 
 def _check_mine(args: argparse.Namespace) -> None:

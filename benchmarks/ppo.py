@@ -29,6 +29,7 @@ from benchmarks.play.trainings import train_agent
 from benchmarks.report.intervals import differences, interval, summary, table, with_interval
 from benchmarks.report.provenance import provenance, write_json
 from pandaenv import policies
+from pandaenv.env.config import TaskConfig
 
 CONFIG = CONFIGS / "ppo-tier1.toml"
 AGAINST = "panda_analysis"
@@ -48,6 +49,10 @@ class Config:
     agents: dict = field(default_factory=dict)
     """name -> settings of its own."""
 
+    def task(self, split: str) -> TaskConfig:
+        """What the environment is made of."""
+        return TaskConfig(**self.env | {"split": split})
+
     def recipes(self) -> dict[str, Recipe]:
         return {name: Recipe(**(self.shared | own)) for name, own in self.agents.items()}
 
@@ -59,7 +64,7 @@ def run(config: Config, runs: Path | None = None, progress: bool = True) -> dict
     for name, recipe in config.recipes().items():
         for seed in config.train_seeds:
             folder = None if runs is None else runs / f"{name}_{seed}"
-            agent, note = train_agent(config.env, name, recipe, seed, folder, progress)
+            agent, note = train_agent(config.task("train"), name, recipe, seed, folder, progress)
             contestants[name, seed] = agent
             trainings.append(note)
     episodes = evaluate(contestants, config, progress)
@@ -81,10 +86,10 @@ def evaluate(contestants: dict, config: Config, progress: bool = True) -> pd.Dat
     Returns:
         Rows as of `benchmarks.play.episodes`, with the policy and the seed of its training.
     """
-    settings, seeds = config.env | {"split": "test"}, range(config.test_episodes)
+    task, seeds = config.task("test"), range(config.test_episodes)
     bar = tqdm(contestants.items(), desc="policies on the test windows", disable=not progress)
     rows = [
-        play_episodes(settings, policy, seeds).assign(policy=name, training=training)
+        play_episodes(task, policy, seeds).assign(policy=name, training=training)
         for (name, training), policy in bar
     ]
     return pd.concat(rows, ignore_index=True)

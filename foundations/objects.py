@@ -9,7 +9,7 @@ module is searched in the current folder first, then among what is installed. Ev
 
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import import_module, invalidate_caches
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,14 @@ def source_digest(thing: Any) -> str | None:
     except TypeError:  # built in, or typed into an interpreter
         return None
     return files.digest(path) if path and Path(path).is_file() else None
+
+
+def accepted(method: Callable, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Those of the keyword arguments that a method takes."""
+    known = inspect.signature(method).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known):
+        return arguments
+    return {p.name: arguments[p.name] for p in known if p.name in arguments}
 
 
 def _parts(name: str) -> tuple[str, str]:

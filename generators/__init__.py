@@ -11,6 +11,8 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from foundations.objects import named
+
 if TYPE_CHECKING:
     from .base import Generator
 
@@ -34,16 +36,20 @@ def make(name: str, **config: Any) -> Generator:
     """An untrained generator, e.g. `make("tabddpm", preset="paper")`.
 
     Args:
-        name: one of `names()`.
-        config: fields of its configuration to change.
+        name: one of `names()`, or `module:Class` for a class of your own with `fit` and `sample`.
+        config: fields of its configuration to change; arguments of your own class.
 
     Raises: ValueError for an unknown name or option, or an option that breaks its rule.
     """
+    if ":" in name:
+        return named(name, ("fit", "sample"), **config)
     return _class(name)(**config)
 
 
 def load(folder: str | os.PathLike) -> Generator:
-    """The generator that `Generator.save` left in a folder.
+    """The generator that `Generator.save` left in a folder; one of `names()`.
+
+    A class of your own loads by its own `load`: no file can make this function import code.
 
     Raises: FileNotFoundError where there is none, ValueError where it is damaged.
     """

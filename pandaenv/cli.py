@@ -17,6 +17,7 @@ import gymnasium as gym
 import typer
 
 from foundations import checks, files
+from foundations.objects import accepted, with_methods
 from foundations.versions import version
 
 from .errors import one_sentence
@@ -91,7 +92,9 @@ def ingest(
 def fit(
     table: Annotated[Path, typer.Argument(help="Record table, or a folder written by ingest.")],
     out: Annotated[Path, typer.Option(help="Folder for the fitted generator.")],
-    generator: Annotated[str, typer.Option(help="Name of the generator.")] = "tabddpm",
+    generator: Annotated[
+        str, typer.Option(help="Name of the generator, or module:Class for one of your own.")
+    ] = "tabddpm",
     budget: Annotated[
         float | None,
         typer.Option(help="Training time in seconds; by default, the generator's own steps."),
@@ -111,15 +114,16 @@ def fit(
 
     if budget is not None and steps is not None:
         raise ValueError(f"give --budget or --steps, not both: got {budget:g} and {steps}")
-    model = generators.make(generator)
+    model = with_methods(generator, generators.make(generator), ["save"])
     train = _read(table, records.TRAIN)
     check_target(out)
     training = {"budget": budget, "steps": steps, "checkpoint": checkpoint}
     with _interrupted_fit(checkpoint):
-        model.fit(train, seed=seed, progress=not quiet, **training)
+        model.fit(train, **accepted(model.fit, {"seed": seed, "progress": not quiet, **training}))
     model.save(out)
     if os.environ.get("RANK", "0") == "0":  # torchrun starts several of these
-        typer.echo(f"{generator}: {len(train):,} rows, {model.n_steps_:,} steps, saved in {out}")
+        steps = f", {model.n_steps_:,} steps" if hasattr(model, "n_steps_") else ""
+        typer.echo(f"{generator}: {len(train):,} rows{steps}, saved in {out}")
 
 
 @app.command()

@@ -8,8 +8,6 @@ methods take them. A policy needs `reset` and `act`, or `reset` and `act_all`
 (`pandaenv.policies.Policy`).
 """
 
-import inspect
-from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,10 +16,9 @@ import pandas as pd
 
 import generators
 from foundations import files
-from foundations.objects import named, source_digest
+from foundations.objects import accepted, named, source_digest
 from pandaenv import agents, policies
 
-GENERATOR_METHODS = ("fit", "sample")
 POLICY_METHODS = ("reset", ("act", "act_all"))
 GENERATOR_HELP = f"{', '.join(generators.names())}, module:attribute, or the folder of a saved one"
 POLICY_HELP = f"{', '.join(policies.names())}, module:attribute, or the folder of a trained agent"
@@ -62,8 +59,6 @@ def generator(name: str, **config: Any) -> Any:
     Raises:
         ValueError: there is no such generator, or the object lacks `fit` or `sample`.
     """
-    if ":" in name:
-        return named(name, GENERATOR_METHODS, **config)
     if name not in generators.names() and Path(name).is_dir():
         return SavedGenerator(name)
     return generators.make(name, **config)
@@ -109,16 +104,9 @@ def settings(model: Any) -> dict[str, Any]:
 
 def fit(model: Any, table: pd.DataFrame, **arguments: Any) -> None:
     """Fit a generator with those of the arguments that its `fit` takes."""
-    model.fit(table, **_accepted(model.fit, arguments))
+    model.fit(table, **accepted(model.fit, arguments))
 
 
 def sample(model: Any, n: int, **arguments: Any) -> pd.DataFrame:
     """Draw n rows with those of the arguments that the generator's `sample` takes."""
-    return model.sample(n, **_accepted(model.sample, arguments))
-
-
-def _accepted(method: Callable, arguments: dict[str, Any]) -> dict[str, Any]:
-    known = inspect.signature(method).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known):
-        return arguments
-    return {p.name: arguments[p.name] for p in known if p.name in arguments}
+    return model.sample(n, **accepted(model.sample, arguments))

@@ -1,6 +1,6 @@
 """Agents trained on arrivals from another source, tested on the trace.
 
-In: sources of arrivals, settings of the environment. For each source and training seed a
+In: sources of arrivals, a task. For each source and training seed a
 site-scoring agent learns on the source's `train` windows and plays the trace's `test` windows, the
 same for all. Out: a row for each source: flow time on the trace, and paired differences, window by
 window, to the agent trained on the trace itself and to policies without training. The difference
@@ -8,11 +8,13 @@ to the trace's own agent is the price of training on synthetic arrivals.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from benchmarks.report.intervals import reduction, summary, table, with_interval
+from pandaenv.env.config import TaskConfig
 
 from .episodes import play_episodes
 from .recipes import Recipe
@@ -26,7 +28,7 @@ def train_and_play(
     source: str,
     jobs,
     trace,
-    settings: dict,
+    task: TaskConfig,
     seeds: Iterable[int],
     steps: int,
     episodes: int,
@@ -36,14 +38,14 @@ def train_and_play(
 
     Args:
         jobs, trace: workloads of the source and of the trace.
-        settings: of the environment, without workload and split.
+        task: what is shared; workload and split are set here.
         steps: placements of a training.
         episodes: seeds 0, 1, ... of the trace's test split.
         folder: checkpoints and agents, from which a killed training goes on.
     """
     recipe = Recipe("scoring", steps, **RECIPE)
-    learning = settings | {"workload": jobs}
-    exam = settings | {"workload": trace, "split": "test"}
+    learning = replace(task, workload=jobs)
+    exam = replace(task, workload=trace, split="test")
     rows = []
     for seed in seeds:
         agent, _ = train_agent(learning, source, recipe, seed, folder / str(seed), True)

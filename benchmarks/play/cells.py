@@ -1,11 +1,12 @@
 """All policies in all cells: the same worlds for every policy, over loads and scenarios.
 
-In: settings of the environment, loads, scenarios, names of policies, seeds. Out: episodes by cell.
+In: a task, loads, scenarios, names of policies, seeds. Out: episodes by cell.
 The episodes of a policy in a cell are stored as soon as they are played, so an interrupted run
 resumes there.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from benchmarks.inputs import candidates
 from benchmarks.report.finished import result_key
 from benchmarks.report.provenance import write_text
 from foundations import files
+from pandaenv.env.config import TaskConfig
 from pandaenv.workload import BUNDLED
 
 from .episodes import play_episodes
@@ -31,7 +33,7 @@ Cells = dict[tuple[float, str], pd.DataFrame]
 
 
 def play_cells(
-    settings: dict[str, Any],
+    task: TaskConfig,
     loads: Iterable[float],
     scenarios: Iterable[str],
     names: Iterable[str],
@@ -42,24 +44,24 @@ def play_cells(
     """Play every policy in every cell; what is finished is stored in the folder `parts`.
 
     Args:
-        settings: arguments of the environment, without load and scenario.
+        task: what all cells share; load and scenario are set here.
         names: of policies, see `benchmarks.inputs.candidates`.
     """
     chosen = [_policy(name) for name in names]
     cells = [(load, name, one) for load in loads for name in scenarios for one in chosen]
     found: dict = {}
-    size = settings["episode_jobs"] * len(seeds)
+    size = task.episode_jobs * len(seeds)
     with tqdm(total=size * len(cells), unit="job", unit_scale=True, disable=not progress) as bar:
         for load, scenario, one in cells:
             bar.set_description(f"load {load:g}, {scenario}, {one.name}")
-            arguments = settings | {"load": load, "scenario": scenario} | _reveals(one.name)
-            name = f"{load:g}-{scenario}-{one.name}-{_key(arguments, seeds, *one.identity)}"
+            own = replace(task, load=load, scenario=scenario, **_reveals(one.name))
+            name = f"{load:g}-{scenario}-{one.name}-{_key(own, seeds, *one.identity)}"
             path = parts / f"{name}.csv"
             if path.is_file():
                 bar.total -= size
                 bar.refresh()
             else:
-                rows = play_episodes(arguments, one.policy, seeds, bar.update)
+                rows = play_episodes(own, one.policy, seeds, bar.update)
                 write_text(path, rows.assign(policy=one.name).to_csv(index=False))
             found.setdefault((load, scenario), []).append(pd.read_csv(path))
     return {cell: pd.concat(rows, ignore_index=True) for cell, rows in found.items()}
@@ -75,12 +77,10 @@ def _reveals(name: str) -> dict[str, str]:
     return {"reveal": "estimate"} if name == GREEDY_ESTIMATE else {}
 
 
-def _key(settings: dict[str, Any], *parts: Any) -> str:
+def _key(task: TaskConfig, *parts: Any) -> str:
     """A name for what the episodes depend on, the code of the environment included."""
-    workload = workload_digest(settings["workload"])
-    return result_key(
-        [code_digest(), numba.__version__, np.__version__, workload, settings, *parts]
-    )
+    code = [code_digest(), numba.__version__, np.__version__]
+    return result_key([*code, workload_digest(task.workload), task.to_json(), *parts])
 
 
 def code_digest() -> str:

@@ -1,6 +1,6 @@
 """Policies play the same worlds: episodes, one a seed, and what became of their jobs.
 
-In: a policy (`pandaenv.policies`), an environment, seeds. Out: one row an episode. Seed s plays
+In: a policy (`pandaenv.policies`), a task, seeds. Out: one row an episode. Seed s plays
 window s modulo their number, with failures, outages and whatever else a scenario brings drawn from
 s alone: two policies under one seed meet the same world.
 
@@ -19,6 +19,7 @@ import pandas as pd
 
 import pandaenv  # noqa: F401  registers the environment
 from foundations.units import HOUR_S
+from pandaenv.env.config import TaskConfig
 from pandaenv.policies import steps, vector_steps
 from pandaenv.simulator import advance
 from pandaenv.simulator.state import LOST, REJECTED
@@ -29,20 +30,20 @@ STRIDE = 250
 
 
 def play_episodes(
-    settings: dict, policy, seeds: Sequence[int], tick: Callable[[int], None] = lambda n: None
+    task: TaskConfig, policy, seeds: Sequence[int], tick: Callable[[int], None] = lambda n: None
 ) -> pd.DataFrame:
     """Play one episode of each seed; all side by side if the policy acts on many worlds.
 
     Args:
-        settings: arguments of the environment.
+        task: what the environment is made of.
         tick: told how many placements have been made since it was last told.
 
     Returns:
         Columns seed, window and MEASURES, a row a seed.
     """
     if hasattr(policy, "act_all"):
-        return play_all(_envs(settings, len(seeds)), policy, seeds, tick)
-    env = gym.make(ENV_ID, **settings)
+        return play_all(_envs(task, len(seeds)), policy, seeds, tick)
+    env = gym.make(ENV_ID, **task.arguments())
     return pd.DataFrame([play(env, policy, seed, tick) for seed in seeds])
 
 
@@ -74,8 +75,10 @@ def play_all(envs, policy, seeds: Sequence[int], tick=lambda n: None) -> pd.Data
     return pd.DataFrame([_row(episodes, i, *row, n_jobs) for i, row in enumerate(rows)])
 
 
-def _envs(settings: dict, n: int) -> gym.vector.VectorEnv:
-    return gym.make_vec(ENV_ID, num_envs=n, autoreset_mode="Disabled", copy=False, **settings)
+def _envs(task: TaskConfig, n: int) -> gym.vector.VectorEnv:
+    return gym.make_vec(
+        ENV_ID, num_envs=n, autoreset_mode="Disabled", copy=False, **task.arguments()
+    )
 
 
 def _row(episodes, w: int, seed: int, total: float, cost: float, n_jobs: int) -> dict:

@@ -24,6 +24,7 @@ from benchmarks.inputs import candidates
 from benchmarks.inputs.places import RESULTS
 from benchmarks.report.intervals import interval, table
 from pandaenv import policies
+from pandaenv.env.config import TaskConfig
 
 from .episodes import ENV_ID, play_episodes
 
@@ -107,16 +108,14 @@ def measure(name: str, path: Path = BOARD, loads=None, scenarios=None) -> str:
     ]
     if not cells:
         raise ValueError("no cell of the leaderboard has that load and scenario")
-    settings = {key: value for key, value in board["env"].items() if key != "id"}
-    seeds = board["seed"]
-    check(board, cells[0], settings)
+    seeds, tasks = board["seed"], [task(board, cell) for cell in cells]
+    check(board, cells[0])
     flows, costs = [], []
-    size = settings["episode_jobs"] * len(seeds) * len(cells)
+    size = tasks[0].episode_jobs * len(seeds) * len(cells)
     with tqdm(total=size, unit="job", unit_scale=True, file=sys.stderr) as bar:
-        for cell in cells:
+        for cell, own in zip(cells, tasks, strict=True):
             bar.set_description(f"load {cell['load']:g}, {cell['scenario']}")
-            own = {"load": cell["load"], "scenario": cell["scenario"]}
-            rows = play_episodes(settings | own, policy, seeds, bar.update)
+            rows = play_episodes(own, policy, seeds, bar.update)
             flows.append(rows.groupby("window")["flow"].mean().to_numpy())
             costs.append(float(rows["cost"].mean()))
     mine = entry(name, board, flows, costs, cells)
@@ -128,10 +127,15 @@ def measure(name: str, path: Path = BOARD, loads=None, scenarios=None) -> str:
     return f"{to_markdown(ranked)}\n\n{json.dumps(mine)}"
 
 
-def check(board: dict, cell: dict, settings: dict) -> None:
+def task(board: dict, cell: dict) -> TaskConfig:
+    """The task of a cell."""
+    told = {key: value for key, value in board["env"].items() if key != "id"}
+    return TaskConfig.from_json(told | {"load": cell["load"], "scenario": cell["scenario"]})
+
+
+def check(board: dict, cell: dict) -> None:
     """Play PanDA's rule in one cell; another result than the frozen one is another task."""
-    own = {"load": cell["load"], "scenario": cell["scenario"]}
-    rows = play_episodes(settings | own, policies.make(BASE), board["seed"])
+    rows = play_episodes(task(board, cell), policies.make(BASE), board["seed"])
     found = rows.groupby("window")["flow"].mean().to_numpy()
     frozen = np.array(cell["flow"][BASE])
     if len(found) != len(frozen) or not np.allclose(found, frozen, rtol=TOLERANCE, atol=0):

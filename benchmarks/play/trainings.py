@@ -1,10 +1,10 @@
 """One training of one agent: played windows in, an agent and its learning curve out.
 
-In: arguments of the environment, a recipe, a seed, a folder. Out: the agent, saved in the folder
+In: a task, a recipe, a seed, a folder. Out: the agent, saved in the folder
 with its card, and a note for the results. A training that was killed resumes from its checkpoint.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from pandaenv import agents
+from pandaenv.env.config import TaskConfig
 from pandaenv.sb3 import PandaVecEnv
 
 from .learner import train
@@ -22,14 +23,14 @@ CURVE_ROWS = 40
 
 
 def train_agent(
-    env: dict, name: str, recipe: Recipe, seed: int, folder: Path | None, progress: bool
+    task: TaskConfig, name: str, recipe: Recipe, seed: int, folder: Path | None, progress: bool
 ) -> tuple[agents.Agent, dict]:
     """One agent, trained or resumed from its folder, and what the results say of its training.
 
     Args:
-        env: arguments of the environment; the split is set here.
+        task: what the environment is made of; the split is set here.
     """
-    envs = PandaVecEnv(recipe.n_envs, **(env | {"split": "train"}))
+    envs = PandaVecEnv(recipe.n_envs, **replace(task, split="train").arguments())
     bar = tqdm(desc=f"{name}, seed {seed}", total=recipe.steps, disable=not progress)
 
     def show(point: dict) -> None:
@@ -50,14 +51,15 @@ def train_agent(
     }
     if folder is not None:
         card = {key: value for key, value in note.items() if key != "curve"}
-        agents.save(agent, folder, card | {"env": plain_settings(env)})
+        agents.save(agent, folder, card | {"env": said(task)})
     return agent, note
 
 
-def plain_settings(env: dict) -> dict:
-    """Settings as a card says them: an object by the name of its class."""
+def said(task: TaskConfig) -> dict:
+    """A task as a card says it: an object by the name of its class."""
     plain = str, int, float, bool, type(None)
-    return {k: v if isinstance(v, plain) else type(v).__name__ for k, v in env.items()}
+    told = task.arguments()
+    return {k: v if isinstance(v, plain) else type(v).__name__ for k, v in told.items()}
 
 
 def thinned(curve: list[dict]) -> list[dict]:

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from gymnasium.error import InvalidAction
 
-from foundations.checks import is_whole
+from foundations.checks import is_integer
 
 
 def one_site(action: Any, n_sites: int) -> int:
     """The site of an action: a whole number, of numpy too, or an array () of one."""
-    value = action.item() if isinstance(action, np.ndarray) and action.shape == () else action
-    if not is_whole(value, 0, n_sites - 1):
-        raise InvalidAction(f"an action must be a whole number in [0, {n_sites}), got {action!r}")
-    return int(value)
+    value = action[()] if isinstance(action, np.ndarray) and action.shape == () else action
+    if is_integer(value) and 0 <= (site := int(value)) < n_sites:
+        return site
+    raise InvalidAction(f"an action must be a whole number in [0, {n_sites}), got {action!r}")
 
 
 def many_sites(actions: Any, n: int, n_sites: int, skip: np.ndarray | None = None) -> np.ndarray:

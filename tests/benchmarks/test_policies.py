@@ -23,6 +23,7 @@ from benchmarks.report.intervals import (
     with_interval,
 )
 from pandaenv import policies, reference
+from pandaenv.env.config import TaskConfig
 
 SMALL = {"sites": 4, "rate": 250, "episode_jobs": 50, "load": 0.7, "split": "test"}
 
@@ -133,9 +134,9 @@ def test_the_verdict_names_the_cells_that_are_not_clear(episodes):
 
 @pytest.mark.parametrize("name", ["random", "greedy_true"])
 def test_many_worlds_at_once_give_what_they_give_one_by_one(pool, name):
-    settings, seeds = SMALL | {"workload": str(pool)}, [0, 3, 9, 11]
-    batched = play_episodes(settings, policies.make(name), seeds)
-    env = gym.make(ENV_ID, **settings)
+    task, seeds = TaskConfig(workload=str(pool), **SMALL), [0, 3, 9, 11]
+    batched = play_episodes(task, policies.make(name), seeds)
+    env = gym.make(ENV_ID, **task.arguments())
     single = pd.DataFrame([play(env, policies.make(name), seed) for seed in seeds])
     pd.testing.assert_frame_equal(batched, single)
     assert batched["window"].tolist() == [0, 3, 1, 3]

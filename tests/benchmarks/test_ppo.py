@@ -73,7 +73,7 @@ def test_a_run_notes_its_trainings_and_keeps_its_agents(config, result, runs):
     card = json.loads((runs / "scorer_4" / agents.CARD).read_text())
     assert card["seed"] == 4 and card["recipe"]["algorithm"] == "scoring"
     kept = agents.load(runs / "scorer_4")
-    returns = play_episodes(config.env | {"split": "test"}, kept, range(3))["return"].tolist()
+    returns = play_episodes(config.task("test"), kept, range(3))["return"].tolist()
     episodes = pd.DataFrame(result["episodes"])
     mine = episodes[(episodes["policy"] == "scorer") & (episodes["training"] == 4)]
     assert returns == mine["return"].tolist()
@@ -118,7 +118,7 @@ def test_the_committed_agents_load_and_play(name, config):
     agent = agents.load(KEPT / name)
     card = json.loads((KEPT / name / agents.CARD).read_text())
     assert card["recipe"]["algorithm"] == "scoring" and card["steps"] > 0
-    rows = play_episodes(config.env | {"split": "test"}, agent, range(2))
+    rows = play_episodes(config.task("test"), agent, range(2))
     assert np.isfinite(rows["flow"]).all()
 
 

@@ -88,6 +88,35 @@ def test_a_stopped_training_says_what_is_kept_and_goes_on(ingested, tmp_path, mo
     assert one.equals(other)
 
 
+MINE = """
+from generators.smote import SMOTE
+
+class Mine(SMOTE):
+    name = "mine"
+
+class Unsaved:
+    def fit(self, table): ...
+    def sample(self, n): ...
+"""
+
+
+def test_a_generator_of_ones_own_is_fitted_by_its_name(ingested, tmp_path, monkeypatch):
+    folder, _ = ingested
+    (tmp_path / "of_mine.py").write_text(MINE)
+    monkeypatch.chdir(tmp_path)
+    words = ["fit", folder, "--quiet", "--out", tmp_path / "m", "--generator"]
+    code, out, err = run(*words, "of_mine:Mine")
+    assert code == 0 and out.startswith("of_mine:Mine: 160 rows"), err
+    own = sys.modules["of_mine"].Mine
+    assert own.load(tmp_path / "m").sample(9, seed=1).shape == (9, 9)
+    with pytest.raises(ValueError, match="unknown generator 'mine'"):  # a file imports no code
+        generators.load(tmp_path / "m")
+    code, _, err = run(*words, "of_mine:Unsaved")
+    assert (
+        code == 1 and err == "error: of_mine:Unsaved must have the methods save; save is missing\n"
+    )
+
+
 def test_fit_sample_and_evaluate_follow_each_other(ingested, tmp_path):
     folder, _ = ingested
     code, out, err = run("fit", folder, "--out", tmp_path / "m", "--generator", "smote", "--quiet")
