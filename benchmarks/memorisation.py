@@ -61,7 +61,7 @@ VARIANTS: tuple[Variant, ...] = (
     ("TabAR, values blurred over 64 rows", "tabar", {"blur": 64}, 2400),
     ("SMOTE, 5 neighbours", "smote", {}, None),
     ("SMOTE, 20 neighbours", "smote", {"k": 20}, None),
-    ("TabDDPM, 1400 steps", "tabddpm", {}, 1400),
+    ("TabDDPM, 1400 steps", "tabddpm", {"process": "uniform"}, 1400),
 )
 
 

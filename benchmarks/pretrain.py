@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
     if hasattr(model, "save"):
         model.save(options.out)
     began = time.monotonic()
-    few = {"steps": options.sampling_steps} if options.generator == "tabddpm" else {}
+    few = {"steps": options.sampling_steps} if options.sampling_steps else {}
     pool = rounded(candidates.sample(model, options.pool, seed=options.seed, **few))
     rows_per_s = options.pool / (time.monotonic() - began)
     write_pool(pool, options.out / "pool.parquet")
@@ -127,7 +127,7 @@ def describe(model: Any, train: pd.DataFrame, options: argparse.Namespace) -> di
 def describe_pool(options: argparse.Namespace) -> dict:
     """How the pool was sampled, and the hash it is known by."""
     path = options.out / "pool.parquet"
-    few = {"sampling_steps": options.sampling_steps} if options.generator == "tabddpm" else {}
+    few = {"sampling_steps": options.sampling_steps} if options.sampling_steps else {}
     return {
         "rows": options.pool,
         "seed": options.seed,
@@ -214,7 +214,7 @@ def _parser() -> argparse.ArgumentParser:
         "--pool", type=whole(1), default=330_000, help="rows of the pool (default %(default)s)"
     )
     parser.add_argument(
-        "--sampling-steps", type=whole(1), default=100, help="of TabDDPM (default %(default)s)"
+        "--sampling-steps", type=whole(1), help="of TabDDPM, columns or times a step"
     )
     parser.add_argument(
         "--judged", type=whole(2), default=12_500, help="rows scored (default %(default)s)"

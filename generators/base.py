@@ -14,7 +14,6 @@ import os
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -27,7 +26,8 @@ from safetensors.numpy import save as tensors_to_bytes
 
 from foundations import checks, files
 
-from . import distributed
+from . import conditions, distributed
+from .conditions import Given, Rows
 from .layout import Layout, as_tuples, check
 from .plan import Plan, fingerprint
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 FORMAT = "generators/1"
 CARD = "generator.json"
 KEYS = ("generator", "config", "columns", "n_steps", "seconds", "losses", "sha256")  # of a card
-MAX_TRIES = 200  # batches drawn before `where` by rejection gives up
 CELL_BYTES = 24  # of memory for one value on its way: as an array, rounded, and in the frame
 
 
@@ -138,7 +137,9 @@ class Generator(ABC):
         Args:
             n: number of rows, 0 allowed.
             seed: of this draw.
-            where: categorical column -> category; rows are drawn given that they hold it.
+            where: column -> what its rows must hold: a category, a list of categories, a number,
+                or a range (low, high) with both ends allowed and None for an open one. The rest
+                of a row is drawn given that.
             options: of the model's own sampling, e.g. `steps` of TabDDPM.
 
         Returns:
@@ -151,9 +152,9 @@ class Generator(ABC):
         """
         self._check_fitted()
         n, seed = int(checks.whole("n", n)), int(checks.seed(seed))
-        given = self._given_codes(where or {})
+        given = conditions.parse(self.layout_, where or {})
         self._check_room(n)
-        numbers, codes = self._sample(n, seed, given, **options) if n else self._no_rows()
+        numbers, codes = self._sample_given(n, seed, given, **options) if n else self._no_rows()
         return self.layout_.join(numbers, codes)
 
     def save(self, folder: str | os.PathLike) -> Path:
@@ -233,6 +234,17 @@ class Generator(ABC):
     def _sample(self, n: int, seed: int, given: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """Draw numbers (n, d) and codes (n, c), with codes[:, j] = k for each j: k of `given`."""
 
+    def _sample_given(self, n: int, seed: int, given: Given, **options: Any) -> Rows:
+        """Rows that hold what is given: one category a column the model's way, else rejection."""
+        if given.is_fixed:
+            return self._sample(n, seed, given.fixed, **options)
+
+        def draw(m: int, s: int) -> Rows:
+            numbers, codes = self._sample(m, s, given.fixed, **options)
+            return self.layout_.settle(numbers), codes
+
+        return conditions.reject(draw, n, seed, given)
+
     @abstractmethod
     def _to_arrays(self) -> dict[str, np.ndarray]:
         """What `_fit` learned, as plain arrays."""
@@ -246,19 +258,6 @@ class Generator(ABC):
             np.empty((0, len(self.layout_.numericals))),
             np.empty((0, len(self.layout_.categoricals)), np.int64),
         )
-
-    def _given_codes(self, where: dict[str, Any]) -> dict[int, int]:
-        """Code by number of the categorical column."""
-        names = [c.name for c in self.layout_.categoricals]
-        given = {}
-        for name, value in where.items():
-            if name not in names:
-                raise ValueError(f"where takes the categorical columns {names}, got {name!r}")
-            column = self.layout_.categoricals[names.index(name)]
-            if value not in column.categories:
-                raise ValueError(f"{name}: {value!r} was not seen in training")
-            given[names.index(name)] = column.categories.index(value)
-        return given
 
     def _check_room(self, n: int) -> None:
         need = n * len(self.layout_.columns) * CELL_BYTES
@@ -288,34 +287,6 @@ class Generator(ABC):
 def memory() -> int:
     """Bytes of main memory of this machine."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def reject(
-    draw: Callable[[int, int], tuple[np.ndarray, np.ndarray]],
-    n: int,
-    seed: int,
-    given: dict[int, int],
-) -> tuple[np.ndarray, np.ndarray]:
-    """n rows that hold the given codes, by throwing the others away.
-
-    `draw(n, seed)` gives numbers and codes. Raises `ValueError` when too few rows hold the codes.
-    """
-    kept: list[tuple[np.ndarray, np.ndarray]] = []
-    found, batch = 0, max(n, 1024)
-    for attempt in range(MAX_TRIES):
-        numbers, codes = draw(batch, seed + attempt * 1_000_003)
-        ok = np.all([codes[:, j] == k for j, k in given.items()], axis=0)
-        kept.append((numbers[ok], codes[ok]))
-        found += int(ok.sum())
-        if found >= n:
-            break
-    else:
-        raise ValueError(
-            f"where: {found} of {MAX_TRIES * batch} drawn rows hold the condition, "
-            f"too few for n={n}"
-        )
-    numbers, codes = (np.concatenate(parts) for parts in zip(*kept, strict=True))
-    return numbers[:n], codes[:n]
 
 
 def read_saved(folder: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:

@@ -91,6 +91,13 @@ class Layout:
         }
         return pd.DataFrame(data, columns=[c.name for c in self.columns])
 
+    def settle(self, numbers: np.ndarray) -> np.ndarray:
+        """Numbers (n, d) as `join` gives them: in the seen range, on the seen grid, float64."""
+        columns = [
+            _as_float(_restore(c, x)) for c, x in zip(self.numericals, numbers.T, strict=True)
+        ]
+        return np.column_stack(columns) if columns else numbers
+
 
 def as_tuples(options: dict[str, Any]) -> dict[str, Any]:
     """The dict with its lists, as JSON gives them, turned into tuples."""

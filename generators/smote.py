@@ -21,7 +21,8 @@ import numpy as np
 
 from metrics.neighbours import NeighbourIndex
 
-from .base import Generator, reject
+from .base import Generator
+from .conditions import reject_codes
 from .layout import Layout
 from .options import Config, whole
 from .plan import Plan
@@ -91,7 +92,7 @@ class SMOTE(Generator):
         if not given:
             return self._draw(n, seed, np.arange(len(self.numbers_)))
         able = self._able(given)
-        return reject(lambda m, s: self._draw(m, s, able), n, seed, given)
+        return reject_codes(lambda m, s: self._draw(m, s, able), n, seed, given)
 
     def _able(self, given: dict[int, int]) -> np.ndarray:
         """Rows whose neighbours hold the given codes at all: no other row's vote can fall so."""

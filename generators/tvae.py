@@ -28,7 +28,8 @@ from torch.nn.utils import skip_init
 
 from . import training
 from .arrays import pack_weights, unpack_weights
-from .base import Generator, reject
+from .base import Generator
+from .conditions import reject_codes
 from .layout import Layout
 from .modes import Encoding, ModeOptions
 from .options import Config, choice, not_negative, positive, share_below_one, whole, wholes
@@ -205,7 +206,7 @@ class TVAE(Generator):
         self.net_ = Autoencoder(D, Ks, self.config) if encoding.width else None
 
     def _sample(self, n: int, seed: int, given: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        return reject(self._draw, n, seed, given) if given else self._draw(n, seed)
+        return reject_codes(self._draw, n, seed, given) if given else self._draw(n, seed)
 
     def _draw(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         if self.net_ is None:

@@ -50,9 +50,19 @@ def _tabddpm(shape: str) -> tuple[Target, ...]:
             least=80,
         ),
         Target(
-            f"TabDDPM, rows/s sampled, the default, times the plain, {shape}",
+            f"TabDDPM, rows/s sampled, the uniform process, times the plain, {shape}",
             (*at, "sampling", "ratio", "default"),
             least=80,
+        ),
+        Target(
+            f"TabDDPM, masked step, parts of the uniform process's, {shape}",
+            (*at, "masked", "ratio"),
+            most=1 / 2,
+        ),
+        Target(
+            f"TabDDPM, rows/s sampled, the masked process, {shape}",
+            (*at, "masked", "rows_per_s"),
+            least=50_000,
         ),
     )
 

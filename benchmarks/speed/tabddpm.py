@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-import generators
 from benchmarks.plain.tabddpm import Net, PlainDiffusion, train_step
 from generators import training
-from generators.tabddpm import TabDDPM
-from generators.tabddpm.encoding import TrainingRows
+from generators.likelihood import AveragedNet, ValidatedDescent
+from generators.tabddpm import MaskedTabDDPM, UniformTabDDPM
+from generators.tabddpm.uniform.encoding import TrainingRows
 
 
 class Shape(NamedTuple):
@@ -47,14 +47,18 @@ def measure(seed: int) -> dict:
 
 def _measured(shape: Shape, seed: int) -> dict:
     table = draw_table(shape, seed)
-    ours = TabDDPM(preset="paper", d_layers=WIDTHS).fit(table, seed=seed, steps=1, progress=False)
-    default = generators.make("tabddpm").fit(table, seed=seed, steps=1, progress=False)
+    paper = UniformTabDDPM(preset="paper", d_layers=WIDTHS)
+    ours, default, masked = (
+        model.fit(table, seed=seed, steps=1, progress=False)
+        for model in (paper, UniformTabDDPM(), MaskedTabDDPM())
+    )
     with training.steady_threads():
         return {
             "table": {"numericals": shape.n_numbers, "categories": shape.Ks, "rows": N_ROWS},
             "threads": torch.get_num_threads(),
             "training": training_line(ours, table, shape, seed),
             "sampling": sampling_line({"paper net, jumps": ours, "default": default}, shape, seed),
+            "masked": masked_line(masked, default, table, seed),
         }
 
 
@@ -77,7 +81,7 @@ def plain(shape: Shape, seed: int) -> PlainDiffusion:
         return PlainDiffusion(net, shape.n_numbers, list(shape.Ks))
 
 
-def training_line(ours: TabDDPM, table: pd.DataFrame, shape: Shape, seed: int) -> dict:
+def training_line(ours: UniformTabDDPM, table: pd.DataFrame, shape: Shape, seed: int) -> dict:
     """A step of each, and the part of it that is forward and backward through the net alone."""
     rng = np.random.default_rng(seed)
     rows = torch.from_numpy(rng.integers(N_ROWS, size=BATCH))
@@ -105,8 +109,35 @@ def training_line(ours: TabDDPM, table: pd.DataFrame, shape: Shape, seed: int) -
     }
 
 
+def masked_line(
+    masked: MaskedTabDDPM, uniform: UniformTabDDPM, table: pd.DataFrame, seed: int
+) -> dict:
+    """A training step of both processes at the uniform one's batch, and rows a second sampled."""
+    n = uniform.config.batch_size
+    rows = torch.from_numpy(np.random.default_rng(seed).integers(N_ROWS, size=n))
+    x = masked.to_rows(table)
+    learner = ValidatedDescent(AveragedNet(masked.net_), x, x[:0], masked.config, every=10**9)
+    state, pace = our_state(uniform, table, seed)
+    rng = torch.Generator().manual_seed(seed)
+    times = medians(
+        {
+            "uniform_step_s": lambda: training._advance(state, rows, pace, 1000, 1000),
+            "step_s": lambda: learner.step(rows, rng),
+            "uniform_sample_s": lambda: uniform.sample(OUR_ROWS, seed=0),
+            "sample_s": lambda: masked.sample(OUR_ROWS, seed=0),
+        }
+    )
+    return {
+        "what": "the masked process beside the uniform one, defaults of both, equal rows a step",
+        "n": n,
+        **times,
+        "ratio": times["step_s"] / times["uniform_step_s"],
+        "rows_per_s": OUR_ROWS / times["sample_s"],
+    }
+
+
 def our_state(
-    ours: TabDDPM, table: pd.DataFrame, seed: int
+    ours: UniformTabDDPM, table: pd.DataFrame, seed: int
 ) -> tuple[training.State, training.Pace]:
     """The training loop's own state over our model."""
     numbers, codes = ours.layout_.split(table)
@@ -121,7 +152,7 @@ def plain_net(theirs: PlainDiffusion, shape: Shape) -> Callable[[], None]:
     return lambda: theirs.net(x, t).sum().backward()
 
 
-def our_net(ours: TabDDPM, shape: Shape) -> Callable[[], None]:
+def our_net(ours: UniformTabDDPM, shape: Shape) -> Callable[[], None]:
     net, K = ours.diffusion_.net, torch.tensor(shape.Ks)
     z = torch.randn(BATCH, shape.n_numbers)
     x = (torch.rand(BATCH, len(shape.Ks)) * K).long()
@@ -129,10 +160,10 @@ def our_net(ours: TabDDPM, shape: Shape) -> Callable[[], None]:
     return lambda: net(z, x, t, torch.ones(1, 1)).sum().backward()
 
 
-def sampling_line(models: dict[str, TabDDPM], shape: Shape, seed: int) -> dict:
+def sampling_line(models: dict[str, UniformTabDDPM], shape: Shape, seed: int) -> dict:
     """Rows a second: the restatement through all T = 1000 times, ours through a default's few."""
     theirs = plain(shape, seed)
-    few = generators.make("tabddpm").config
+    few = UniformTabDDPM().config
     draws = {name: (lambda m=m: draw(m, few.steps, few.sampler)) for name, m in models.items()}
     times = medians({"plain": lambda: theirs.sample(PLAIN_ROWS, PLAIN_TIMES)} | draws, rounds=3)
     per_s = {name: OUR_ROWS / times[name] for name in models}
@@ -146,7 +177,7 @@ def sampling_line(models: dict[str, TabDDPM], shape: Shape, seed: int) -> dict:
     }
 
 
-def draw(model: TabDDPM, steps: int, rule: str) -> None:
+def draw(model: UniformTabDDPM, steps: int, rule: str) -> None:
     model.sample(OUR_ROWS, seed=0, steps=steps, sampler=rule)
 
 

@@ -28,7 +28,8 @@ import torch
 
 from generators import training
 from generators.arrays import pack_weights, unpack_weights
-from generators.base import Generator, reject
+from generators.base import Generator
+from generators.conditions import reject_codes
 from generators.layout import Layout
 from generators.modes import Encoding, ModeOptions
 from generators.options import (
@@ -135,7 +136,7 @@ class CTABGANPlus(Generator):
     def _sample(self, n: int, seed: int, given: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
         if not given:
             return self._draw(n, seed, None)
-        return reject(lambda m, s: self._draw(m, s, self._rarest(given)), n, seed, given)
+        return reject_codes(lambda m, s: self._draw(m, s, self._rarest(given)), n, seed, given)
 
     def _rarest(self, given: dict[int, int]) -> tuple[int, int] | None:
         """The given category that holds the fewest rows: the one to ask for."""

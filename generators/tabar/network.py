@@ -13,7 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .fields import CLOCKS, Field
+from generators.drawing import draw_index, inverse_cdf
+from generators.fields import Field
+from generators.likelihood import FieldNet, draw_embeddings, log_shares
 
 NEVER = -1e4  # log probability of what has none; infinity would spoil gradients
 
@@ -37,29 +39,15 @@ class Head(nn.Module):
     @torch.no_grad()
     def start(self, x: Tensor, before: Tensor, rng: torch.Generator) -> None:
         """Draw the weights, and set the base from the field's and the previous field's x (n,)."""
-        self.table.copy_(self._embeddings(rng))
-        rows, k = self.base.shape
-        at = x + (before * k if rows > 1 else 0)
-        count = torch.bincount(at, minlength=rows * k).reshape(rows, k).double()
-        share = count / count.sum(1, keepdim=True).clamp(min=1)
-        self.base.copy_(share.log().clamp(min=NEVER))
+        self.table.copy_(draw_embeddings(self.field, self.table.shape[1], rng))
+        shares = log_shares(x, before, *self.base.shape)
+        self.base.copy_(shares.clamp(min=NEVER))
         if self.predicts:
             d, h = self.inner.shape
             self.gain.fill_(1 / math.sqrt(self.n_before + 1))
             self.shift.uniform_(-1, 1, generator=rng)
             self.inner.uniform_(-1 / math.sqrt(d), 1 / math.sqrt(d), generator=rng)
             self.outer.uniform_(-0.1 / math.sqrt(h), 0.1 / math.sqrt(h), generator=rng)
-
-    def _embeddings(self, rng: torch.Generator) -> Tensor:
-        """Of bins smooth in their number, of categories independent, of cells none; (K, d)."""
-        k, d = self.table.shape
-        if self.field.kind == "cell":
-            return torch.zeros(k, d)
-        if self.field.kind in ("category", *CLOCKS):
-            return 0.5 * torch.randn((k, d), generator=rng)
-        octave = torch.arange(1, 9)
-        waves = torch.cos(math.pi * octave * (torch.arange(k)[:, None] + 0.5) / k) / octave
-        return 0.7 * waves @ torch.randn((8, d), generator=rng)
 
     def log_base(self, before: Tensor | None, n: int) -> Tensor:
         """Log frequencies (n, K): of the field, or of a fine bin within its coarse bin."""
@@ -83,7 +71,7 @@ class Head(nn.Module):
         return inverse_cdf(upto[before] if len(upto) > 1 else upto, u)
 
 
-class Net(nn.Module):
+class Net(FieldNet):
     """The heads in their order."""
 
     def __init__(self, fields: list[Field], d_trunk: int, d_head: int, dropout: float = 0.0):
@@ -103,6 +91,15 @@ class Net(nn.Module):
     def learns(self) -> bool:
         """Some field depends on others."""
         return any(head.predicts for head in self.heads)
+
+    def used_heads(self) -> Tensor:
+        """Which heads (F,) are used."""
+        return torch.stack([head.used for head in self.heads])
+
+    def switch_heads(self, heads: Tensor) -> None:
+        """Switch heads (F,) on and off."""
+        for head, on in zip(self.heads, heads, strict=True):
+            head.used.copy_(on)
 
     def nll(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """-log p(x_i | x_<i) (n, F), 0 for clocks; with rng, dropout as in training."""
@@ -128,22 +125,3 @@ class Net(nn.Module):
 
 def _zeros(*shape: int) -> nn.Parameter:
     return nn.Parameter(torch.zeros(shape))
-
-
-def draw_index(logits: Tensor, u: Tensor) -> Tensor:
-    """Index (n,) drawn from softmax(logits) (n, K) at u (n, 1) in [0, 1)."""
-    return inverse_cdf((logits - logits.amax(1, keepdim=True)).exp_().cumsum(1), u)
-
-
-def inverse_cdf(upto: Tensor, u: Tensor) -> Tensor:
-    """First index (n,) where the sums upto (n or 1, K) exceed u (n, 1) of the whole."""
-    u = u * (1 - 2.0**-20) * upto[:, -1:]  # strictly below the whole after rounding
-    if len(upto) == 1:
-        return torch.searchsorted(upto[0], u[:, 0], right=True)
-    return torch.searchsorted(upto, u, right=True)[:, 0]
-
-
-def switch_heads(net: Net, heads: Tensor) -> None:
-    """Switch heads (F,) on and off."""
-    for head, on in zip(net.heads, heads, strict=True):
-        head.used.copy_(on)

@@ -1,5 +1,7 @@
 """TabDDPM: Modelling Tabular Data with Diffusion Models."""
 
-from .model import TabDDPM, TabDDPMConfig
+from .masked import MaskedConfig, MaskedTabDDPM
+from .model import TabDDPM
+from .uniform import UniformConfig, UniformTabDDPM
 
-__all__ = ["TabDDPM", "TabDDPMConfig"]
+__all__ = ["MaskedConfig", "MaskedTabDDPM", "TabDDPM", "UniformConfig", "UniformTabDDPM"]

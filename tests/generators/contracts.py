@@ -13,15 +13,19 @@ from generators import training
 SMALL = {
     "tvae": {"d_layers": (16,), "d_latent": 4, "batch_size": 128},
     "ctabganplus": {"n_channels": 2, "d_downstream": (8,), "batch_size": 64},
-    "tabddpm": {"d_layers": (16,), "n_cells": 4, "batch_size": 128, "steps": 6},
+    "tabddpm": {"d_trunk": 16, "d_head": 8, "batch_size": 128},
+    "tabddpm-uniform": {"d_layers": (16,), "n_cells": 4, "batch_size": 128, "steps": 6},
     "tabar": {"d_trunk": 16, "d_head": 8, "batch_size": 128},
 }
-LEARNED = tuple(name for name in generators.names() if name != "smote")
+ALL = (*generators.names(), "tabddpm-uniform")
+LEARNED = tuple(name for name in ALL if name != "smote")
 
 
 def make(name, **options):
-    """An untrained generator of a size for tests."""
-    return generators.make(name, **{**SMALL.get(name, {}), **options})
+    """An untrained generator of a size for tests; a name is NAME or NAME-PROCESS."""
+    registered, _, process = name.partition("-")
+    own = {"process": process} if process else {}
+    return generators.make(registered, **{**SMALL.get(name, {}), **own, **options})
 
 
 def fit(name, table, **options):

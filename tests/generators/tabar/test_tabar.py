@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 import torch
 
+from generators.fields import clock, encode, fit_column, list_fields
 from generators.layout import Layout
+from generators.likelihood import evaluate_nll, select_heads
+from generators.ordering import by_information, mutual_information
 from generators.plan import Plan
 from generators.tabar import TabAR, TabARConfig
-from generators.tabar.fields import clock, encode, fit_column, list_fields
-from generators.tabar.network import Net, draw_index, switch_heads
-from generators.tabar.ordering import by_information, mutual_information
+from generators.tabar.network import Net, draw_index
 from generators.tabar.sampling import PartialRows, draw_fields
-from generators.tabar.training import evaluate_nll, select_heads
 
 RNG = np.random.default_rng(8)
 N = 4000
@@ -86,7 +86,7 @@ def test_the_loss_is_that_of_a_plain_float64_restatement():
 
 def test_an_untrained_model_is_the_columns_own_distributions():
     net, x, _ = prepared()
-    switch_heads(net, torch.zeros(len(net.heads), dtype=torch.bool))
+    net.switch_heads(torch.zeros(len(net.heads), dtype=torch.bool))
     nll = net.nll(x).mean(0)
     for i, f in enumerate(net.fields):
         if f.kind in ("category", "coarse"):

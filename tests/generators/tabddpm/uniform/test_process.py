@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from generators.tabddpm.process import (
+from generators.tabddpm.uniform.process import (
     cosine_schedule,
     posterior_categorical,
     posterior_numerical,
     q_categorical,
 )
-from tests.generators.tabddpm.diffusions import rng
+from tests.generators.tabddpm.uniform.diffusions import rng
 
 RNG = np.random.default_rng(2)
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy.stats import chi2_contingency
 
-from generators.tabddpm.sampling import jumps, timesteps
-from generators.tabddpm.steering import draw_systematically, steered_jumps
-from tests.generators.tabddpm.diffusions import knowing_process, rng
+from generators.tabddpm.uniform.sampling import jumps, timesteps
+from generators.tabddpm.uniform.steering import draw_systematically, steered_jumps
+from tests.generators.tabddpm.uniform.diffusions import knowing_process, rng
 
 
 @pytest.mark.parametrize("seen", [0, 1])

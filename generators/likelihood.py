@@ -1,31 +1,60 @@
-"""How TabAR learns: by likelihood, keeping the weights that do best on validation rows.
+"""Learning by likelihood, keeping the weights that do best on validation rows.
 
-In: a `Net` and indices of training and validation rows. Out: the averaged weights of the best step,
-and which heads are used at all.
+In: a `FieldNet` and indices of training and validation rows. Out: the averaged weights of the best
+step, and which heads are used at all.
 """
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from .network import Net, switch_heads
+from .fields import CLOCKS, Field
 
 if TYPE_CHECKING:
-    from .model import TabARConfig
+    from .fielded import FieldConfig
 
 CHUNK = 8192  # rows evaluated at once
 FEW = 20  # rows below which nothing but the columns' own distributions is learned
 MAX_VALIDATION = 10_000
 
 
+class FieldNet(nn.Module):
+    """A network that gives the probability of each field of a row given others."""
+
+    fields: list[Field]
+    d: int  # width of what is known of a row
+
+    @property
+    @abstractmethod
+    def learns(self) -> bool:
+        """Whether some field depends on others."""
+
+    @abstractmethod
+    def used_heads(self) -> Tensor:
+        """Which fields (F,) have a head that is used; the others keep their frequencies."""
+
+    @abstractmethod
+    def start(self, x: Tensor, rng: torch.Generator) -> None:
+        """Begin at the distributions of the single fields of the rows (n, F)."""
+
+    @abstractmethod
+    def nll(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        """-log p (n, F) of each field given those before; with rng as it is learned."""
+
+    @abstractmethod
+    def switch_heads(self, heads: Tensor) -> None:
+        """Switch heads (F,) on and off."""
+
+
 class AveragedNet(nn.Module):
     """A network, the running average of its weights, and the best such average so far."""
 
-    def __init__(self, net: Net):
+    def __init__(self, net: FieldNet):
         super().__init__()
         self.net = net
         start = torch.cat([p.detach().flatten() for p in net.parameters()])
@@ -51,7 +80,7 @@ class ValidatedDescent:
         module: AveragedNet,
         train: Tensor,
         validation: Tensor,
-        config: TabARConfig,
+        config: FieldConfig,
         every: int,
     ):
         self.module, self.train, self.validation = module, train, validation
@@ -92,8 +121,27 @@ class ValidatedDescent:
             m.best.copy_(m.average)
 
 
+def draw_embeddings(field: Field, d: int, rng: torch.Generator) -> Tensor:
+    """First embeddings (K, d) of a field: of bins smooth in their number, of cells none."""
+    k = field.size
+    if field.kind == "cell":
+        return torch.zeros(k, d)
+    if field.kind in ("category", *CLOCKS):
+        return 0.5 * torch.randn((k, d), generator=rng)
+    octave = torch.arange(1, 9)
+    waves = torch.cos(math.pi * octave * (torch.arange(k)[:, None] + 0.5) / k) / octave
+    return 0.7 * waves @ torch.randn((8, d), generator=rng)
+
+
+def log_shares(x: Tensor, before: Tensor, rows: int, k: int) -> Tensor:
+    """Log frequencies (rows, k) of x (n,), with several rows within each value of `before`."""
+    at = x + (before * k if rows > 1 else 0)
+    count = torch.bincount(at, minlength=rows * k).reshape(rows, k).double()
+    return (count / count.sum(1, keepdim=True).clamp(min=1)).log()
+
+
 @torch.no_grad()
-def set_weights(net: Net, weights: Tensor) -> Tensor:
+def set_weights(net: FieldNet, weights: Tensor) -> Tensor:
     """Set all weights from one vector; returns those before."""
     parameters = list(net.parameters())
     before = torch.cat([p.flatten() for p in parameters])
@@ -103,7 +151,7 @@ def set_weights(net: Net, weights: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate_nll(net: Net, x: Tensor) -> Tensor:
+def evaluate_nll(net: FieldNet, x: Tensor) -> Tensor:
     """-log p (n, F) float64 in parts that fit in memory."""
     parts = [net.nll(part) for part in x.split(CHUNK)]
     return torch.cat(parts).double()
@@ -114,10 +162,9 @@ def n_validation_rows(n: int, share: float) -> int:
     return 0 if n < FEW else min(MAX_VALIDATION, max(int(share * n), min(n // 5, 200)))
 
 
-def select_heads(net: Net, validation: Tensor) -> None:
+def select_heads(net: FieldNet, validation: Tensor) -> None:
     """Use a head only where it beats its base on the validation rows by more than chance."""
-    with_heads = evaluate_nll(net, validation)
-    used = torch.stack([head.used for head in net.heads])
-    switch_heads(net, torch.zeros_like(used))
+    with_heads, used = evaluate_nll(net, validation), net.used_heads()
+    net.switch_heads(torch.zeros_like(used))
     gain = evaluate_nll(net, validation) - with_heads
-    switch_heads(net, used & (gain.mean(0) > 2 * gain.std(0) / math.sqrt(len(validation))))
+    net.switch_heads(used & (gain.mean(0) > 2 * gain.std(0) / math.sqrt(len(validation))))

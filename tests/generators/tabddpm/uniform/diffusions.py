@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from generators.layout import Layout
-from generators.tabddpm.encoding import Encoding, TrainingRows
-from generators.tabddpm.loss import Slices
-from generators.tabddpm.model import Diffusion
-from generators.tabddpm.process import cosine_schedule
-from generators.tabddpm.sampling import ReverseProcess
-from generators.tabddpm.scales import Scales
+from generators.tabddpm.uniform.encoding import Encoding, TrainingRows
+from generators.tabddpm.uniform.loss import Slices
+from generators.tabddpm.uniform.model import Diffusion
+from generators.tabddpm.uniform.process import cosine_schedule
+from generators.tabddpm.uniform.sampling import ReverseProcess
+from generators.tabddpm.uniform.scales import Scales
 from generators.training import initialise
 
 RNG = np.random.default_rng(2)

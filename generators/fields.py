@@ -13,12 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generators.layout import Layout
-
 from .bins import Bins, fit_bins
+from .layout import Layout
 
 if TYPE_CHECKING:
-    from .model import TabARConfig
+    from .fielded import FieldConfig
 
 TIME_NAMES = ("creationtime", "time")  # columns in days since a Monday, unless one is named
 CLOCKS = {"hour": 24, "weekday": 7}
@@ -48,7 +47,7 @@ def time_column(layout: Layout, name: str | None) -> int | None:
     return names.index(known[0]) if known else None
 
 
-def fit_column(x: np.ndarray, config: TabARConfig, days: bool) -> Bins:
+def fit_column(x: np.ndarray, config: FieldConfig, days: bool) -> Bins:
     """Bins of a column (n,), fewer where rows are few: about 24 rows a cell, sqrt(n) / 2 coarse."""
     n_coarse = min(config.n_coarse, max(4, int(math.sqrt(len(x)) / 2)))
     n_fine = min(config.n_fine, max(1, len(x) // (24 * n_coarse)))

@@ -1,10 +1,10 @@
-"""generators.tabar.bins: numbers to bins and back."""
+"""generators.bins: numbers to bins and back."""
 
 import numpy as np
 import pytest
 
 from generators.arrays import pack_columns, unpack_columns
-from generators.tabar.bins import Bins, fit_bins
+from generators.bins import Bins, fit_bins
 
 RNG = np.random.default_rng(4)
 N = 4000

@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.plain.tabddpm import PlainDiffusion
-from generators.tabddpm.loss import CrossEntropy, Slices, StepKL, WeightedSum
-from generators.tabddpm.process import cosine_schedule, kl_prior, log_gain
-from tests.generators.tabddpm.diffusions import double, rng
+from generators.tabddpm.uniform.loss import CrossEntropy, Slices, StepKL, WeightedSum
+from generators.tabddpm.uniform.process import cosine_schedule, kl_prior, log_gain
+from tests.generators.tabddpm.uniform.diffusions import double, rng
 
 
 @pytest.mark.parametrize("t", [0, 1, 30, 99])

@@ -2,13 +2,13 @@
 
 import torch
 
-from generators.tabddpm import TabDDPM, TabDDPMConfig
-from generators.tabddpm.network import sinusoids
-from tests.generators.tabddpm.diffusions import prepared, rng
+from generators.tabddpm import UniformConfig, UniformTabDDPM
+from generators.tabddpm.uniform.network import sinusoids
+from tests.generators.tabddpm.uniform.diffusions import prepared, rng
 
 
 def test_the_table_of_a_shared_trust_gives_the_same_hidden_layer():
-    diffusion, _, (z, _, x) = prepared(TabDDPMConfig(n_cells=4, atom_share=0.05))
+    diffusion, _, (z, _, x) = prepared(UniformConfig(n_cells=4, atom_share=0.05))
     t = torch.tensor([300.0])
     trust = torch.rand((1, len(diffusion.slices.Ks)), generator=rng())
     with torch.no_grad():
@@ -18,7 +18,7 @@ def test_the_table_of_a_shared_trust_gives_the_same_hidden_layer():
 
 
 def test_the_paper_s_first_layer_may_be_applied_before_the_sum():
-    diffusion, _, (z, _, x) = prepared(TabDDPM(preset="paper", d_layers=(32, 16)).config)
+    diffusion, _, (z, _, x) = prepared(UniformTabDDPM(preset="paper", d_layers=(32, 16)).config)
     net, t = diffusion.net, torch.arange(len(z)).float()
     with torch.no_grad():
         h = net.time(sinusoids(t[:, None], net.clocks)) + net.numbers(z) + net.embed(x + net.starts)

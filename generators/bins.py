@@ -48,8 +48,7 @@ class Bins:
 
         A fine bin the coarse one does not have becomes its last.
         """
-        at = np.searchsorted(self.coarse, np.arange(self.sizes[0] + 1))
-        cell = np.minimum(at[coarse] + fine, at[coarse + 1] - 1)
+        cell = self.cell(coarse, fine)
         ends = np.append(self.first, len(self.upto))
         rows = np.append(0.0, self.upto)
         below, upto = rows[ends[cell]], rows[ends[cell + 1]]
@@ -60,6 +59,30 @@ class Bins:
         low, high = self.low[piece], self.high[piece]
         value = self._snap(low * (1 - inside) + high * inside)
         return np.where(low == high, low, np.clip(value, self.low[0], self.high[-1]))
+
+    def cell(self, coarse: np.ndarray, fine: np.ndarray) -> np.ndarray:
+        """Cell (n,) of bins (n,); a fine bin the coarse one does not have becomes its last."""
+        at = np.searchsorted(self.coarse, np.arange(self.sizes[0] + 1))
+        return np.minimum(at[coarse] + fine, at[coarse + 1] - 1)
+
+    def inside(self, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+        """Shares of each cell's rows at which [low, high] begins and ends, (C,) each.
+
+        Where values lie on a grid, half a step around the range belongs to it.
+        """
+        half = 0.5 * self.grid[1] / self.grid[2] if self.grid[1] else 0.0
+        rows = np.diff(self.upto, prepend=0.0)
+        is_atom, width = self.low == self.high, np.maximum(self.high - self.low, 1e-300)
+        begin = np.where(is_atom, self.low < low, np.clip((low - half - self.low) / width, 0, 1))
+        end = np.where(is_atom, self.low <= high, np.clip((high + half - self.low) / width, 0, 1))
+        begin, end = (
+            np.add.reduceat(rows * part, self.first) / self.rows() for part in (begin, end)
+        )
+        return begin, np.maximum(begin, end)
+
+    def rows(self) -> np.ndarray:
+        """Training rows of each cell, (C,)."""
+        return np.add.reduceat(np.diff(self.upto, prepend=0.0), self.first)
 
     def _snap(self, x: np.ndarray) -> np.ndarray:
         origin, step, per_unit = self.grid

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generators.tabddpm.scales import Scales, fit_scale
+from generators.tabddpm.uniform.scales import Scales, fit_scale
 
 RNG = np.random.default_rng(5)
 

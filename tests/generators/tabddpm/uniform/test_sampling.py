@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from generators.tabddpm import TabDDPMConfig
-from generators.tabddpm.sampling import ancestral, draw_column, draw_x_0, jumps, timesteps
-from tests.generators.tabddpm.diffusions import knowing_process, prepared, rng
+from generators.tabddpm import UniformConfig
+from generators.tabddpm.uniform.sampling import ancestral, draw_column, draw_x_0, jumps, timesteps
+from tests.generators.tabddpm.uniform.diffusions import knowing_process, prepared, rng
 
 
 def test_visited_times_begin_at_most_noise_and_end_at_least():
@@ -17,7 +17,7 @@ def test_visited_times_begin_at_most_noise_and_end_at_least():
 
 
 def test_x_0_is_drawn_from_softmax_times_q():
-    diffusion, _, _ = prepared(TabDDPMConfig(n_cells=1, atom_share=1.0))
+    diffusion, _, _ = prepared(UniformConfig(n_cells=1, atom_share=1.0))
     assert diffusion.slices.Ks == [3, 3]
     logits = torch.tensor([[0.0, 1.0, -1.0, 2.0, 2.0, -9.0]])
     n, bar = 60_000, 0.4
@@ -48,7 +48,7 @@ def test_a_known_category_is_never_moved_by_a_jump():
 
 
 def test_one_column_draws_x_0_from_softmax_times_q():
-    diffusion, _, _ = prepared(TabDDPMConfig(n_cells=1, atom_share=1.0))
+    diffusion, _, _ = prepared(UniformConfig(n_cells=1, atom_share=1.0))
     process, n, bar = diffusion.reverse_process(), 60_000, 0.4
     h = torch.randn((1, process.net.head.in_features), generator=rng(2))
     x_t = torch.full((n,), 2)

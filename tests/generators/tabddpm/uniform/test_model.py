@@ -1,4 +1,4 @@
-"""TabDDPM: what it learns, and what sampling, conditioning and scoring promise."""
+"""UniformTabDDPM: what it learns, and what sampling, conditioning and scoring promise."""
 
 import copy
 from dataclasses import asdict
@@ -11,14 +11,14 @@ from scipy.stats import ks_2samp
 
 from benchmarks.plain.tabddpm import PlainDiffusion
 from generators import make
-from generators.tabddpm import TabDDPM, TabDDPMConfig
-from generators.tabddpm.encoding import TrainingRows
-from generators.tabddpm.model import CHUNK
-from tests.generators.tabddpm.diffusions import TABLE, prepared, rng
+from generators.tabddpm import UniformConfig, UniformTabDDPM
+from generators.tabddpm.uniform.encoding import TrainingRows
+from generators.tabddpm.uniform.model import CHUNK
+from tests.generators.tabddpm.uniform.diffusions import TABLE, prepared, rng
 
 
 def test_the_paper_s_loss_is_mean_eps_mse_plus_bound_over_columns():
-    diffusion, _, batch = prepared(TabDDPM(preset="paper", n_timesteps=50).config)
+    diffusion, _, batch = prepared(UniformTabDDPM(preset="paper", n_timesteps=50).config)
     z_0, _, x_0 = batch
     ours = diffusion.loss(*batch, rng(3))
     again = rng(3)
@@ -38,14 +38,14 @@ def test_the_paper_s_loss_is_mean_eps_mse_plus_bound_over_columns():
 
 
 def test_a_row_on_an_atom_does_not_pull_the_numericals():
-    diffusion, _, (z_0, weight, x_0) = prepared(TabDDPMConfig(n_cells=1, atom_share=0.05))
+    diffusion, _, (z_0, weight, x_0) = prepared(UniformConfig(n_cells=1, atom_share=0.05))
     assert 0 < weight[:, 1].mean() < 1 and (weight[:, 0] == 1).all()
     moved = torch.where(weight == 0, z_0 + 100, z_0)
     assert float(diffusion.loss(moved, weight * 0, x_0, rng(3))["numerical"].detach()) == 0.0
 
 
 def test_heads_start_at_the_log_marginals():
-    diffusion, rows, _ = prepared(TabDDPMConfig(n_cells=1, atom_share=1.0))
+    diffusion, rows, _ = prepared(UniformConfig(n_cells=1, atom_share=1.0))
     head = rows.log_marginals()[:3].exp()
     share = TABLE["site"].value_counts(normalize=True).sort_index().to_numpy()
     np.testing.assert_allclose(head, share, atol=0.01)
@@ -57,7 +57,7 @@ def trained():
     options = dict(
         d_layers=(64, 64), n_cells=1, atom_share=0.05, batch_size=256, steps=25, reveal=0.4
     )
-    return make("tabddpm", **options).fit(TABLE, steps=700, progress=False)
+    return UniformTabDDPM(**options).fit(TABLE, steps=700, progress=False)
 
 
 def test_a_trained_model_learns_marginals_spikes_and_dependence(trained):
@@ -103,7 +103,7 @@ def test_every_way_of_conditioning_obeys(trained, condition):
 
 
 def test_the_paper_s_sampler_conditions_by_rejection():
-    model = make("tabddpm", preset="paper", d_layers=(16,), steps=5)
+    model = UniformTabDDPM(preset="paper", d_layers=(16,), steps=5)
     model.fit(TABLE, steps=5, progress=False)
     assert (model.sample(20, seed=0, where={"site": "a"})["site"] == "a").all()
 
@@ -160,13 +160,13 @@ def test_samples_cross_chunks(trained):
 
 def test_presets_and_cells_are_checked():
     with pytest.raises(ValueError, match="preset must be default or paper, got 'best'"):
-        make("tabddpm", preset="best")
+        UniformTabDDPM(preset="best")
     with pytest.raises(ValueError, match=r"cells names the numerical columns .* got 'site'"):
-        make("tabddpm", cells=("site",)).fit(TABLE, steps=1, progress=False)
+        UniformTabDDPM(cells=("site",)).fit(TABLE, steps=1, progress=False)
 
 
 def test_the_paper_preset_can_be_changed_option_by_option():
-    config = make("tabddpm", preset="paper", lr=1e-3).config
+    config = UniformTabDDPM(preset="paper", lr=1e-3).config
     assert (config.lr, config.batch_size, config.objective) == (1e-3, 4096, "eps-kl")
 
 
@@ -174,14 +174,14 @@ def test_new_names_for_categories_change_nothing_else():
     options = dict(d_layers=(16,), n_cells=4, batch_size=128, steps=4)
     renamed = TABLE.assign(site="z" + TABLE["site"])  # the order of the names stays
     samples = [
-        make("tabddpm", **options).fit(table, steps=20, progress=False).sample(100, seed=0)
+        UniformTabDDPM(**options).fit(table, steps=20, progress=False).sample(100, seed=0)
         for table in (TABLE, renamed)
     ]
     pd.testing.assert_frame_equal(samples[0].assign(site="z" + samples[0]["site"]), samples[1])
 
 
 def test_the_order_of_columns_changes_samples_by_noise_only(trained):
-    turned = make("tabddpm", **asdict(trained.config) | {"preset": "default"})
+    turned = UniformTabDDPM(**asdict(trained.config) | {"preset": "default"})
     turned.fit(TABLE[["like", "spike", "site", "x"]], steps=700, progress=False)
     a, b = trained.sample(2000, seed=0), turned.sample(2000, seed=0)
     assert list(b.columns) == ["like", "spike", "site", "x"]
@@ -193,9 +193,9 @@ def test_the_order_of_columns_changes_samples_by_noise_only(trained):
 
 def test_sampling_uses_the_averaged_weights():
     fast, slow = (
-        make("tabddpm", d_layers=(16,), batch_size=128, ema=ema, calibrate=False).fit(
-            TABLE, steps=30, progress=False
-        )
+        make(
+            "tabddpm", process="uniform", d_layers=(16,), batch_size=128, ema=ema, calibrate=False
+        ).fit(TABLE, steps=30, progress=False)
         for ema in (0.0, 0.999)
     )
     pd.testing.assert_frame_equal(fast.losses_, slow.losses_)  # the run itself is the same

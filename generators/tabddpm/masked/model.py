@@ -1,0 +1,206 @@
+"""The masked process of TabDDPM, its default: noise hides columns, the network restores them.
+
+Austin et al. (2021), arXiv 2107.03006 (D3PM, absorbing states); Sahoo et al. (2024), arXiv
+2406.07524 (MDLM: the bound is a mixture of plain cross-entropies); Shi et al. (2024), arXiv
+2410.20626 (TabDiff: a schedule for each column of a mixed table). A row is C columns; each becomes
+a category, or a coarse and a fine bin (`generators.bins`).
+
+| symbol | in code | shape |
+|---|---|---|
+| x_u, a column; m, the mask | `Unit`; a column that adds nothing to `s` | |
+| M, the columns masked at a time of the process | columns not `known` | |
+| s_u, all that is known but for column u | `s` | (C, batch, d_trunk) |
+| -log p(x) <= sum_u E_M [ -log p(x_u given x not in M) ], u in M | `MaskedNet.nll` | (batch, F) |
+
+DIFF: TabDDPM replaces categories by uniform ones and adds Gaussian noise to numbers. Here both are
+masked, because a replaced category looks like a true one and the network has to find out which are
+not; the reference stays distinguishable after any training of that process (results/README).
+
+DIFF: MDLM draws one time a row and weighs its terms by 1 / |M|. Here each column of a row is
+predicted from the known ones among the others, whether it is masked or not. Every size of the known
+set is then as likely as any other, all weights are 1, and each row teaches all of its columns.
+
+DIFF: TabDiff learns the columns' schedules. Here half of a batch has each column masked at random,
+so that a row can be completed from any of its columns, and half has the schedule in which rows are
+drawn: one column after the other, by information.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from foundations import checks
+from generators.conditions import Rows
+from generators.drawing import FREE, Limits, PartialRows, draw_given
+from generators.fielded import FieldConfig, FieldGenerator
+from generators.fields import Field, encode
+from generators.layout import Layout, check
+from generators.likelihood import evaluate_nll
+from generators.options import choice, positive, share, whole
+from generators.plan import Plan
+
+from ..model import TabDDPM
+from .network import MaskedNet
+from .sampling import draw_columns, reveal
+
+CHUNK = 8192  # rows sampled at once
+
+
+@dataclass(frozen=True)
+class MaskedConfig(FieldConfig):
+    """Defaults as chosen on other tables than the published ones."""
+
+    process: str = choice("masked")
+    preset: str = choice("default")
+    d_trunk: int = whole(128, least=1)
+    d_head: int = whole(96, least=1)
+    shuffled: float = share(0.5)  # of a batch: rows whose columns are masked in any order
+    batch_size: int = whole(256, least=1)
+    lr: float = positive(8e-3)
+
+
+class MaskedTabDDPM(FieldGenerator, TabDDPM, process="masked"):
+    """TabDDPM with the masked process."""
+
+    Config = MaskedConfig
+
+    def log_prob(self, table: pd.DataFrame) -> np.ndarray:
+        """Log probability (n,) of each row, nats; a number counts as the cell it lies in.
+
+        It is that of the order in which rows are drawn, so exactly that of `sample`. A category
+        never seen or a number outside the seen range gives -inf.
+
+        Raises:
+            ValueError: a table without the fitted columns, or with missing values.
+        """
+        numbers, codes = self._checked(table)
+        outside, inside, seen = self.outside(numbers, codes)
+        log_p = np.zeros(len(table))
+        if self.net_:
+            x = encode(self.net_.fields, self.bins_, inside, seen)
+            log_p = -evaluate_nll(self.net_, x).sum(1).numpy()
+        return np.where(outside > 0, -np.inf, log_p)
+
+    def anomaly_score(self, table: pd.DataFrame) -> np.ndarray:
+        """Surprise (n,) of the most surprising column of each row; high is anomalous.
+
+        A column's surprise is its negative log probability given all others, less what is expected
+        of it. What was never seen adds to it as in `TabDDPM.outside`.
+        """
+        numbers, codes = self._checked(table)
+        outside, inside, seen = self.outside(numbers, codes)
+        if not self.net_:
+            return outside
+        x = encode(self.net_.fields, self.bins_, inside, seen)
+        worst = [self.net_.surprise(part).amax(1) for part in x.split(CHUNK)]
+        return outside + torch.cat(worst).double().numpy()
+
+    def impute(self, table: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+        """The fitted columns of a table, its missing values drawn given what each row holds.
+
+        What is not missing stays as it is. Same seed, same bytes.
+
+        Args:
+            table: rows with the fitted columns; None, NaN and NA are missing.
+
+        Returns:
+            as many rows with the fitted columns and dtypes, under the table's index.
+
+        Raises:
+            ValueError: a table without the fitted columns, or a category never seen.
+        """
+        self._check_fitted()
+        rng = torch.Generator().manual_seed(int(checks.seed(seed)))
+        numbers, codes = self.layout_.split(table)
+        gaps = table[[c.name for c in self.layout_.columns]].isna()
+        self._refuse_unseen(table, codes, gaps)
+        out = self.layout_.join(*self._complete(numbers, codes, gaps, rng)).set_axis(table.index)
+        for c, known in zip(self.layout_.numericals, numbers.T, strict=True):
+            # join cuts numbers to the seen range, but what was not missing stays
+            both = np.where(gaps[c.name], out[c.name].to_numpy(np.float64), known)
+            out[c.name] = pd.Series(both, index=table.index).astype(c.dtype)
+        return out
+
+    def _refuse_unseen(self, table: pd.DataFrame, codes: np.ndarray, gaps: pd.DataFrame) -> None:
+        for c, code in zip(self.layout_.categoricals, codes.T, strict=True):
+            unseen = (code < 0) & ~gaps[c.name].to_numpy()
+            if unseen.any():
+                value = table[c.name].iloc[int(unseen.argmax())]
+                raise ValueError(f"{c.name}: {value!r} was not seen in training")
+
+    @torch.no_grad()
+    def _complete(
+        self, numbers: np.ndarray, codes: np.ndarray, gaps: pd.DataFrame, rng: torch.Generator
+    ) -> Rows:
+        """Numbers and codes with what is missing drawn, together for rows that lack the same."""
+        if not self.net_:
+            return self._from_rows(np.empty((len(gaps), 0), np.int64), numbers)
+        net, numbers = self.net_, np.where(np.isnan(numbers), 0.0, numbers)
+        x = encode(net.fields, self.bins_, numbers, codes.clip(0))
+        hidden = gaps[self._names_of_units()].to_numpy()
+        for pattern in np.unique(hidden, axis=0):
+            rows = np.flatnonzero((hidden == pattern).all(1))
+            draw = self._no_fields(len(rows))
+            draw.numbers[:] = numbers[rows]
+            draw = reveal(draw, net, np.flatnonzero(~pattern), x[rows])
+            draw = self._draw_columns(draw, np.flatnonzero(pattern), rng)
+            x[rows], numbers[rows] = draw.x, draw.numbers
+        return self._from_rows(x.numpy(), numbers)
+
+    def _names_of_units(self) -> list[str]:
+        first = [self.net_.fields[unit.drawn[0]] for unit in self.net_.units]
+        kinds = {True: self.layout_.categoricals, False: self.layout_.numericals}
+        return [kinds[f.kind == "category"][f.column].name for f in first]
+
+    def _checked(self, table: pd.DataFrame) -> Rows:
+        self._check_fitted()
+        check(table)
+        return self.layout_.split(table)
+
+    def _fit(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan) -> None:
+        self.n_rows_ = len(numbers)
+        super()._fit(layout, numbers, codes, plan)
+
+    def _to_arrays(self) -> dict[str, np.ndarray]:
+        return super()._to_arrays() | {"n_rows": np.array([self.n_rows_])}
+
+    def _from_arrays(self, layout: Layout, arrays: dict[str, np.ndarray]) -> None:
+        self.n_rows_ = int(arrays["n_rows"][0])
+        super()._from_arrays(layout, arrays)
+
+    def _make_net(self, fields: list[Field]) -> MaskedNet:
+        return MaskedNet(fields, self.config.d_trunk, self.config.d_head, self.config.shuffled)
+
+    def _draw(self, n: int, rng: torch.Generator, steps: int | None = None) -> list[PartialRows]:
+        every = range(len(self.net_.units))
+        sizes = [min(CHUNK, n - a) for a in range(0, n, CHUNK)]
+        return [self._draw_columns(self._no_fields(m), every, rng, steps=steps) for m in sizes]
+
+    def _draw_given(
+        self, n: int, limits: Limits, rng: torch.Generator, steps: int | None = None
+    ) -> list[PartialRows]:
+        """The limited columns come first, then the rest."""
+        units = self.net_.units
+        first = [u for u, unit in enumerate(units) if set(unit.drawn) & set(limits.factor)]
+        rest = [u for u in range(len(units)) if u not in first]
+        return draw_given(
+            n,
+            lambda m: self._draw_columns(self._no_fields(m), first, rng, limits),
+            lambda rows: self._draw_columns(rows, rest, rng, steps=steps),
+            rng,
+        )
+
+    def _draw_columns(
+        self,
+        rows: PartialRows,
+        units: Iterable[int],
+        rng: torch.Generator,
+        limits: Limits = FREE,
+        steps: int | None = None,
+    ) -> PartialRows:
+        return draw_columns(rows, self.net_, units, self.bins_, rng, limits, steps)
