@@ -20,6 +20,8 @@ from .conditions import Given
 from .fields import Field, clock
 
 TRIES, POOL = 400, 8192  # batches of beginnings of rows, rows each, before a condition is given up
+HOPELESS = 20  # the same where none of them can hold it
+LEAST = -600.0  # log weight of what cannot be
 
 
 class PartialRows:
@@ -143,22 +145,23 @@ def draw_given(
     Raises:
         ValueError: hardly any beginning holds the condition.
     """
-    pool: list[PartialRows] = []
-    chances = torch.empty(0, dtype=torch.float64)
-    for _ in range(TRIES):
-        pool.append(begin(POOL))
-        chances = torch.cat([chances, torch.rand(POOL, generator=rng, dtype=torch.float64)])
-        weight = torch.cat([draw.log_weight for draw in pool])
-        kept = (chances.log() + weight.max() <= weight) & (weight > -torch.inf)
-        if int(kept.sum()) >= n:
+    pool, best, found = [], -torch.inf, 0
+    for attempt in range(TRIES):
+        draw = begin(POOL)
+        best = max(best, float(draw.log_weight.max()))
+        chances = torch.rand(POOL, generator=rng, dtype=torch.float64)
+        draw.log_weight -= chances.log()  # from here on: the largest weight a row is kept beside
+        pool = [part.keep(part.log_weight >= max(best, LEAST)) for part in [*pool, draw]]
+        pool = [part for part in pool if len(part.x)]
+        found = sum(len(part.x) for part in pool)
+        if found >= n or (not found and attempt >= HOPELESS):
             break
-    else:
+    if found < n:
         raise ValueError(
-            f"where: {int(kept.sum())} of {len(kept)} drawn rows hold the condition, "
+            f"where: {found} of {(attempt + 1) * POOL} drawn rows hold the condition, "
             f"too few for n={n}"
         )
-    parts = zip(pool, kept.split(POOL), strict=True)
-    return [end(draw.keep(rows)) for draw, rows in parts]
+    return [end(part) for part in pool]
 
 
 def draw_index(logits: Tensor, u: Tensor) -> Tensor:

@@ -46,6 +46,10 @@ class FieldNet(nn.Module):
     def nll(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """-log p (n, F) of each field given those before; with rng as it is learned."""
 
+    def nll_of_heads(self, x: Tensor) -> Tensor:
+        """-log p (n, F) by which it is decided what heads are used."""
+        return self.nll(x)
+
     @abstractmethod
     def switch_heads(self, heads: Tensor) -> None:
         """Switch heads (F,) on and off."""
@@ -164,7 +168,12 @@ def n_validation_rows(n: int, share: float) -> int:
 
 def select_heads(net: FieldNet, validation: Tensor) -> None:
     """Use a head only where it beats its base on the validation rows by more than chance."""
-    with_heads, used = evaluate_nll(net, validation), net.used_heads()
+    with_heads, used = _nll_of_heads(net, validation), net.used_heads()
     net.switch_heads(torch.zeros_like(used))
-    gain = evaluate_nll(net, validation) - with_heads
+    gain = _nll_of_heads(net, validation) - with_heads
     net.switch_heads(used & (gain.mean(0) > 2 * gain.std(0) / math.sqrt(len(validation))))
+
+
+@torch.no_grad()
+def _nll_of_heads(net: FieldNet, x: Tensor) -> Tensor:
+    return torch.cat([net.nll_of_heads(part) for part in x.split(CHUNK)]).double()

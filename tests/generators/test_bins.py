@@ -143,3 +143,21 @@ def test_arrays_give_the_bins_back(name):
     (again,) = unpack_columns(Bins, "bins", pack_columns("bins", [bins]), 1)
     for key, value in vars(bins).items():
         assert np.array_equal(getattr(again, key), value)
+
+
+def test_a_range_holds_the_share_of_rows_that_lie_in_it(name):
+    x = COLUMNS[name]
+    bins = bins_of(name)
+    low, high = np.quantile(x, [0.21, 0.83])
+    begin, end = bins.inside(low, high)
+    assert ((begin >= 0) & (end <= 1) & (begin <= end)).all()
+    n_coarse, n_fine = bins.sizes
+    rng = np.random.default_rng(0)
+    cell = rng.integers(0, len(begin), 20_000)
+    drawn = bins.decode(bins.coarse[cell], bins.fine[cell], u := rng.random(20_000))
+    inside = (begin[cell] <= u) & (u < end[cell])
+    half = 0.5 * bins.grid[1] / bins.grid[2] if bins.grid[1] else 0.0
+    assert (drawn[inside] >= low - half - 1e-9).all() and (drawn[inside] <= high + half).all()
+    assert ((drawn[~inside] <= low + half) | (drawn[~inside] >= high - half)).all()
+    share = (bins.rows() * (end - begin)).sum() / len(x)
+    assert share == pytest.approx(np.mean((x >= low) & (x <= high)), abs=0.03)

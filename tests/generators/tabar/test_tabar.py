@@ -8,29 +8,20 @@ import pandas as pd
 import pytest
 import torch
 
+from generators.drawing import PartialRows, draw_index
 from generators.fields import clock, encode, fit_column, list_fields
 from generators.layout import Layout
 from generators.likelihood import evaluate_nll, select_heads
 from generators.ordering import by_information, mutual_information
 from generators.plan import Plan
 from generators.tabar import TabAR, TabARConfig
-from generators.tabar.network import Net, draw_index
-from generators.tabar.sampling import PartialRows, draw_fields
+from generators.tabar.network import Net
+from generators.tabar.sampling import draw_fields
+from tests.generators.laws import CONDITIONS, assert_alike, dependent, holding
 
 RNG = np.random.default_rng(8)
 N = 4000
 SMALL = {"d_trunk": 32, "d_head": 16, "batch_size": 256}
-
-
-def dependent(n=N, seed=0):
-    """Rows of a known law: a decides b, a and b decide x, time decides a."""
-    rng = np.random.default_rng(seed)
-    days = rng.random(n) * 28
-    a = np.where(rng.random(n) < np.where(days % 7 < 5, 0.8, 0.2), "work", "rest")
-    b = np.where(rng.random(n) < np.where(a == "work", 0.9, 0.1), "u", "v")
-    x = np.where(a == "work", 10.0, -10.0) + np.where(b == "u", 2.0, -2.0) + rng.normal(size=n)
-    spike = np.where(rng.random(n) < np.where(b == "u", 0.6, 0.1), 100, rng.poisson(5, n))
-    return pd.DataFrame({"creationtime": days, "a": a, "b": b, "x": x, "spike": spike})
 
 
 TABLE = dependent()
@@ -133,7 +124,8 @@ def test_sampling_follows_the_likelihood():
     net, _, bins = prepared()
     rng = torch.Generator().manual_seed(1)
     n = 40_000
-    draw = draw_fields(PartialRows(n, net, len(bins)), net, range(len(net.fields)), bins, {}, rng)
+    draw = PartialRows(n, len(net.fields), net.d, len(bins))
+    draw = draw_fields(draw, net, range(len(net.fields)), bins, rng)
     rest = torch.stack([head.used for head in net.heads])
     assert rest.any()
     nll = net.nll(draw.x).detach()
@@ -186,19 +178,11 @@ def test_dependences_and_spikes_are_learned(fitted):
         assert sample["x"][sample["a"] == key].mean() == pytest.approx(rows["x"].mean(), abs=1.0)
 
 
-@pytest.mark.parametrize("where", [{"b": "v"}, {"a": "rest", "b": "u"}, {"a": "work"}])
+@pytest.mark.parametrize("where", CONDITIONS, ids=str)
 def test_where_keeps_the_conditional_distribution(fitted, where):
-    given = fitted.sample(8000, seed=1, where=where)
-    free = fitted.sample(120_000, seed=2)
-    rows = free[np.all([free[k] == v for k, v in where.items()], axis=0)]
-    assert all((given[k] == v).all() for k, v in where.items())
-    error = 4.5 * math.sqrt(1 / len(given) + 1 / len(rows))
-    for name in ("creationtime", "x", "spike"):
-        gap = abs(given[name].mean() - rows[name].mean())
-        assert gap < error * rows[name].std()
-    for name in ("a", "b"):
-        assert abs(np.mean(given[name] == "u") - np.mean(rows[name] == "u")) < error
-        assert abs(np.mean(given[name] == "work") - np.mean(rows[name] == "work")) < error
+    given, free = fitted.sample(8000, seed=1, where=where), fitted.sample(120_000, seed=2)
+    assert_alike(given, free[holding(free, where)])
+    assert holding(given, where).all()
 
 
 def test_where_finds_a_category_of_one_row_in_thousands():
