@@ -28,10 +28,14 @@ metrics                   association bootstrap checkpoints comparisons density 
                           evaluation frames glossary grades kdtree marginals measures membership
                           neighbours page plots privacy registry report scores settings streaming
                           tails temporal
-generators                arrays base distributed layout modes options plan smote training tvae
+generators                arrays base bins conditions distributed drawing fielded fields layout
+                          likelihood modes options ordering plan smote training tvae
 generators.ctabganplus    conditions layers loss model networks target training
-generators.tabar          bins fields model network ordering sampling training
-generators.tabddpm        anomaly encoding loss model network process sampling scales steering
+generators.tabar          model network sampling
+generators.tabddpm        masked masked.model masked.network masked.sampling model uniform
+                          uniform.anomaly uniform.encoding uniform.loss uniform.model
+                          uniform.network uniform.process uniform.sampling uniform.scales
+                          uniform.steering
 pandaenv
 pandaenv.schema
 pandaenv.kernel_cache
