@@ -25,10 +25,11 @@ from safetensors.numpy import load as tensors_from_bytes
 from safetensors.numpy import save as tensors_to_bytes
 
 from foundations import checks, files
+from foundations.plain import PlainView
 
 from . import conditions, distributed
 from .conditions import Given, Rows
-from .layout import Layout, as_tuples, check
+from .layout import Layout, as_tuples, check, check_frame
 from .plan import Plan, fingerprint
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Generator(ABC):
     """
 
     name: ClassVar[str]
-    Config: ClassVar[type]
+    Config: ClassVar[type[Any]]
 
     def __init__(self, config: Any = None, **options: Any):
         self.config = _configure(self, config, options)
@@ -71,7 +72,8 @@ class Generator(ABC):
         """Learn the table; whatever was fitted before is forgotten.
 
         Args:
-            table: rows to learn from; not changed.
+            table: rows to learn from; not changed. Numbers, dates, spans of time, categories and
+                truths of any dtype, missing values among them.
             seed: same seed, steps, versions and threads: same model, bit for bit.
             budget: wall-clock seconds; a short timed probe turns them into `n_steps_`.
             steps: optimizer steps, instead of a budget. Without either the configuration's number.
@@ -88,7 +90,7 @@ class Generator(ABC):
                 checkpoint.
             OSError: the checkpoint cannot be read or written.
         """
-        check(table)
+        view, plain = _as_plain(table)
         plan = Plan(
             int(checks.seed(seed)),
             None if budget is None else float(checks.positive("budget", budget)),
@@ -98,19 +100,19 @@ class Generator(ABC):
             float(every),
             time.monotonic(),
         )
-        self._fit_from_scratch(table, plan)
+        self._fit_from_scratch(view, plain, plan)
         return self
 
-    def _fit_from_scratch(self, table: pd.DataFrame, plan: Plan) -> None:
+    def _fit_from_scratch(self, view: PlainView, table: pd.DataFrame, plan: Plan) -> None:
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
-        layout = Layout.from_table(table)
+        layout = Layout.from_table(table, view.dates)
         numbers, codes = layout.split(table)
         self.losses_, self.n_steps_, self.seconds_ = pd.DataFrame(), 0, 0.0
         if plan.checkpoint is not None:
             plan = replace(plan, key=self._run_key(layout, numbers, codes))
         self._fit(layout, numbers, codes, plan)
-        self.layout_ = layout
+        self.view_, self.layout_ = view, layout
 
     def _run_key(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray) -> dict[str, Any]:
         """What tells the checkpoint of this run from another's."""
@@ -137,9 +139,9 @@ class Generator(ABC):
         Args:
             n: number of rows, 0 allowed.
             seed: of this draw.
-            where: column -> what its rows must hold: a category, a list of categories, a number,
-                or a range (low, high) with both ends allowed and None for an open one. The rest
-                of a row is drawn given that.
+            where: column -> what its rows must hold: a category, a list of categories, a number
+                or date, or a range (low, high) of these with both ends allowed and None for an
+                open one; None by itself for a missing value. The rest is drawn given that.
             options: of the model's own sampling, e.g. `steps` of TabDDPM.
 
         Returns:
@@ -152,10 +154,10 @@ class Generator(ABC):
         """
         self._check_fitted()
         n, seed = int(checks.whole("n", n)), int(checks.seed(seed))
-        given = conditions.parse(self.layout_, where or {})
+        given = conditions.parse(self.layout_, self.view_.plain_where(where or {}))
         self._check_room(n)
         numbers, codes = self._sample_given(n, seed, given, **options) if n else self._no_rows()
-        return self.layout_.join(numbers, codes)
+        return self.view_.restore(self.layout_.join(numbers, codes))
 
     def save(self, folder: str | os.PathLike) -> Path:
         """Write the fitted model as weights and a JSON card.
@@ -187,6 +189,7 @@ class Generator(ABC):
             "generator": self.name,
             "config": asdict(self.config),
             "columns": self.layout_.to_json(),
+            "view": self.view_.to_json(),
             "n_steps": self.n_steps_,
             "seconds": self.seconds_,
             "losses": list(self.losses_.columns),
@@ -220,6 +223,7 @@ class Generator(ABC):
     def _revive(cls, card: dict, arrays: dict[str, np.ndarray]) -> Self:
         self = cls(cls.Config(**as_tuples(card["config"])))
         self.layout_ = Layout.from_json(card["columns"])
+        self.view_ = PlainView.from_json(card.get("view", ()))
         self.n_steps_, self.seconds_ = int(card["n_steps"]), float(card["seconds"])
         losses = pd.DataFrame(arrays["losses"], columns=card["losses"])
         self.losses_ = losses.astype({"step": int} if "step" in losses else {})
@@ -241,7 +245,7 @@ class Generator(ABC):
 
         def draw(m: int, s: int) -> Rows:
             numbers, codes = self._sample(m, s, given.fixed, **options)
-            return self.layout_.settle(numbers), codes
+            return self.settle(numbers, codes), codes
 
         return conditions.reject(draw, n, seed, given)
 
@@ -252,6 +256,24 @@ class Generator(ABC):
     @abstractmethod
     def _from_arrays(self, layout: Layout, arrays: dict[str, np.ndarray]) -> None:
         """Inverse of `_to_arrays`."""
+
+    def settle(self, numbers: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Numbers (n, d) as they are once a table holds them: in the seen range, on the grid."""
+        if not self.view_.specials:
+            return self.layout_.settle(numbers)
+        rows = self.view_.restore(self.layout_.join(numbers, codes))
+        return self.layout_.split(self.view_.to_plain(rows))[0]
+
+    def split(self, table: pd.DataFrame) -> Rows:
+        """Numbers (n, d) and codes (n, c) of a table with the fitted columns, nothing missing.
+
+        Raises: ValueError for other columns, or for values missing where none were in training.
+        """
+        self._check_fitted()
+        check_frame(table)
+        plain = self.view_.to_plain(table)
+        check(plain)
+        return self.layout_.split(plain)
 
     def _no_rows(self) -> tuple[np.ndarray, np.ndarray]:
         return (
@@ -282,6 +304,15 @@ class Generator(ABC):
             if getattr(self.config, f.name) != getattr(default, f.name)
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def _as_plain(table: pd.DataFrame) -> tuple[PlainView, pd.DataFrame]:
+    """What is not plain in a table, and the checked plain one."""
+    check_frame(table)
+    view = PlainView.of(table)
+    plain = view.to_plain(table)
+    check(plain)
+    return view, plain
 
 
 def memory() -> int:

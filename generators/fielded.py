@@ -136,14 +136,14 @@ class FieldGenerator(Generator):
 
         def draw(m: int, s: int) -> Rows:
             numbers, codes = self._draw_rows(m, s, limits, **options)
-            return self.layout_.settle(numbers), codes
+            return self.settle(numbers, codes), codes
 
         # rounding may move a number over the end of its range
         return reject(draw, n, seed, given, batch=n + n // 32 + 32)
 
     def _draw_rows(self, n: int, seed: int, limits: Limits, **options: Any) -> Rows:
         if not self.net_:
-            return self._from_rows(np.empty((n, 0), np.int64), np.empty((n, 0)))
+            return self.from_rows(np.empty((n, 0), np.int64), np.empty((n, 0)))
         rng = torch.Generator().manual_seed(seed)
         with training.steady_threads():
             if limits.factor:
@@ -151,7 +151,7 @@ class FieldGenerator(Generator):
             else:
                 draws = self._draw(n, rng, **options)
         x = torch.cat([draw.x for draw in draws])[:n].numpy()
-        return self._from_rows(x, np.concatenate([draw.numbers for draw in draws])[:n])
+        return self.from_rows(x, np.concatenate([draw.numbers for draw in draws])[:n])
 
     @abstractmethod
     def _draw(self, n: int, rng: torch.Generator, **options: Any) -> list[PartialRows]:
@@ -163,15 +163,16 @@ class FieldGenerator(Generator):
     ) -> list[PartialRows]:
         """At least n rows within the limits, in parts."""
 
-    def _no_fields(self, n: int) -> PartialRows:
+    def no_fields(self, n: int) -> PartialRows:
+        """n rows of which nothing is drawn."""
         return PartialRows(n, len(self.net_.fields), self.net_.d, len(self.bins_))
 
     def to_rows(self, table: pd.DataFrame) -> Tensor:
         """Indices x (n, F) of the rows of a table; a category never seen becomes the first."""
-        numbers, codes = self.layout_.split(table)
+        numbers, codes = self.split(table)
         return encode(self.net_.fields, self.bins_, numbers, codes.clip(0))
 
-    def _from_rows(self, x: np.ndarray, drawn: np.ndarray) -> Rows:
+    def from_rows(self, x: np.ndarray, drawn: np.ndarray) -> Rows:
         """Numbers and codes of rows x (n, F) and of the numbers (n, numericals) drawn for them."""
         numbers = np.zeros((len(x), len(self.bins_)))
         codes = np.zeros((len(x), len(self.layout_.categoricals)), np.int64)

@@ -39,12 +39,13 @@ class Field(NamedTuple):
 
 
 def time_column(layout: Layout, name: str | None) -> int | None:
-    """Which numerical column is the time: the named one, else one called as in `TIME_NAMES`."""
+    """Which numerical column is the time: the named one, one called as in `TIME_NAMES`, a date."""
     names = [c.name for c in layout.numericals]
     if name is not None and name not in names:
         raise ValueError(f"time must be one of the numerical columns {names}, got {name!r}")
     known = [n for n in ((name,) if name else TIME_NAMES) if n in names]
-    return names.index(known[0]) if known else None
+    dates = [j for j, c in enumerate(layout.numericals) if c.is_date]
+    return names.index(known[0]) if known else dates[0] if dates else None
 
 
 def fit_column(x: np.ndarray, config: FieldConfig, days: bool) -> Bins:

@@ -6,7 +6,8 @@ and `codes` (n, c) int64 and joins them again under the same columns, order and 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ class Column:
     categories: tuple[Any, ...] = ()  # values seen, categoricals only; a code is a place in it
     levels: tuple[Any, ...] | None = None  # all levels of a pandas categorical, seen or not
     ordered: bool = False
+    is_date: bool = False  # days since a Monday
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,10 @@ class Layout:
     columns: tuple[Column, ...]
 
     @classmethod
-    def from_table(cls, table: pd.DataFrame) -> Layout:
-        """Learn the layout of a checked table (see `check`)."""
-        return cls(tuple(_describe(table[name]) for name in table.columns))
+    def from_table(cls, table: pd.DataFrame, dates: Iterable[str] = ()) -> Layout:
+        """Learn the layout of a checked table (see `check`); `dates` are days since a Monday."""
+        columns = (_describe(table[name]) for name in table.columns)
+        return cls(tuple(replace(c, is_date=True) if c.name in dates else c for c in columns))
 
     @classmethod
     def from_json(cls, columns: list[dict]) -> Layout:
@@ -104,11 +107,21 @@ def as_tuples(options: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
 
 
-def check(table: Any) -> None:
+def check(table: pd.DataFrame) -> None:
     """Refuse what no generator can learn from, in one sentence that names the column.
 
-    Raises `TypeError` for what is no DataFrame, `ValueError` for an empty table, names that repeat
-    or are no strings, other dtypes, missing values, infinities and integers beyond float64.
+    Raises `ValueError` for other dtypes, missing values, infinities and integers beyond float64 in
+    a plain table (`foundations.plain`).
+    """
+    for name in table.columns:
+        _check_column(table[name])
+
+
+def check_frame(table: Any) -> None:
+    """Refuse what is no table at all.
+
+    Raises `TypeError` for what is no DataFrame, `ValueError` for an empty table and for names that
+    repeat or are no strings.
     """
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"a generator fits a pandas.DataFrame, got {type(table).__name__}")
@@ -117,8 +130,6 @@ def check(table: Any) -> None:
     if bad:
         raise ValueError(f"column names must be strings, got {bad[0]!r}")
     check_shape(table.columns, len(table), "the table")
-    for name in names:
-        _check_column(table[name])
 
 
 def _check_column(column: pd.Series) -> None:
@@ -153,10 +164,13 @@ def _check_numbers(column: pd.Series) -> None:
 
 def _check_categories(column: pd.Series) -> None:
     kinds = (str, bool, int, float, np.generic)
-    odd = [value for value in _distinct(column) if not isinstance(value, kinds)]
+    values = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
+    odd = [value for value in values if not isinstance(value, kinds)]
     if odd:
-        kind = type(odd[0]).__name__
-        raise ValueError(f"{column.name}: categories must be strings, numbers or bools, got {kind}")
+        raise ValueError(
+            f"{column.name}: categories must be strings, numbers or bools, "
+            f"got {type(odd[0]).__name__}, e.g. {odd[0]!r}"
+        )
 
 
 def _refuse(column: pd.Series, bad: np.ndarray, what: str) -> None:
@@ -207,8 +221,8 @@ def _describe(column: pd.Series) -> Column:
         return Column(name, dtype, True, low, high, _decimals(column))
     if isinstance(column.dtype, pd.CategoricalDtype):
         return _describe_levels(column)
-    values = sorted((_native(v) for v in _distinct(column)), key=lambda v: (str(type(v)), v))
-    return Column(name, dtype, False, categories=tuple(values))
+    categories = sorted((_native(v) for v in _distinct(column)), key=lambda v: (str(type(v)), v))
+    return Column(name, dtype, False, categories=tuple(categories))
 
 
 def _describe_levels(column: pd.Series) -> Column:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ from .report import Report
 from .scores import Score
 from .settings import Settings
 
-Table = pd.DataFrame | frames.OnDisk | Path | str  # a path is that of a Parquet file
+Table: TypeAlias = pd.DataFrame | frames.OnDisk | Path | str  # a path is that of a Parquet file
 BAR = "{desc}: {percentage:3.0f}% |{bar}| {elapsed}, about {remaining} left"
 
 
@@ -45,6 +45,8 @@ def evaluate(
     """Score a synthetic table against the train table it was learned from and unseen real rows.
 
     Columns of the synthetic table that train lacks, such as the stages of a job log, are ignored.
+    Dates count as days; a missing category is a category, a missing number the median of its column
+    beside a truth that says so.
 
     Args:
         n_seeds: runs of the stochastic metrics, whose mean and standard deviation are reported.
@@ -65,7 +67,7 @@ def evaluate(
     checked = Settings(n_seeds=n_seeds, **settings)
     train = streaming.open_table(train, checked.in_memory, "train")
     synthetic = streaming.open_table(synthetic, checked.in_memory, "synthetic")
-    synthetic = frames.check(frames.without_extra_columns(train, synthetic), "synthetic")
+    synthetic = frames.without_extra_columns(train, synthetic)
     evaluator = Evaluator(train, holdout, n_max=len(synthetic), n_seeds=n_seeds, **settings)
     return evaluator.report(synthetic, progress=progress)
 
@@ -98,6 +100,10 @@ class Evaluator(Cache):
             streaming.open_table(table, s.in_memory, what)
             for table, what in ((train, "train"), (holdout, "holdout"))
         )
+        self.view = frames.view_of(train)
+        train, holdout, extra = (
+            frames.plain(self.view, table) for table in (train, holdout, extra)
+        )
         self.train = frames.check(train, "train")
         holdout = frames.aligned(train, holdout, "holdout")
         self.labels = s.labels_of(train)
@@ -108,7 +114,7 @@ class Evaluator(Cache):
         self.baseline = _enlarged(half, extra, train)
         self.n_mlef = min(len(train), len(self.baseline), n_max or len(train))
         self.transform = None
-        if any(measure.needs == "target" for measure in self.measures):
+        if s.target is not None and any(measure.needs == "target" for measure in self.measures):
             self.transform = efficacy.transform_for(train, self.test, s.target)
         self.checkpoints = Checkpoints(
             s.resume, self.train, holdout, extra, n_max, s.target, self.labels, s.seed, s.n_seeds,
@@ -121,7 +127,7 @@ class Evaluator(Cache):
         with tqdm(total=seconds, disable=not progress, leave=False, bar_format=BAR) as bar:
             score = self.score(synthetic, _Progress(bar, "synthetic"))
             if "floor" not in vars(self):
-                self.floor = self.score(self.baseline, _Progress(bar, "real rows"))
+                self.floor = self._score(self.baseline, _Progress(bar, "real rows"))
         return Report(
             score,
             self.floor,
@@ -145,6 +151,9 @@ class Evaluator(Cache):
         notify: called with the name of each measure before it is taken.
         """
         table = streaming.open_table(table, self.settings.in_memory, "synthetic")
+        return self._score(frames.plain(self.view, table), notify)
+
+    def _score(self, table: Any, notify: Callable[[str], None] = lambda name: None) -> Score:
         table = frames.aligned(
             self.train, frames.without_extra_columns(self.train, table), "synthetic"
         )
@@ -152,8 +161,8 @@ class Evaluator(Cache):
         if len(table) < need:
             raise ValueError(f"synthetic must have at least {need} rows, got {len(table)}")
         order = np.random.default_rng([self.settings.seed, 1]).permutation(len(table))
-        rows = (streaming.take(table, order[:n]) for n in (self.n, self.n_mlef))
-        comparison, score = Comparison(*rows, self), Score()
+        rows, large = (streaming.take(table, order[:n]) for n in (self.n, self.n_mlef))
+        comparison, score = Comparison(rows, large, self), Score()
         key = digest(table) if self.checkpoints else ""
         for measure in self.measures:
             notify(measure.name)
@@ -164,7 +173,7 @@ class Evaluator(Cache):
     @cached_property
     def floor(self) -> Score:
         """The score of the held-out baseline."""
-        return self.score(self.baseline)
+        return self._score(self.baseline)
 
     @property
     def association(self) -> pd.DataFrame:

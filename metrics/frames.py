@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from foundations.plain import PlainView
 from foundations.tables import check_frame, is_numerical
 
 LARGEST = 1e300  # numbers beyond it leave no room for a sum over the rows
@@ -41,6 +42,18 @@ def split(table: pd.DataFrame) -> tuple[list, list]:
     dtypes = table.dtypes
     numerical = [name for name in table.columns if is_numerical(dtypes[name])]
     return numerical, [name for name in table.columns if name not in numerical]
+
+
+def view_of(table: Any) -> PlainView:
+    """What is not plain in a frame: dates, spans, huge integers, missing values."""
+    is_frame = isinstance(table, pd.DataFrame) and table.columns.is_unique
+    return PlainView.of(table) if is_frame else PlainView()
+
+
+def plain(view: PlainView, table: Any) -> Any:
+    """A frame as a view sees it; a table on disk, or None, as it is."""
+    is_frame = isinstance(table, pd.DataFrame) and table.columns.is_unique
+    return view.to_plain(table) if is_frame else table
 
 
 def check(table: Any, what: str) -> Any:

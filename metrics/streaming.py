@@ -6,7 +6,7 @@ row group, one column (two for the pairs of tails and temporal), and 8 bytes a r
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,12 @@ class Stored(frames.OnDisk):
     Raises: ValueError in one sentence for a file that is no Parquet table.
     """
 
-    def __init__(self, path: Path | str, names: list | None = None, rows=None):
+    def __init__(
+        self,
+        path: Path | str,
+        names: Sequence[Hashable] | None = None,
+        rows: np.ndarray | None = None,
+    ):
         self.path, self.rows = Path(path), rows
         self._state = _state(self.path)
         self._schema, self._file_rows, self._words = _described(self.path)

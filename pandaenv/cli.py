@@ -122,8 +122,8 @@ def fit(
         model.fit(train, **accepted(model.fit, {"seed": seed, "progress": not quiet, **training}))
     model.save(out)
     if os.environ.get("RANK", "0") == "0":  # torchrun starts several of these
-        steps = f", {model.n_steps_:,} steps" if hasattr(model, "n_steps_") else ""
-        typer.echo(f"{generator}: {len(train):,} rows{steps}, saved in {out}")
+        trained = f", {model.n_steps_:,} steps" if hasattr(model, "n_steps_") else ""
+        typer.echo(f"{generator}: {len(train):,} rows{trained}, saved in {out}")
 
 
 @app.command()

@@ -6,7 +6,7 @@ by step what `DummyVecEnv` makes of that many single environments, at the speed 
     model = PPO("MlpPolicy", PandaVecEnv(64), seed=0)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,11 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from pandaenv.env import ARGUMENTS, PandaSiteAllocationEnv, blocks, chosen_window, frame, job_log
 from pandaenv.env.actions import many_sites
+from pandaenv.env.allocation import Observation
 from pandaenv.vector import COST_KEYS, EACH_COST, check_counts, many
+
+Indices = int | Iterable[int] | None
+"""One environment, some, or all."""
 
 
 class PandaVecEnv(VecEnv):
@@ -32,7 +36,7 @@ class PandaVecEnv(VecEnv):
         options: arguments of `PandaSiteAllocationEnv`.
     """
 
-    def __init__(self, num_envs: int = 1, *, n_threads: int = 1, **options):
+    def __init__(self, num_envs: int = 1, *, n_threads: int = 1, **options: Any):
         num_envs, n_threads = check_counts(num_envs=num_envs, n_threads=n_threads)
         self.single = PandaSiteAllocationEnv(**options)
         self.episodes = many(self.single, num_envs, n_threads)
@@ -43,12 +47,13 @@ class PandaVecEnv(VecEnv):
         self._is_accrued = self.episodes.config.reward == "accrued"
         super().__init__(num_envs, self.single.observation_space, self.single.action_space)
 
-    def reset(self):
+    def reset(self) -> Observation:
         for i in range(self.num_envs):
-            if self._seeds[i] is not None or self._rngs[i] is None:
-                self._rngs[i] = seeding.np_random(self._seeds[i])[0]
+            rng = self._rngs[i]
+            if self._seeds[i] is not None or rng is None:
+                rng = self._rngs[i] = seeding.np_random(self._seeds[i])[0]
             window = chosen_window(self._options[i], len(self.single.prepared.windows))
-            self.episodes.begin(i, self._rngs[i], window)
+            self.episodes.begin(i, rng, window)
             self.reset_infos[i] = self._reset_info(i)
         self._reset_seeds()
         self._reset_options()
@@ -57,7 +62,7 @@ class PandaVecEnv(VecEnv):
     def step_async(self, actions: np.ndarray) -> None:
         self._actions = many_sites(actions, self.num_envs, self.episodes.n_sites)
 
-    def step_wait(self):
+    def step_wait(self) -> tuple[Observation, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         self.episodes.step(self._actions, self._no_skip)
         cost = self.episodes.cost @ EACH_COST
         if self.single.is_binary:
@@ -65,17 +70,20 @@ class PandaVecEnv(VecEnv):
         infos = [{"cost": c, "TimeLimit.truncated": False} for c in cost.tolist()]
         dones = self.episodes.n_left == 0
         rewards_now = self.episodes.reward.astype(np.float32)
-        for i in np.flatnonzero(dones) if dones.any() else ():
+        for i in np.flatnonzero(dones).tolist() if dones.any() else ():
             infos[i]["terminal_observation"] = self._observe(i)
             infos[i]["TimeLimit.truncated"] = not self._is_accrued
-            self.episodes.begin(i, self._rngs[i])
+            rng: Any = self._rngs[i]  # drawn by the first reset
+            self.episodes.begin(i, rng)
             self.reset_infos[i] = self._reset_info(i)
         return self._observe(), rewards_now, dones, infos
 
     def close(self) -> None:
         self.single.close()
 
-    def env_method(self, method_name: str, *args, indices=None, **kwargs) -> list:
+    def env_method(
+        self, method_name: str, *args: Any, indices: Indices = None, **kwargs: Any
+    ) -> list[Any]:
         """Of each `action_masks`, int8 (S,); `log`, its table of jobs so far; `render`, a frame."""
         rows = self._get_indices(indices)
         if method_name in _METHODS and self.episodes.worlds is None:
@@ -88,11 +96,11 @@ class PandaVecEnv(VecEnv):
             return [frame(self.episodes, i, self.render_mode) for i in rows]
         raise AttributeError(f"no method {method_name!r} of each; known: {', '.join(_METHODS)}")
 
-    def get_attr(self, attr_name: str, indices=None) -> list[Any]:
+    def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
         """What `set_attr` noted; else the mask, window or observation of each; else the common."""
         return [self._attribute(i, attr_name) for i in self._get_indices(indices)]
 
-    def set_attr(self, attr_name: str, value: Any, indices=None) -> None:
+    def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:
         """Note a value for some environments; what makes the task cannot be changed."""
         is_part = attr_name in (*_OWN, *_METHODS, *ARGUMENTS) or hasattr(self.single, attr_name)
         if is_part:
@@ -104,7 +112,7 @@ class PandaVecEnv(VecEnv):
         noted = all(attr_name in attributes for attributes in self._attributes)
         return noted or attr_name in _OWN or hasattr(self.single, attr_name)
 
-    def env_is_wrapped(self, wrapper_class, indices=None) -> list[bool]:
+    def env_is_wrapped(self, wrapper_class: type, indices: Indices = None) -> list[bool]:
         return [False for _ in self._get_indices(indices)]
 
     def get_images(self) -> Sequence[np.ndarray | None]:
@@ -112,18 +120,18 @@ class PandaVecEnv(VecEnv):
             return [None] * self.num_envs
         return self.env_method("render")
 
-    def _attribute(self, i: int, name: str):
+    def _attribute(self, i: int, name: str) -> Any:
         if name in self._attributes[i]:
             return self._attributes[i][name]
         if name in _OWN:
             return _OWN[name](self, i)
         return getattr(self.single, name)
 
-    def _observe(self, rows=slice(None)):
+    def _observe(self, rows: int | slice = slice(None)) -> Observation:
         flat = self.episodes.view.flat[rows].copy()
         return flat if self.single.is_flat else blocks(flat)
 
-    def _reset_info(self, i: int) -> dict:
+    def _reset_info(self, i: int) -> dict[str, Any]:
         mask = self.episodes.view.mask[i].copy()
         load = self.single.prepared.realised_load
         return {
@@ -135,7 +143,7 @@ class PandaVecEnv(VecEnv):
 
 
 _METHODS = ("action_masks", "log", "render")
-_OWN = {
+_OWN: dict[str, Callable[[PandaVecEnv, int], Any]] = {
     "mask": lambda self, i: self.episodes.view.mask[i].copy(),
     "window": lambda self, i: int(self.episodes.window[i]),
     "observation": lambda self, i: self._observe(i),

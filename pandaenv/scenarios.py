@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,8 @@ from foundations.units import DAY_S, HOUR_S
 LONGEST_S = 1e9
 """Longest length that may be given: 30 years."""
 COUNTS = ("n_outages", "black_holes")
-_LENGTH = {"above": 0, "most": LONGEST_S}
-RANGES = {
+_LENGTH: dict[str, float] = {"above": 0, "most": LONGEST_S}
+RANGES: dict[str, dict[str, float]] = {
     "outage_length_s": _LENGTH,
     "degraded_share": {"least": 0, "most": 1},
     "degraded_factor": {"above": 0, "most": 1},
@@ -74,8 +74,8 @@ class Scenario:
     def __post_init__(self) -> None:
         for field in fields(self):
             _check(field.name, getattr(self, field.name))
-            value = type(field.default)(getattr(self, field.name))  # so that JSON can hold it
-            object.__setattr__(self, field.name, value)
+            kind: Any = type(field.default)  # so that JSON can hold it
+            object.__setattr__(self, field.name, kind(getattr(self, field.name)))
 
     def check_sites(self, n_sites: int) -> None:
         """Raise a ValueError unless some of n sites are no black holes."""
@@ -123,7 +123,7 @@ def untroubled(n_sites: int) -> Troubles:
     return Troubles(np.full((n_sites, 0), np.inf), never, np.full(n_sites, np.inf))
 
 
-def _check(name: str, value: object) -> None:
+def _check(name: str, value: Any) -> None:
     """Raise a ValueError for a value out of its range."""
     if name in COUNTS:
         checks.whole(name, value)

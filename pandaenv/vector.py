@@ -5,6 +5,7 @@ environment, bit for bit what that many single environments give; one kernel cal
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -12,11 +13,13 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
+from numpy.typing import ArrayLike
 
 from foundations import checks
 from pandaenv.env import PandaSiteAllocationEnv, blocks, chosen_window, frame
 from pandaenv.env import reward as rewards
 from pandaenv.env.actions import many_sites
+from pandaenv.env.allocation import Observation
 from pandaenv.env.episodes import Episodes
 from pandaenv.env.spec import PlainSpec
 
@@ -58,7 +61,7 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
         copy: bool = True,
         n_threads: int = 1,
         max_episode_steps: int | None = None,
-        **options,
+        **options: Any,
     ):
         num_envs, n_threads = check_counts(num_envs=num_envs, n_threads=n_threads)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
@@ -77,7 +80,9 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
         self._over = np.zeros(num_envs, bool)
         self._n_steps = np.zeros(num_envs, np.int64)
 
-    def reset(self, *, seed: int | Sequence[int | None] | None = None, options=None):
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
         """Begin episodes in all environments, or where `options["reset_mask"]` says.
 
         Args:
@@ -88,21 +93,23 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
         chosen = _checked_mask(options.pop("reset_mask", None), self.num_envs)
         window = chosen_window(options, len(self.single.prepared.windows))
         seeds = _spread(seed, self.num_envs)
-        for i in np.flatnonzero(chosen):
+        for i in np.flatnonzero(chosen).tolist():
             self._begin(i, seeds[i], window)
         self._is_begun = None not in self._rngs
         if self.render_mode == "human":
             self.render()
         return self._observe(), self._info(chosen)
 
-    def step(self, actions):
+    def step(
+        self, actions: ArrayLike
+    ) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         skip = self._over.copy()
         if skip.any() and self.autoreset_mode != AutoresetMode.NEXT_STEP:
             raise ResetNeeded(
                 f"environment {skip.argmax()} has no job to place: call reset() first"
             )
         self.episodes.step(self._checked(actions, skip), skip)
-        for i in np.flatnonzero(skip):
+        for i in np.flatnonzero(skip).tolist():
             self._begin(i)
         self._n_steps += ~skip
         is_done = self.episodes.n_left == 0
@@ -124,7 +131,7 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
         frames = tuple(frame(self.episodes, i, self.render_mode) for i in range(n))
         return None if frames[0] is None else frames
 
-    def close_extras(self, **kwargs) -> None:
+    def close_extras(self, **kwargs: Any) -> None:
         self.single.close()
 
     def action_masks(self) -> np.ndarray:
@@ -132,30 +139,31 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
         return self.episodes.view.mask.copy()
 
     def _begin(self, i: int, seed: int | None = None, window: int | None = None) -> None:
-        if seed is not None or self._rngs[i] is None:
-            self._rngs[i] = seeding.np_random(seed)[0]
-        self.episodes.begin(i, self._rngs[i], window)
+        rng = self._rngs[i]
+        if seed is not None or rng is None:
+            rng = self._rngs[i] = seeding.np_random(seed)[0]
+        self.episodes.begin(i, rng, window)
         self._over[i], self._n_steps[i] = False, 0
 
-    def _finish(self, over: np.ndarray) -> dict:
+    def _finish(self, over: np.ndarray) -> dict[str, Any]:
         """Begin anew where an episode is over; what its last step showed, for `info`."""
         seen = np.full(self.num_envs, None, object)
         batch = self._observe(copy=True)
-        for i in np.flatnonzero(over):
+        for i in np.flatnonzero(over).tolist():
             row = {k: v[i] for k, v in batch.items()} if isinstance(batch, dict) else batch[i]
             seen[i] = row
         last = self._info(over)
-        for i in np.flatnonzero(over):
+        for i in np.flatnonzero(over).tolist():
             self._begin(i)
         final = {"final_obs": seen, "final_info": last}
         return final | {f"_{key}": over.copy() for key in final}
 
-    def _observe(self, copy: bool | None = None):
+    def _observe(self, copy: bool | None = None) -> Observation:
         flat = self.episodes.view.flat
         flat = flat.copy() if (self.copy if copy is None else copy) else flat
         return flat if self.single.is_flat else blocks(flat)
 
-    def _info(self, chosen: np.ndarray | None = None) -> dict:
+    def _info(self, chosen: np.ndarray | None = None) -> dict[str, Any]:
         """What single environments have in their info, as arrays; zero where not chosen."""
         cost, masks = self.episodes.cost, self.episodes.view.mask
         if chosen is None:
@@ -172,7 +180,7 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
         }
         return info | {f"_{key}": chosen.copy() for key in info}
 
-    def _checked(self, actions, skip: np.ndarray) -> np.ndarray:
+    def _checked(self, actions: ArrayLike, skip: np.ndarray) -> np.ndarray:
         """The sites as int64 (n,), 0 where they are ignored."""
         if not self._is_begun:
             raise ResetNeeded("step() needs jobs to place: call reset() first")
@@ -184,12 +192,12 @@ def many(single: PandaSiteAllocationEnv, n: int, n_threads: int) -> Episodes:
     return Episodes(single.prepared, single.config, n, n_threads)
 
 
-def check_counts(**counts) -> list[int]:
+def check_counts(**counts: Any) -> list[int]:
     """The counts as numbers of Python; what is not a whole number of at least 1 is refused."""
     return [int(checks.whole(name, value, least=1)) for name, value in counts.items()]
 
 
-def _spread(seed, n: int) -> list[int | None]:
+def _spread(seed: int | Sequence[int | None] | None, n: int) -> list[int | None]:
     """One seed for each environment."""
     if seed is None:
         return [None] * n
@@ -200,7 +208,7 @@ def _spread(seed, n: int) -> list[int | None]:
     return list(seed)
 
 
-def _checked_mask(mask, n: int) -> np.ndarray:
+def _checked_mask(mask: Any, n: int) -> np.ndarray:
     if mask is None:
         return np.ones(n, bool)
     if not isinstance(mask, np.ndarray) or mask.shape != (n,) or mask.dtype != bool:

@@ -4,15 +4,19 @@ In: a `PandaSiteAllocationEnv`, wrapped or not. Out: the same task with another 
 for `TopCandidates`, another observation); rewards, costs and worlds stay the same.
 """
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 from gymnasium.error import InvalidAction
 from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.utils import RecordConstructorArgs
+from numpy.typing import ArrayLike
 
 from foundations import checks
 from pandaenv.env import blocks
 from pandaenv.env.actions import one_site
+from pandaenv.env.allocation import Action, Observation
 from pandaenv.env.observation import N_GRID, N_JOB, N_SITE, space
 from pandaenv.policies import rank
 
@@ -40,11 +44,13 @@ class TopCandidates(gym.Wrapper, RecordConstructorArgs):
         self.action_space = Discrete(int(k))
         self.observation_space: Box | Dict = space(int(k), env.unwrapped.is_flat)
 
-    def reset(self, *, seed=None, options=None):
+    def reset(
+        self, *, seed: int | None = None, options: dict | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
         _, info = self.env.reset(seed=seed, options=options)
         return self._seen(info)
 
-    def step(self, action):
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         site = int(self.candidates[one_site(action, len(self.candidates))])
         _, reward, terminated, truncated, info = self.env.step(site)
         observation, info = self._seen(info)
@@ -54,7 +60,7 @@ class TopCandidates(gym.Wrapper, RecordConstructorArgs):
         """1 where a candidate may take the job, int8 (k,); never all zero."""
         return self.unwrapped.mask[self.candidates]
 
-    def _seen(self, info: dict):
+    def _seen(self, info: dict[str, Any]) -> tuple[Observation, dict[str, Any]]:
         env = self.unwrapped
         rank(env.grid, env.worlds, 0, env.mask, self.candidates)
         flat = env.episodes.view.flat[0]
@@ -77,7 +83,7 @@ class SiteScores(gym.ActionWrapper, RecordConstructorArgs):
         n_sites = env.unwrapped.episodes.n_sites
         self.action_space = Box(-1.0, 1.0, (n_sites,), np.float32)
 
-    def action(self, action) -> int:
+    def action(self, action: ArrayLike) -> int:
         """The allowed site of the highest score."""
         scores = np.asarray(action)
         is_number = scores.dtype.kind in "iuf"

@@ -23,7 +23,7 @@ PACKAGES = ("foundations", "metrics", "generators", "pandaenv", "benchmarks")
 # A room, then its files; a room imports from the rooms drawn before it. A file with a line of its
 # own is a room by itself.
 HOUSE = """
-foundations               checks files objects tables units versions
+foundations               checks files objects plain tables units versions
 metrics                   association bootstrap checkpoints comparisons density detection efficacy
                           evaluation frames glossary grades kdtree marginals measures membership
                           neighbours page plots privacy registry report scores settings streaming
@@ -32,7 +32,8 @@ generators                arrays base bins conditions distributed drawing fielde
                           likelihood modes options ordering plan smote training tvae
 generators.ctabganplus    conditions layers loss model networks target training
 generators.tabar          model network sampling
-generators.tabddpm        masked masked.model masked.network masked.sampling model uniform
+generators.tabddpm        masked masked.imputation masked.model masked.network masked.sampling
+                          model uniform
                           uniform.anomaly uniform.encoding uniform.loss uniform.model
                           uniform.network uniform.process uniform.sampling uniform.scales
                           uniform.steering

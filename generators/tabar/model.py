@@ -70,7 +70,7 @@ class TabAR(FieldGenerator):
     def _draw(self, n: int, rng: torch.Generator) -> list[PartialRows]:
         every = range(len(self.net_.fields))
         sizes = [min(CHUNK, n - a) for a in range(0, n, CHUNK)]
-        return [draw_fields(self._no_fields(m), self.net_, every, self.bins_, rng) for m in sizes]
+        return [draw_fields(self.no_fields(m), self.net_, every, self.bins_, rng) for m in sizes]
 
     def _draw_given(self, n: int, limits: Limits, rng: torch.Generator) -> list[PartialRows]:
         """The fields up to the last that is limited come first, then the rest."""
@@ -78,7 +78,7 @@ class TabAR(FieldGenerator):
         rest = range(until, len(net.fields))
         return draw_given(
             n,
-            lambda m: draw_fields(self._no_fields(m), net, range(until), self.bins_, rng, limits),
+            lambda m: draw_fields(self.no_fields(m), net, range(until), self.bins_, rng, limits),
             lambda rows: draw_fields(rows, net, rest, self.bins_, rng),
             rng,
         )

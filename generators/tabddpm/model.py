@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -54,7 +54,7 @@ class TabDDPM(Generator):
         if process == DEFAULT:
             TabDDPM.Config = cls.Config
 
-    def __new__(cls, config: Any = None, **options: Any) -> Self:
+    def __new__(cls, config: Any = None, **options: Any) -> TabDDPM:
         if cls is not TabDDPM:
             return super().__new__(cls)
         paper = OF_OLD if options.get("preset") == "paper" else DEFAULT
@@ -65,7 +65,7 @@ class TabDDPM(Generator):
         return super().__new__(cls.processes[process])
 
     @classmethod
-    def _revive(cls, card: dict, arrays: dict[str, np.ndarray]) -> Self:
+    def _revive(cls, card: dict, arrays: dict[str, np.ndarray]) -> TabDDPM:
         kind = cls.processes[card["config"].get("process", OF_OLD)]
         return super(TabDDPM, kind)._revive(card, arrays)
 

@@ -51,7 +51,7 @@ class Agent:
 
     def reset(self, seed: int | Sequence[int]) -> None:
         """Seed one environment or, with a seed for each, many."""
-        seeds = [seed] if np.ndim(seed) == 0 else seed
+        seeds: Any = [seed] if np.ndim(seed) == 0 else seed
         self._rngs = [np.random.default_rng(s) for s in seeds]
 
     def act(self, env: Any) -> int:

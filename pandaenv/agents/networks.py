@@ -4,6 +4,8 @@ In: a number of sites and the size of the network. Out: an untrained policy of S
 flat observations, into which `pandaenv.agents.load` puts the trained weights.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete
@@ -67,5 +69,5 @@ def _no_schedule(progress: float) -> float:
     return 0.0
 
 
-KINDS = {"flat": make_flat, "scoring": make_scoring}
+KINDS: dict[str, Callable[..., ActorCriticPolicy]] = {"flat": make_flat, "scoring": make_scoring}
 """Kind of an agent -> function that makes its network."""

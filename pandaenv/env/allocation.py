@@ -17,6 +17,7 @@ from gymnasium.spaces import Discrete
 
 from foundations import checks
 from pandaenv.simulator import log
+from pandaenv.simulator.state import Worlds
 
 from . import rendering
 from .actions import one_site
@@ -25,6 +26,11 @@ from .episodes import Episodes, step_world
 from .observation import N_GRID, N_JOB, space
 from .prepared import prepare
 from .spec import PlainSpec
+
+Observation = np.ndarray | dict[str, np.ndarray]
+"""Flat, or its blocks by name."""
+Action = int | np.integer | np.ndarray
+"""A site: a whole number, or an array () of one."""
 
 
 class PandaSiteAllocationEnv(PlainSpec, gym.Env):
@@ -228,7 +234,9 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
         self._is_accrued = self.episodes.config.reward == "accrued"
         self._n_left = 0
 
-    def reset(self, *, seed: int | None = None, options: dict | None = None):
+    def reset(
+        self, *, seed: int | None = None, options: dict | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
         super().reset(seed=seed)
         self.episodes.begin(0, self.np_random, chosen_window(options, len(self.prepared.windows)))
         self._n_left = int(self.episodes.n_left[0])
@@ -236,7 +244,7 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
             self.render()
         return self.observation, self._info()
 
-    def step(self, action):
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         site = self._checked(action)
         reward = step_world(self.episodes.bound, 0, 1, site, self.episodes.cost[0])
         self._n_left -= 1
@@ -246,19 +254,19 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
             self.render()
         return self.observation, reward, terminated, is_over and not terminated, self._info()
 
-    def render(self):
+    def render(self) -> str | np.ndarray | None:
         """The grid as it is now: text, an image, or None after showing it in a window.
 
         "human" shows itself after every reset and step; without a display nothing is shown.
         """
         return frame(self.episodes, 0, self.render_mode)
 
-    def close(self):
+    def close(self) -> None:
         if self.render_mode == "human":
             rendering.close()
 
     @property
-    def worlds(self):
+    def worlds(self) -> Worlds | None:
         """The simulated world (row 0; the other is scratch), None before the first reset."""
         return self.episodes.worlds
 
@@ -273,7 +281,7 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
         return self.episodes.view.mask[0]
 
     @property
-    def observation(self):
+    def observation(self) -> Observation:
         """A fresh copy of the present observation."""
         flat = self.episodes.view.flat[0].copy()
         return flat if self.is_flat else blocks(flat)
@@ -293,12 +301,12 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
             raise ResetNeeded("log() needs an episode: call reset() first")
         return job_log(self.episodes, 0)
 
-    def _checked(self, action) -> int:
+    def _checked(self, action: Action) -> int:
         if self._n_left == 0:
             raise ResetNeeded("step() needs a job to place: call reset() first")
         return one_site(action, self.episodes.n_sites)
 
-    def _info(self) -> dict:
+    def _info(self) -> dict[str, Any]:
         wait, transfer, failure, rejected = self.episodes.cost[0].tolist()
         cost = wait + transfer + failure + rejected
         return {
@@ -346,8 +354,9 @@ def blocks(flat: np.ndarray) -> dict[str, np.ndarray]:
 
 def job_log(episodes: Episodes, w: int) -> pd.DataFrame:
     """The log of world w, see `PandaSiteAllocationEnv.log`."""
-    world = episodes.worlds.world[w]
-    job = episodes.worlds.job[w, int(world["first_own"]) : int(world["next"])]
+    worlds: Any = episodes.worlds  # there are some after a reset
+    world = worlds.world[w]
+    job = worlds.job[w, int(world["first_own"]) : int(world["next"])]
     return log.job_log(episodes.prepared.stream, job)
 
 

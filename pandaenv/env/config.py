@@ -115,7 +115,8 @@ class TaskConfig:
             ValueError: workload or sites are objects and not names or files.
         """
         told = {field.name: plain(getattr(self, field.name)) for field in fields(self)}
-        told["scenario"] = _scenario_name(self.scenario) or asdict(self.scenario)
+        scenario = scenarios.make(self.scenario)  # it is one already
+        told["scenario"] = _scenario_name(scenario) or asdict(scenario)
         for name in ("workload", "sites"):
             if not isinstance(told[name], str | int | list):
                 kind = type(told[name]).__name__
@@ -132,7 +133,8 @@ class TaskConfig:
         compared = zip(fields(self), self.key(), TaskConfig().key(), strict=True)
         differ = {field.name: getattr(self, field.name) for field, a, b in compared if a != b}
         if "scenario" in differ:
-            differ["scenario"] = _scenario_name(self.scenario) or self.scenario
+            scenario = scenarios.make(self.scenario)  # it is one already
+            differ["scenario"] = _scenario_name(scenario) or scenario
         return differ
 
 

@@ -110,7 +110,7 @@ def test_a_full_disk_leaves_the_last_good_model(name, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(OSError) as error:
         patch.setattr(os, "fsync", full)
         fit(name, steps=21).save(tmp_path)
-    assert str(error.value) == f"cannot save {name} in {tmp_path}: No space left on device"
+    assert str(error.value) == f"cannot save {old.name} in {tmp_path}: No space left on device"
     assert len(list(tmp_path.iterdir())) == 2
     pd.testing.assert_frame_equal(generators.load(tmp_path).sample(20), old.sample(20))
 

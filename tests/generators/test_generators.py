@@ -16,6 +16,7 @@ from sklearn.exceptions import NotFittedError
 import generators
 from generators import options
 from generators.base import CARD, sealed
+from tests.foundations.odd_tables import odd_table
 from tests.generators import contracts, strategies
 from tests.generators.contracts import assert_like, make
 
@@ -43,6 +44,7 @@ TABLES = {
     "one row": MIXED.iloc[:1],
     "two rows": MIXED.iloc[:2],
     "one column": MIXED[["bytes"]],
+    "dates, spans, gaps": odd_table(),
     "300 categories": pd.DataFrame({"c": [f"c{i % 300}" for i in range(600)], "x": range(600)}),
 }
 
@@ -219,7 +221,12 @@ def test_wrong_arguments_of_sample_get_a_sentence(name, fitted, arguments, sente
         ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
         ({"budget": -1.0}, "budget must be positive and finite, got -1.0"),
         ({"budget": float("nan")}, "budget must be positive and finite, got nan"),
-        ({"table": MIXED.assign(bytes=np.nan)}, "bytes: 160 of 160 rows are missing"),
+        ({"table": MIXED.assign(bytes=np.inf)}, "bytes: 160 of 160 rows are not finite"),
+        (
+            {"table": MIXED.assign(site=[[1]] * 160)},
+            r"site: categories must be .*, e.g. \[1\]",
+        ),
+        ({"table": MIXED.assign(bytes=1j)}, "bytes: dtype must be .* got complex128"),
         ({"table": pd.concat([MIXED, MIXED], axis=1)}, "column names must differ"),
     ],
 )
@@ -230,6 +237,19 @@ def test_wrong_arguments_of_fit_get_a_sentence(name, arguments, sentence):
 
 def test_no_rows_on_request(name, fitted):
     assert_like(fitted[name].sample(0), MIXED, 0)
+
+
+def test_missing_values_are_sampled_as_often_as_they_are_and_on_request(name):
+    table = odd_table(300)
+    model = fit(name, table, steps=60 if name != "smote" else 1)
+    sample = model.sample(600, seed=1)
+    assert sample.isna().to_numpy().mean() == pytest.approx(table.isna().to_numpy().mean(), abs=0.1)
+    where = {"number_gaps": None, "level_gaps": "a", "date": ("2024-01-02", "2024-01-04 12:00")}
+    rows = model.sample(20, seed=1, where=where)
+    assert rows["number_gaps"].isna().all() and (rows["level_gaps"] == "a").all()
+    assert rows["date"].between("2024-01-02", "2024-01-04 12:00").all()
+    known = model.sample(20, seed=1, where={"number_gaps": (-0.5, 0.5)})["number_gaps"]
+    assert known.between(-0.5, 0.5).all()
 
 
 def test_where_is_obeyed(name, fitted):

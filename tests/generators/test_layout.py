@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from generators.layout import Layout, check
+from generators.layout import Layout, check, check_frame
 
 RNG = np.random.default_rng(5)
 N = 600
@@ -83,9 +83,10 @@ def test_unused_levels_of_a_categorical_are_kept_but_never_coded():
 )
 def test_what_cannot_be_learned_is_refused_in_one_sentence(table, sentence):
     with pytest.raises(ValueError, match=sentence):
+        check_frame(table)
         check(table)
 
 
 def test_what_is_no_frame_is_refused():
     with pytest.raises(TypeError, match="got dict"):
-        check({"a": [1]})
+        check_frame({"a": [1]})

@@ -209,7 +209,7 @@ import numba, numpy as np, pandas as pd, torch
 import generators
 rng = np.random.default_rng(0)
 table = pd.DataFrame({"x": rng.normal(size=600), "c": rng.choice(list("abc"), 600)})
-fit = lambda: generators.make("tabddpm", d_layers=(16,)).fit(table, steps=5, progress=False)
+fit = lambda: generators.make("tabddpm", d_trunk=16).fit(table, steps=5, progress=False)
 first = fit().sample(50, seed=0)
 generators.make("smote").fit(table)  # runs a parallel kernel
 assert fit().sample(50, seed=0).equals(first)
@@ -239,7 +239,7 @@ torch.set_num_threads(1)
 path, kill_at = sys.argv[1], int(sys.argv[2])
 rng = np.random.default_rng(0)
 table = pd.DataFrame({"x": rng.normal(size=2000), "c": rng.choice(list("abc"), 2000)})
-model = generators.make("tabddpm", d_layers=(32,), batch_size=128)
+model = generators.make("tabddpm", d_trunk=32, batch_size=128)
 if kill_at:
     from generators import training
     advance = training._advance

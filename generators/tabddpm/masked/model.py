@@ -35,18 +35,18 @@ import pandas as pd
 import torch
 
 from foundations import checks
-from generators.conditions import Rows
 from generators.drawing import FREE, Limits, PartialRows, draw_given
 from generators.fielded import FieldConfig, FieldGenerator
 from generators.fields import Field, encode
-from generators.layout import Layout, check
+from generators.layout import Layout, check_frame
 from generators.likelihood import evaluate_nll
 from generators.options import choice, positive, share, whole
 from generators.plan import Plan
 
 from ..model import TabDDPM
+from .imputation import Imputation
 from .network import MaskedNet
-from .sampling import draw_columns, reveal
+from .sampling import draw_columns
 
 CHUNK = 8192  # rows sampled at once
 
@@ -78,7 +78,7 @@ class MaskedTabDDPM(FieldGenerator, TabDDPM, process="masked"):
         Raises:
             ValueError: a table without the fitted columns, or with missing values.
         """
-        numbers, codes = self._checked(table)
+        numbers, codes = self.split(table)
         outside, inside, seen = self.outside(numbers, codes)
         log_p = np.zeros(len(table))
         if self.net_:
@@ -92,7 +92,7 @@ class MaskedTabDDPM(FieldGenerator, TabDDPM, process="masked"):
         A column's surprise is its negative log probability given all others, less what is expected
         of it. What was never seen adds to it as in `TabDDPM.outside`.
         """
-        numbers, codes = self._checked(table)
+        numbers, codes = self.split(table)
         outside, inside, seen = self.outside(numbers, codes)
         if not self.net_:
             return outside
@@ -115,52 +115,8 @@ class MaskedTabDDPM(FieldGenerator, TabDDPM, process="masked"):
             ValueError: a table without the fitted columns, or a category never seen.
         """
         self._check_fitted()
-        rng = torch.Generator().manual_seed(int(checks.seed(seed)))
-        numbers, codes = self.layout_.split(table)
-        gaps = table[[c.name for c in self.layout_.columns]].isna()
-        self._refuse_unseen(table, codes, gaps)
-        out = self.layout_.join(*self._complete(numbers, codes, gaps, rng)).set_axis(table.index)
-        for c, known in zip(self.layout_.numericals, numbers.T, strict=True):
-            # join cuts numbers to the seen range, but what was not missing stays
-            both = np.where(gaps[c.name], out[c.name].to_numpy(np.float64), known)
-            out[c.name] = pd.Series(both, index=table.index).astype(c.dtype)
-        return out
-
-    def _refuse_unseen(self, table: pd.DataFrame, codes: np.ndarray, gaps: pd.DataFrame) -> None:
-        for c, code in zip(self.layout_.categoricals, codes.T, strict=True):
-            unseen = (code < 0) & ~gaps[c.name].to_numpy()
-            if unseen.any():
-                value = table[c.name].iloc[int(unseen.argmax())]
-                raise ValueError(f"{c.name}: {value!r} was not seen in training")
-
-    @torch.no_grad()
-    def _complete(
-        self, numbers: np.ndarray, codes: np.ndarray, gaps: pd.DataFrame, rng: torch.Generator
-    ) -> Rows:
-        """Numbers and codes with what is missing drawn, together for rows that lack the same."""
-        if not self.net_:
-            return self._from_rows(np.empty((len(gaps), 0), np.int64), numbers)
-        net, numbers = self.net_, np.where(np.isnan(numbers), 0.0, numbers)
-        x = encode(net.fields, self.bins_, numbers, codes.clip(0))
-        hidden = gaps[self._names_of_units()].to_numpy()
-        for pattern in np.unique(hidden, axis=0):
-            rows = np.flatnonzero((hidden == pattern).all(1))
-            draw = self._no_fields(len(rows))
-            draw.numbers[:] = numbers[rows]
-            draw = reveal(draw, net, np.flatnonzero(~pattern), x[rows])
-            draw = self._draw_columns(draw, np.flatnonzero(pattern), rng)
-            x[rows], numbers[rows] = draw.x, draw.numbers
-        return self._from_rows(x.numpy(), numbers)
-
-    def _names_of_units(self) -> list[str]:
-        first = [self.net_.fields[unit.drawn[0]] for unit in self.net_.units]
-        kinds = {True: self.layout_.categoricals, False: self.layout_.numericals}
-        return [kinds[f.kind == "category"][f.column].name for f in first]
-
-    def _checked(self, table: pd.DataFrame) -> Rows:
-        self._check_fitted()
-        check(table)
-        return self.layout_.split(table)
+        check_frame(table)
+        return Imputation(self).fill(table, torch.Generator().manual_seed(int(checks.seed(seed))))
 
     def _fit(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan) -> None:
         self.n_rows_ = len(numbers)
@@ -179,7 +135,7 @@ class MaskedTabDDPM(FieldGenerator, TabDDPM, process="masked"):
     def _draw(self, n: int, rng: torch.Generator, steps: int | None = None) -> list[PartialRows]:
         every = range(len(self.net_.units))
         sizes = [min(CHUNK, n - a) for a in range(0, n, CHUNK)]
-        return [self._draw_columns(self._no_fields(m), every, rng, steps=steps) for m in sizes]
+        return [self._draw_columns(self.no_fields(m), every, rng, steps=steps) for m in sizes]
 
     def _draw_given(
         self, n: int, limits: Limits, rng: torch.Generator, steps: int | None = None
@@ -190,7 +146,7 @@ class MaskedTabDDPM(FieldGenerator, TabDDPM, process="masked"):
         rest = [u for u in range(len(units)) if u not in first]
         return draw_given(
             n,
-            lambda m: self._draw_columns(self._no_fields(m), first, rng, limits),
+            lambda m: self._draw_columns(self.no_fields(m), first, rng, limits),
             lambda rows: self._draw_columns(rows, rest, rng, steps=steps),
             rng,
         )

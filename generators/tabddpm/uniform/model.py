@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from generators import training
 from generators.arrays import pack_weights, unpack_weights
 from generators.conditions import reject_codes
-from generators.layout import Layout, check
+from generators.layout import Layout
 from generators.options import (
     Config,
     choice,
@@ -279,9 +279,7 @@ class UniformTabDDPM(TabDDPM, process="uniform"):
 
         See `anomaly`; `draws` noises, the same for every row, at each of its levels.
         """
-        self._check_fitted()
-        check(table)
-        numbers, codes = self.layout_.split(table)
+        numbers, codes = self.split(table)
         outside, inside, seen = self.outside(numbers, codes)
         if self.diffusion_ is None:
             return outside

@@ -1,0 +1,104 @@
+"""foundations.plain: any table as floats, integers and categories, and back."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from foundations.plain import PlainView
+from tests.foundations.odd_tables import odd_table
+
+TABLE = odd_table()
+VIEW = PlainView.of(TABLE)
+PLAIN = VIEW.to_plain(TABLE)
+
+
+def test_a_plain_table_has_nothing_that_is_not():
+    assert not PLAIN.isna().any().any()
+    assert not any(dtype.kind in "mM" for dtype in PLAIN.dtypes)
+    assert np.abs(PLAIN.select_dtypes("number").to_numpy(float)).max() <= 2**53
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_every_column_comes_back_as_it_was(name):
+    again = VIEW.restore(PLAIN)
+    assert list(again) == list(TABLE)
+    pd.testing.assert_series_equal(again[name], TABLE[name], check_exact=True)
+
+
+def test_the_view_goes_into_json_and_back():
+    assert PlainView.from_json(json.loads(json.dumps(VIEW.to_json()))) == VIEW
+
+
+def test_dates_are_days_since_a_monday():
+    table = pd.DataFrame(
+        {"t": pd.to_datetime(["2024-01-01 06:00", "2024-01-09 00:00"])}
+    )  # a Monday
+    days = PlainView.of(table).to_plain(table)["t"]
+    assert (days % 7).round(9).tolist() == [0.25, 1.0]
+    assert PlainView.of(table).dates == ("t",)
+    zoned = pd.DataFrame({"t": table["t"].dt.tz_localize("Asia/Tokyo")})
+    hours = PlainView.of(zoned).to_plain(zoned)["t"] % 1 * 24
+    assert hours.round(9).tolist() == [21.0, 15.0]  # of UTC
+
+
+def test_what_is_between_the_grid_lines_goes_to_the_nearest():
+    table = pd.DataFrame(
+        {"t": pd.to_datetime(["2024-01-01 00:00", "2024-01-01 00:10", "2024-01-02 00:00"])}
+    )
+    view = PlainView.of(table)
+    plain = view.to_plain(table)
+    moved = view.restore(plain.assign(t=plain["t"] + [-5.0, 4.9 / 1440, 3.0]))
+    assert moved["t"].tolist() == [table["t"][0], table["t"][1], table["t"][2]]
+
+
+def test_an_integer_beyond_any_float_comes_back_exactly():
+    table = pd.DataFrame({"i": [2**60 + 1, 2**60 + 1001, 2**60 + 1]})
+    view = PlainView.of(table)
+    assert view.to_plain(table)["i"].tolist() == [0.0, 1.0, 0.0]
+    assert view.restore(view.to_plain(table))["i"].tolist() == table["i"].tolist()
+
+
+def test_names_already_taken_are_avoided():
+    table = pd.DataFrame(
+        {"x": [1.0, None], "x is missing": [True, False], "c": ["(missing)", None]}
+    )
+    view = PlainView.of(table)
+    plain = view.to_plain(table)
+    assert list(plain) == ["x is missing_", "x", "x is missing", "c"]
+    assert plain["c"].tolist() == ["(missing)", "(missing)_"]
+    pd.testing.assert_frame_equal(view.restore(plain), table)
+
+
+def test_a_table_that_is_plain_passes_untouched():
+    table = pd.DataFrame({"x": [1.5, 2.5], "c": ["a", "b"], "n": [1, 2]})
+    view = PlainView.of(table)
+    assert view == PlainView() and view.to_plain(table) is table and view.restore(table) is table
+
+
+def test_conditions_are_scaled_like_the_columns():
+    where = {
+        "date": ("2024-01-02", None),
+        "span": pd.Timedelta("12h"),
+        "count_gaps": None,
+        "number_gaps": (0, 1),
+        "level_gaps": None,
+        "plain": (0, 2),
+    }
+    assert VIEW.plain_where(where) == {
+        "date": (19727.0, None),
+        "span": 0.5,
+        "count_gaps is missing": True,
+        "number_gaps is missing": False,
+        "number_gaps": (0, 1),
+        "level_gaps": "(missing)",
+        "plain": (0, 2),
+    }
+    with pytest.raises(ValueError, match="date: where takes a date, got 'soon'"):
+        VIEW.plain_where({"date": "soon"})
+
+
+def test_a_column_of_another_kind_is_left_for_others_to_refuse():
+    other = TABLE.assign(date="yesterday")
+    assert VIEW.to_plain(other)["date"].tolist() == ["yesterday"] * len(TABLE)
