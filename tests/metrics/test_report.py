@@ -348,6 +348,9 @@ def test_dates_gaps_and_huge_integers_are_scored_like_any_column():
         real[:200], real[200:300], real[200:], n_seeds=1, target="plain", only=["WD", "JSD", "C2ST"]
     )
     assert all(np.isfinite(value) for value in report.synthetic.values.values())
-    late = real[200:300].assign(date=real["date"][0])
-    worse = evaluate(real[:200], late, real[200:], n_seeds=1, target="plain", only=["WD"])
-    assert worse.synthetic.values["WD"] > report.synthetic.values["WD"]
+    early, late = real[:100], real[:100].assign(date=real["date"].max())
+    distance = [
+        evaluate(real[:200], table, real[200:], n_seeds=1, target="plain", only=["WD"]).synthetic
+        for table in (early, late)
+    ]
+    assert distance[1].values["WD"] > distance[0].values["WD"] + 0.01
