@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported, also by children
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # numba may raise that number; none may spin
 
 ROOT = Path(__file__).parent.parent
 WARM = (["tables"], ["single", "many"])

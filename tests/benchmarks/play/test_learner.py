@@ -119,7 +119,14 @@ def taught(algorithm, toy, **changes):
     return values, share[np.arange(N), toy.mark], curve
 
 
-@pytest.fixture(params=ALGORITHMS)
+FAST = ("ppo", "scoring")  # the other two add a mask and a price to them
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in ALGORITHMS
+    ]
+)
 def algorithm(request):
     return request.param
 
@@ -149,7 +156,7 @@ def test_the_site_that_pays_given_what_is_seen_is_found(algorithm):
     assert (share[toy.sign > 0] > 0.8).all() and (share[toy.sign == 0] < 0.2).all()
 
 
-@pytest.mark.parametrize("limit", [0.3, 0.6])
+@pytest.mark.parametrize("limit", [pytest.param(0.3, marks=pytest.mark.slow), 0.6])
 def test_the_limit_sets_how_often_a_costly_site_is_taken(limit):
     """The marked site pays u, uniform in [0, 1]: taken where u > 1 - limit, at that price."""
     toy = Toy(

@@ -18,10 +18,11 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
-@pytest.mark.parametrize("code", BLOCKS, ids=range(len(BLOCKS)))
-def test_python_block_runs_as_printed(code, tmp_path):
+def test_python_blocks_run_as_printed(tmp_path):
+    """Each with no names but its own, in one process that imports what is large once."""
+    code = "\n".join(f"exec({block!r}, {{'__name__': '__main__'}})" for block in BLOCKS)
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
+    assert len(BLOCKS) >= 3 and run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize("page", readme.PAGES, ids=lambda page: page.parent.name)
