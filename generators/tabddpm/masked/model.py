@@ -58,10 +58,9 @@ class MaskedConfig(FieldConfig):
     process: str = choice("masked")
     preset: str = choice("default")
     d_trunk: int = whole(128, least=1)
-    d_head: int = whole(96, least=1)
+    d_head: int = whole(128, least=1)
     shuffled: float = share(0.5)  # of a batch: rows whose columns are masked in any order
-    batch_size: int = whole(256, least=1)
-    lr: float = positive(8e-3)
+    lr: float = positive(1e-2)
 
 
 class MaskedTabDDPM(FieldGenerator, TabDDPM, process="masked"):
