@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from . import (
     association,
+    attacks,
     density,
     detection,
     efficacy,
@@ -36,6 +37,7 @@ MEASURES: dict[str, Measure] = {
         temporal.TEMPORAL,
         density.DENSITY,
         membership.MEMBERSHIP,
+        attacks.ATTACKS,
         efficacy.MLE,
         efficacy.DIFF_MLEF_SLOW,
     )

@@ -24,7 +24,7 @@ PACKAGES = ("foundations", "metrics", "generators", "pandaenv", "benchmarks")
 # own is a room by itself.
 HOUSE = """
 foundations               checks files objects plain tables units versions
-metrics                   association bootstrap checkpoints comparisons density detection efficacy
+metrics                   association attacks bootstrap checkpoints comparisons density detection efficacy
                           evaluation frames glossary grades kdtree marginals measures membership
                           neighbours page plots privacy registry report scores settings streaming
                           tails temporal
