@@ -66,7 +66,10 @@ class TabDDPM(Generator):
 
     @classmethod
     def _revive(cls, card: dict, arrays: dict[str, np.ndarray]) -> TabDDPM:
-        kind = cls.processes[card["config"].get("process", OF_OLD)]
+        process = card["config"].get("process", OF_OLD)
+        kind = cls.processes[process]
+        if not issubclass(kind, cls):
+            raise ValueError(f"it is of the process {process!r}")
         return super(TabDDPM, kind)._revive(card, arrays)
 
     @abstractmethod

@@ -32,6 +32,7 @@ def name(request):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["tvae", "ctabganplus", "tabddpm"])  # a learner of each kind
 def test_twenty_kills_leave_no_trace_in_the_weights(name, tmp_path):
     command = [sys.executable, ROOT / "tests/generators/killed_runs.py", name, tmp_path, "20"]
     paths = str(ROOT)

@@ -44,4 +44,6 @@ def test_a_model_saved_before_there_was_a_choice_is_of_the_uniform_process(tmp_p
     path.write_text(json.dumps(sealed(card)))
     loaded = generators.load(tmp_path)
     assert type(loaded) is UniformTabDDPM
+    with pytest.raises(ValueError, match="does not fit this tabddpm: it is of the process 'unif"):
+        MaskedTabDDPM.load(tmp_path)
     assert loaded.sample(9, seed=1).equals(model.sample(9, seed=1))
