@@ -24,10 +24,10 @@ PACKAGES = ("foundations", "metrics", "generators", "pandaenv", "benchmarks")
 # own is a room by itself.
 HOUSE = """
 foundations               checks files objects plain tables units versions
-metrics                   association attacks bootstrap checkpoints comparisons density detection efficacy
-                          evaluation frames glossary grades kdtree marginals measures membership
-                          neighbours page plots privacy registry report scores settings streaming
-                          tails temporal
+metrics                   association attacks bootstrap checkpoints comparisons density detection
+                          efficacy evaluation frames glossary grades kdtree marginals measures
+                          membership neighbours page plots privacy registry report scores settings
+                          streaming tails temporal
 generators                arrays base bins conditions distributed drawing fielded fields layout
                           likelihood modes options ordering plan smote training tvae
 generators.ctabganplus    conditions layers loss model networks target training
