@@ -145,7 +145,8 @@ def draw_given(
     Raises:
         ValueError: hardly any beginning holds the condition.
     """
-    pool, best, found = [], -torch.inf, 0
+    pool: list[PartialRows] = []
+    best, found = -torch.inf, 0
     for attempt in range(TRIES):
         draw = begin(POOL)
         best = max(best, float(draw.log_weight.max()))

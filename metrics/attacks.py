@@ -102,7 +102,9 @@ def _predicates(
 
 
 @numba.njit(parallel=True, cache=True)
-def count_matches(table, chosen, values, sides):
+def count_matches(
+    table: np.ndarray, chosen: np.ndarray, values: np.ndarray, sides: np.ndarray
+) -> np.ndarray:
     """How many rows of the table (n, c) each predicate (m, k) holds for, counted up to 2."""
     counts = np.zeros(len(chosen), np.int64)
     for i in numba.prange(len(chosen)):

@@ -158,4 +158,6 @@ class MaskedTabDDPM(FieldGenerator, TabDDPM, process="masked"):
         limits: Limits = FREE,
         steps: int | None = None,
     ) -> PartialRows:
+        if steps is not None:
+            checks.whole("steps", steps, least=1)
         return draw_columns(rows, self.net_, units, self.bins_, rng, limits, steps)

@@ -99,6 +99,8 @@ def test_several_columns_a_step_are_faster_to_say_and_know_less(fitted):
     at_once = fitted.sample(20_000, seed=1, steps=1)
     assert_alike(at_once, dependent(20_000, seed=9), bias=0.1)  # each column by itself is right
     assert np.mean(at_once["b"][at_once["a"] == "work"] == "u") < 0.8  # .9 where they are seen
+    with pytest.raises(ValueError, match="steps must be a whole number of at least 1, got 0"):
+        fitted.sample(5, steps=0)
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
