@@ -6,8 +6,8 @@ float64 holds and of categories, with nothing missing, and restores the dtypes t
 - A date is days since a Monday (1969-12-29, UTC), so that its fraction is the hour and its
   remainder by 7 the weekday; a span of time is days. Both come back on the grid they lay on.
 - An integer beyond 2**53 counts steps from the smallest one.
-- A missing category is a category of its own. A missing number gets the median of its column, and a
-  truth beside it, "NAME is missing", says so.
+- A missing category is a category of its own. A missing number gets the lower median of its column,
+  a value that was seen, and a truth beside it, "NAME is missing", says so.
 
 Columns that are plain already are left alone, so most tables pass as they are.
 """
@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from .checks import is_number, is_whole
 from .tables import is_numerical
 
 EXACT = 2**53  # beyond it a float64 no longer holds every integer
@@ -127,11 +128,18 @@ class PlainView:
                 continue
             if special.flag is not None:
                 out[special.flag] = value is None
-            if value is None and special.missing is not None:
-                out[name] = special.missing
+            if special.missing is not None:
+                out[name] = _plain_levels(special, value)
             elif value is not None:
                 out[name] = _plain_value(special, value)
+            elif special.flag is None:
+                raise ValueError(f"{name}: no value was missing in training")
         return out
+
+    def resolution(self, name: str) -> float:
+        """Distance of the lines of the grid a plain date or span comes back on; 0 for others."""
+        grids = {s.name: s.step / DAY_NS for s in self.specials if s.kind in ("date", "span")}
+        return grids.get(name, 0.0)
 
 
 def _special(column: pd.Series, taken: set[str], place: int) -> Special | None:
@@ -149,8 +157,8 @@ def _special(column: pd.Series, taken: set[str], place: int) -> Special | None:
     if kind == "number":
         if flag is None:
             return None
-        fill = float(np.median(column.dropna().to_numpy(np.float64)))
-        return Special(name, dtype, kind, flag, fill=round(fill) if _is_whole(column) else fill)
+        values = np.sort(column.dropna().to_numpy(np.float64))
+        return Special(name, dtype, kind, flag, fill=float(values[(len(values) - 1) // 2]))
     values = np.unique(_integers(kind, column[~gaps]))
     origin, top = int(values[0]), int(values[-1])
     step = gcd(*(int(v) - origin for v in values)) or 1
@@ -183,7 +191,9 @@ def _is_whole(column: pd.Series) -> bool:
 
 
 def _texts(column: pd.Series) -> set[str]:
-    return {value for value in column.dropna() if isinstance(value, str)}
+    is_category = isinstance(column.dtype, pd.CategoricalDtype)
+    values = column.cat.categories if is_category else column.dropna()
+    return {value for value in values if isinstance(value, str)}
 
 
 def _free(name: str, taken: set) -> str:
@@ -248,7 +258,9 @@ def _restore(special: Special, plain: pd.DataFrame) -> pd.Series:
 
 def _without_level(special: Special, column: pd.Series) -> pd.Series:
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.remove_categories(special.missing)
+        levels = column.cat.categories
+        left = pd.Index(list(levels[levels != special.missing])).infer_objects()
+        return column.cat.set_categories(left)
     gaps = (column == special.missing).to_numpy()
     values = column.astype(object)
     values[gaps] = None
@@ -273,6 +285,13 @@ def _from_scaled(special: Special, values: np.ndarray) -> Any:
     return times.tz_convert(zone) if zone is not None else times.tz_localize(None)
 
 
+def _plain_levels(special: Special, value: Any) -> Any:
+    """A category or several, None as the one that stands for missing values."""
+    if isinstance(value, list | tuple | set | frozenset):
+        return [special.missing if one is None else one for one in value]
+    return special.missing if value is None else value
+
+
 def _plain_value(special: Special, value: Any) -> Any:
     """A value or the ends of a range, scaled."""
     if special.kind in ("category", "number", "nothing"):
@@ -280,12 +299,18 @@ def _plain_value(special: Special, value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(None if end is None else _plain_value(special, end) for end in value)
     if special.kind == "integer":
+        if not is_whole(value):
+            raise ValueError(f"{special.name}: where takes an integer or a range, got {value!r}")
         return (int(value) - special.origin) / special.step
     try:
+        if is_number(value):
+            raise TypeError("a number has no unit")
         made = pd.Timedelta(value) if special.kind == "span" else pd.Timestamp(value)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{special.name}: where takes a {special.kind}, got {value!r}") from error
-    if special.kind == "date" and made.tzinfo is not None:
-        made = made.tz_convert("UTC").tz_localize(None)
+    if special.kind == "date":
+        zone = getattr(pd.api.types.pandas_dtype(special.dtype), "tz", None)
+        made = made.tz_localize(zone) if made.tzinfo is None and zone is not None else made
+        made = made.tz_convert("UTC").tz_localize(None) if made.tzinfo is not None else made
     zero = MONDAY_NS if special.kind == "date" else 0
     return (made.as_unit("ns").value - zero) / DAY_NS

@@ -14,6 +14,7 @@ import os
 import tempfile
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -154,6 +155,8 @@ class Generator(ABC):
         """
         self._check_fitted()
         n, seed = int(checks.whole("n", n)), int(checks.seed(seed))
+        if not isinstance(where, Mapping | None):
+            raise ValueError(f"where must be a dict from columns to values, got {where!r}")
         given = conditions.parse(self.layout_, self.view_.plain_where(where or {}))
         self._check_room(n)
         numbers, codes = self._sample_given(n, seed, given, **options) if n else self._no_rows()

@@ -65,12 +65,16 @@ class Bins:
         at = np.searchsorted(self.coarse, np.arange(self.sizes[0] + 1))
         return np.minimum(at[coarse] + fine, at[coarse + 1] - 1)
 
-    def inside(self, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    def inside(
+        self, low: float, high: float, resolution: float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Shares of each cell's rows at which [low, high] begins and ends, (C,) each.
 
-        Where values lie on a grid, half a step around the range belongs to it.
+        Half a step of the grid on which values come back, `resolution` or the column's own, belongs
+        to the range on either side.
         """
-        half = 0.5 * self.grid[1] / self.grid[2] if self.grid[1] else 0.0
+        own = self.grid[1] / self.grid[2] if self.grid[1] else 0.0
+        half = 0.5 * max(own, resolution)
         rows = np.diff(self.upto, prepend=0.0)
         is_atom, width = self.low == self.high, np.maximum(self.high - self.low, 1e-300)
         begin = np.where(is_atom, self.low < low, np.clip((low - half - self.low) / width, 0, 1))

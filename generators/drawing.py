@@ -8,7 +8,7 @@ what is not asked for is drawn. So kept rows follow the model's distribution giv
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -56,11 +56,17 @@ class Limits:
     inside: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, given: Given, fields: list[Field], bins: list[Bins]) -> Limits:
-        """The limits of a condition."""
+    def of(
+        cls,
+        given: Given,
+        fields: list[Field],
+        bins: list[Bins],
+        resolutions: Sequence[float] | None = None,
+    ) -> Limits:
+        """The limits of a condition; resolutions (numericals,) are those of `Bins.inside`."""
         limits = cls()
         for j, (low, high) in given.ranges.items():
-            limits.inside[j] = bins[j].inside(low, high)
+            limits.inside[j] = bins[j].inside(low, high, resolutions[j] if resolutions else 0.0)
         for i, f in enumerate(fields):
             if f.kind == "category" and f.column in given.codes:
                 limits.factor[i] = torch.zeros(f.size)
@@ -147,8 +153,9 @@ def draw_given(
     """
     pool: list[PartialRows] = []
     best, found = -torch.inf, 0
-    for attempt in range(TRIES):
+    for attempt in range(TRIES + 4 * n // POOL):
         draw = begin(POOL)
+        draw.log_weight = draw.log_weight.nan_to_num(nan=-torch.inf)  # odds too small to tell
         best = max(best, float(draw.log_weight.max()))
         chances = torch.rand(POOL, generator=rng, dtype=torch.float64)
         draw.log_weight -= chances.log()  # from here on: the largest weight a row is kept beside
@@ -159,7 +166,7 @@ def draw_given(
             break
     if found < n:
         raise ValueError(
-            f"where: {found} of {(attempt + 1) * POOL} drawn rows hold the condition, "
+            f"where: {found} of {(attempt + 1) * POOL} drawn rows hold the condition and are kept, "
             f"too few for n={n}"
         )
     return [end(part) for part in pool]

@@ -26,7 +26,7 @@ from .bins import Bins, fit_bins
 from .conditions import Given, Rows, reject
 from .drawing import FREE, Limits, PartialRows
 from .fields import KINDS, Field, encode, fit_column, list_fields, time_column
-from .layout import Layout
+from .layout import Column, Layout
 from .likelihood import (
     FEW,
     AveragedNet,
@@ -48,7 +48,7 @@ class FieldConfig(Config):
 
     order: str | tuple[str, ...] = "information"  # "table", or the names of all columns
     time: str | None = None  # column in days since a Monday; None: one called creationtime or time
-    n_coarse: int = whole(64, least=1)  # bins of a numerical at most, fewer for small tables
+    n_coarse: int = whole(64, least=2)  # bins of a numerical at most, fewer for small tables
     n_fine: int = whole(32, least=1)  # bins of a coarse bin at most
     atom: int = whole(20, least=1)  # rows that make a value an atom
     blur: int = whole(8, least=1)  # rows whose ground is drawn from evenly
@@ -132,7 +132,8 @@ class FieldGenerator(Generator):
     def _sample_given(self, n: int, seed: int, given: Given, **options: Any) -> Rows:
         if not given:
             return self._draw_rows(n, seed, FREE, **options)
-        limits = Limits.of(given, self.net_.fields if self.net_ else [], self.bins_)
+        steps = [self._resolution(c) for c in self.layout_.numericals]
+        limits = Limits.of(given, self.net_.fields if self.net_ else [], self.bins_, steps)
 
         def draw(m: int, s: int) -> Rows:
             numbers, codes = self._draw_rows(m, s, limits, **options)
@@ -140,6 +141,11 @@ class FieldGenerator(Generator):
 
         # rounding may move a number over the end of its range
         return reject(draw, n, seed, given, batch=n + n // 32 + 32)
+
+    def _resolution(self, column: Column) -> float:
+        """Distance of the lines of the grid on which a number comes back, 0 where there is none."""
+        rounded = 0.0 if column.decimals is None else 10.0**-column.decimals
+        return max(rounded, self.view_.resolution(column.name))
 
     def _draw_rows(self, n: int, seed: int, limits: Limits, **options: Any) -> Rows:
         if not self.net_:

@@ -22,7 +22,8 @@ z^2), so that no rate is 1 and the risk is finite on a perfect copy, too.
 
 Distances are those of `metrics.privacy`, numbers over their range in the synthetic table, for the
 attacker holds no other. Members and control are of one size, because how many rows a predicate
-holds for depends on how many are asked.
+holds for depends on how many are asked. Where train is larger, members are a random part of it, and
+the singling-out risk is that of a copy diluted by the rest: it shrinks with that part.
 """
 
 from __future__ import annotations
@@ -80,9 +81,17 @@ def singling_out(who: People, rng: np.random.Generator) -> float:
     table = np.hstack(who.synthetic)
     predicates = _predicates(table, who.synthetic.numbers.shape[1], rng)
     alone = np.flatnonzero(count_matches(table, *predicates) == 1)[:TRIES]
-    chosen = [part[alone] for part in predicates]
+    chosen = _distinct([part[alone] for part in predicates])
     asked = (np.hstack(each) for each in (who.members, who.control))
     return risk(*(count_matches(rows, *chosen) == 1 for rows in asked))
+
+
+def _distinct(predicates: list[np.ndarray]) -> list[np.ndarray]:
+    """Each predicate once, whatever the order of its columns."""
+    order = predicates[0].argsort(1)
+    by_column = [np.take_along_axis(part, order, 1) for part in predicates]
+    first = np.unique(np.hstack(by_column), axis=0, return_index=True)[1]
+    return [part[first] for part in by_column]
 
 
 def _predicates(

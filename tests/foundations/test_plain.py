@@ -102,3 +102,34 @@ def test_conditions_are_scaled_like_the_columns():
 def test_a_column_of_another_kind_is_left_for_others_to_refuse():
     other = TABLE.assign(date="yesterday")
     assert VIEW.to_plain(other)["date"].tolist() == ["yesterday"] * len(TABLE)
+
+
+def test_a_missing_number_gets_one_that_was_seen():
+    table = pd.DataFrame({"x": [1.0, 2.0, 5.0, 9.0, None]})
+    assert PlainView.of(table).to_plain(table)["x"].tolist() == [1.0, 2.0, 5.0, 9.0, 2.0]
+
+
+def test_levels_keep_their_dtype_and_may_be_called_like_what_is_missing():
+    for levels in ([1, 2], ["a", "(missing)"]):
+        table = pd.DataFrame({"c": pd.Categorical([levels[0], None], categories=levels)})
+        view = PlainView.of(table)
+        pd.testing.assert_frame_equal(view.restore(view.to_plain(table)), table)
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ({"date": None}, "date: no value was missing in training"),
+        ({"date": 5}, "date: where takes a date, got 5"),
+        ({"span": 3.0}, "span: where takes a span, got 3.0"),
+        ({"huge": "many"}, "huge: where takes an integer or a range, got 'many'"),
+    ],
+)
+def test_conditions_that_make_no_sense_get_a_sentence(where, message):
+    with pytest.raises(ValueError, match=message):
+        VIEW.plain_where(where)
+
+
+def test_a_date_without_a_zone_is_in_that_of_its_column():
+    assert VIEW.plain_where({"zoned": "2024-01-02 01:00"}) == {"zoned": 19727.0}
+    assert VIEW.plain_where({"level_gaps": ["a", None]}) == {"level_gaps": ["a", "(missing)"]}

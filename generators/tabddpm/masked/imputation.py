@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from foundations.tables import is_numerical
 from generators.conditions import Given, Rows
 from generators.drawing import Limits
 from generators.fields import encode
@@ -38,11 +39,19 @@ class Imputation:
         self._refuse_unseen(plain, codes)
         gaps = self._gaps(table)
         out = self.layout.join(*self._complete(numbers, self._without_flags(codes), gaps, rng))
-        for c, known in zip(self.layout.numericals, numbers.T, strict=True):
-            # join cuts numbers to the seen range, but what was not missing stays
-            both = np.where(gaps[c.name], out[c.name].to_numpy(np.float64), known)
-            out[c.name] = pd.Series(both).astype(c.dtype)
-        return self.model.view_.restore(out).set_axis(table.index)
+        filled = self.model.view_.restore(out).set_axis(table.index)
+        return pd.DataFrame({n: self._keeping(table[n], filled[n]) for n in filled})
+
+    def _keeping(self, given: pd.Series, filled: pd.Series) -> pd.Series:
+        """The filled column with what was given, whatever grid or range that lies on."""
+        known = given[given.notna()]
+        kept = known.astype(filled.dtype)
+        if is_numerical(kept) and not (kept.to_numpy(object) == known.to_numpy(object)).all():
+            at = int((kept.to_numpy(object) != known.to_numpy(object)).argmax())
+            raise ValueError(f"{given.name}: {known.iloc[at]} does not fit {filled.dtype}")
+        out = filled.copy()
+        out.iloc[np.flatnonzero(given.notna())] = kept.array
+        return out
 
     def _gaps(self, table: pd.DataFrame) -> pd.DataFrame:
         """Where plain columns are to be drawn; a truth that says what is missing never is."""

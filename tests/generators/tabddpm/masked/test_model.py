@@ -115,3 +115,47 @@ def test_a_saved_model_does_all_that_it_did(fitted, tmp_path):
     assert again.sample(50, seed=1, where=where).equals(fitted.sample(50, seed=1, where=where))
     assert (again.anomaly_score(TABLE[:50]) == fitted.anomaly_score(TABLE[:50])).all()
     assert again.impute(TABLE[:9].assign(b=None)).equals(fitted.impute(TABLE[:9].assign(b=None)))
+
+
+GRID = pd.DataFrame(
+    {
+        "cents": np.tile(np.arange(1000) / 100, 3),
+        "quarter": pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(3000) * 15, unit="min"),
+        "c": ["a", "b", "c"] * 1000,
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def gridded():
+    return MaskedTabDDPM(**SMALL).fit(GRID, steps=3, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "n"),
+    [
+        ({"cents": (3.10, 3.14)}, "cents", 5),
+        ({"cents": 3.14}, "cents", 1),
+        ({"quarter": ("2024-01-02 00:00", "2024-01-02 00:45")}, "quarter", 4),
+        ({"quarter": "2024-01-02 00:15"}, "quarter", 1),
+    ],
+)
+def test_the_ends_of_a_range_come_as_often_as_its_middle(gridded, where, name, n):
+    share = gridded.sample(4000, seed=1, where=where)[name].value_counts(normalize=True)
+    assert len(share) == n and np.abs(share * n - 1).max() < 0.2
+
+
+def test_what_is_known_stays_to_the_last_bit(gridded):
+    table = pd.DataFrame(
+        {
+            "cents": [0.123456, None],
+            "quarter": pd.to_datetime(["2030-05-05 00:07", "2024-01-03 03:17"]),
+            "c": [None, "b"],
+        }
+    )
+    filled = gridded.impute(table)
+    assert filled["cents"][0] == 0.123456 and filled["c"][1] == "b"
+    assert filled["quarter"].tolist() == table["quarter"].tolist()
+    whole = MaskedTabDDPM(**SMALL).fit(GRID.assign(n=range(3000)), steps=1, progress=False)
+    with pytest.raises(ValueError, match="n: 2.5 does not fit int64"):
+        whole.impute(table.assign(n=[2.5, 3.0]))
