@@ -76,13 +76,19 @@ class Bins:
         own = self.grid[1] / self.grid[2] if self.grid[1] else 0.0
         half = 0.5 * max(own, resolution)
         rows = np.diff(self.upto, prepend=0.0)
-        is_atom, width = self.low == self.high, np.maximum(self.high - self.low, 1e-300)
-        begin = np.where(is_atom, self.low < low, np.clip((low - half - self.low) / width, 0, 1))
-        end = np.where(is_atom, self.low <= high, np.clip((high + half - self.low) / width, 0, 1))
+        is_atom = self.low == self.high
+        begin = np.where(is_atom, self.low < low, self._share_below(low - half))
+        end = np.where(is_atom, self.low <= high, self._share_below(high + half))
         begin, end = (
             np.add.reduceat(rows * part, self.first) / self.rows() for part in (begin, end)
         )
         return begin, np.maximum(begin, end)
+
+    def _share_below(self, x: float) -> np.ndarray:
+        """Share of each piece (P,) that lies below x."""
+        with np.errstate(over="ignore"):  # halves, for the whole may be no float64
+            width = np.maximum(self.high / 2 - self.low / 2, 1e-300)
+            return np.clip((x / 2 - self.low / 2) / width, 0, 1)
 
     def rows(self) -> np.ndarray:
         """Training rows of each cell, (C,)."""
