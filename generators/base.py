@@ -55,6 +55,7 @@ class Generator(ABC):
 
     name: ClassVar[str]
     Config: ClassVar[type[Any]]
+    view_: PlainView = PlainView()  # that of a plain table, until another is fitted
 
     def __init__(self, config: Any = None, **options: Any):
         self.config = _configure(self, config, options)
