@@ -6,6 +6,7 @@ float64 holds and of categories, with nothing missing, and restores the dtypes t
 - A date is days since a Monday (1969-12-29, UTC), so that its fraction is the hour and its
   remainder by 7 the weekday; a span of time is days. Both come back on the grid they lay on.
 - An integer beyond 2**53 counts steps from the smallest one.
+- A column of Arrow's or a sparse dtype becomes one of numpy's, an Arrow dictionary its values.
 - A missing category is a category of its own. A missing number gets the lower median of its column,
   a value that was seen, and a truth beside it, "NAME is missing", says so.
 
@@ -14,8 +15,10 @@ Columns that are plain already are left alone, so most tables pass as they are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from math import gcd
 from typing import Any
 
@@ -111,7 +114,7 @@ class PlainView:
         out = pd.DataFrame(columns, index=plain.index)
         for special in self.specials:
             if special.kind == "nothing":
-                nothing = pd.Series(None, plain.index, special.dtype)
+                nothing = pd.Series(None, plain.index, _dtype(special.dtype))
                 out.insert(special.place, special.name, nothing)
         return out
 
@@ -128,7 +131,7 @@ class PlainView:
                 continue
             if special.flag is not None:
                 out[special.flag] = value is None
-            if special.missing is not None:
+            if special.kind == "category":
                 out[name] = _plain_levels(special, value)
             elif value is not None:
                 out[name] = _plain_value(special, value)
@@ -151,13 +154,14 @@ def _special(column: pd.Series, taken: set[str], place: int) -> Special | None:
     kind = _kind(column)
     if kind == "category":
         if not gaps.any():
-            return None
+            return Special(name, dtype, kind) if dtype.startswith("dictionary") else None
         return Special(name, dtype, kind, missing=_free("(missing)", _texts(column)))
     flag = _free(f"{name} is missing", taken) if gaps.any() else None
     if kind == "number":
         if flag is None:
-            return None
-        values = np.sort(column.dropna().to_numpy(np.float64))
+            foreign = isinstance(column.dtype, pd.ArrowDtype | pd.SparseDtype)
+            return Special(name, dtype, kind) if foreign else None
+        values = np.sort(_floats(column.dropna()))
         return Special(name, dtype, kind, flag, fill=float(values[(len(values) - 1) // 2]))
     values = np.unique(_integers(kind, column[~gaps]))
     origin, top = int(values[0]), int(values[-1])
@@ -217,18 +221,45 @@ def _to_plain(special: Special, column: pd.Series) -> pd.Series:
     if special.kind == "category":
         if isinstance(column.dtype, pd.CategoricalDtype):
             return column.cat.add_categories(special.missing).fillna(special.missing)
-        plain = column.astype(object)
-        return plain.where(~gaps, special.missing)
+        plain = pd.Series(column.tolist(), column.index, dtype=object)
+        return plain if special.missing is None else plain.where(~gaps, special.missing)
     if special.kind == "number":
         fill = special.fill if special.flag is not None else np.nan
-        plain = column.astype(np.float64).where(~gaps, fill)
-        whole = special.dtype.lower().startswith(("int", "uint"))
-        return plain.astype(np.int64) if whole and special.flag is not None else plain
+        plain = pd.Series(np.where(gaps, fill, _floats(column)), column.index)
+        whole = special.dtype.lower().removeprefix("sparse[").startswith(("int", "uint"))
+        return plain.astype(np.int64) if whole and plain.notna().all() else plain
     out = np.full(len(column), np.nan)
     out[~gaps] = _scaled(special, _integers(special.kind, column[~gaps]))
     if special.flag is not None and gaps.any():
         out[gaps] = _scaled(special, np.array([_middle(special)], dtype=object))[0]
     return pd.Series(out, index=column.index)
+
+
+def _floats(column: pd.Series) -> np.ndarray:
+    """The numbers (n,) as float64, NaN where missing."""
+    if isinstance(column.dtype, pd.SparseDtype):
+        return np.asarray(column.array, dtype=np.float64)
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+DECIMAL = re.compile(r"decimal(\d+)\((\d+), (-?\d+)\)\[pyarrow\]")
+DICTIONARY = re.compile(r"dictionary<values=(\w+), indices=(\w+), ordered=([01])>\[pyarrow\]")
+
+
+def _dtype(text: str) -> Any:
+    """The dtype of its name, those of Arrow that pandas cannot read from text included."""
+    if found := DECIMAL.fullmatch(text):
+        import pyarrow as pa
+
+        bits, digits, scale = found.groups()
+        return pd.ArrowDtype(getattr(pa, f"decimal{bits}")(int(digits), int(scale)))
+    if found := DICTIONARY.fullmatch(text):
+        import pyarrow as pa
+
+        values, indices, ordered = found.groups()
+        kinds = pa.type_for_alias(indices), pa.type_for_alias(values)
+        return pd.ArrowDtype(pa.dictionary(*kinds, ordered == "1"))
+    return types.pandas_dtype(text)
 
 
 def _middle(special: Special) -> int:
@@ -252,7 +283,10 @@ def _restore(special: Special, plain: pd.DataFrame) -> pd.Series:
         values = column
     else:
         values = pd.Series(_from_scaled(special, column.to_numpy(np.float64)), plain.index)
-    values = values.astype(special.dtype)
+    if special.dtype.startswith("decimal"):
+        places = int(special.dtype.split(", ")[1].split(")")[0])
+        values = values.map(lambda x: Decimal(f"{x:.{places}f}"))
+    values = values.astype(_dtype(special.dtype))
     return values if gaps is None else values.mask(gaps)
 
 
@@ -261,10 +295,10 @@ def _without_level(special: Special, column: pd.Series) -> pd.Series:
         levels = column.cat.categories
         left = pd.Index(list(levels[levels != special.missing])).infer_objects()
         return column.cat.set_categories(left)
-    gaps = (column == special.missing).to_numpy()
     values = column.astype(object)
-    values[gaps] = None
-    return values if special.dtype == "object" else values.astype(special.dtype)
+    if special.missing is not None:
+        values[(column == special.missing).to_numpy()] = None
+    return values if special.dtype == "object" else values.astype(_dtype(special.dtype))
 
 
 def _from_scaled(special: Special, values: np.ndarray) -> Any:
@@ -279,7 +313,7 @@ def _from_scaled(special: Special, values: np.ndarray) -> Any:
     if special.kind == "span":
         return pd.to_timedelta(ns, unit="ns")
     times = pd.to_datetime(ns, unit="ns", utc=True)
-    zone = getattr(pd.api.types.pandas_dtype(special.dtype), "tz", None)
+    zone = getattr(_dtype(special.dtype), "tz", None)
     if zone is None and "tz=" in special.dtype:
         return times
     return times.tz_convert(zone) if zone is not None else times.tz_localize(None)
@@ -309,7 +343,7 @@ def _plain_value(special: Special, value: Any) -> Any:
     except (ValueError, TypeError) as error:
         raise ValueError(f"{special.name}: where takes a {special.kind}, got {value!r}") from error
     if special.kind == "date":
-        zone = getattr(pd.api.types.pandas_dtype(special.dtype), "tz", None)
+        zone = getattr(_dtype(special.dtype), "tz", None)
         made = made.tz_localize(zone) if made.tzinfo is None and zone is not None else made
         made = made.tz_convert("UTC").tz_localize(None) if made.tzinfo is not None else made
     zero = MONDAY_NS if special.kind == "date" else 0

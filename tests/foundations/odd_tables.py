@@ -1,7 +1,10 @@
 """A table of all that is not plain: dates, spans, huge integers, nullable dtypes, gaps."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 
 def odd_table(n=160, seed=0):
@@ -26,6 +29,13 @@ def odd_table(n=160, seed=0):
         "huge": pd.Series(2**60 + 1 + 1000 * rng.integers(0, 9, n)),
         "unsigned": pd.Series(rng.integers(0, 5, n).astype(np.uint64) + np.uint64(2**63)),
         "arrow": counts.astype("int64[pyarrow]"),
+        "arrow_float": numbers.astype("float[pyarrow]"),
+        "decimal": pd.Series([Decimal(int(i)) / 4 for i in counts]).astype(
+            pd.ArrowDtype(pa.decimal128(10, 2))
+        ),
+        "sparse": numbers.astype(pd.SparseDtype(float)),
+        "sparse_counts": counts.astype(pd.SparseDtype("int64", 0)),
+        "dictionary": letters.astype(pd.ArrowDtype(pa.dictionary(pa.int8(), pa.string()))),
         "arrow_gaps": numbers.astype("double[pyarrow]"),
         "arrow_text_gaps": letters.astype("string[pyarrow]"),
         "arrow_date": dates.astype("timestamp[us][pyarrow]"),
