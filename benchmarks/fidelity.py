@@ -56,7 +56,11 @@ def _parser() -> argparse.ArgumentParser:
         default=splits.REFERENCE,
         help="'reference', a CSV or Parquet file, or a folder written by `pandaenv ingest`",
     )
-    add("--profile", default="standard", help="smoke, standard (default), large, converged, paper")
+    add(
+        "--profile",
+        default="standard",
+        help="smoke, standard (default), large, converged, paper, or a TOML file of your own",
+    )
     add(
         "--generators",
         nargs="+",

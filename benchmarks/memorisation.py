@@ -24,7 +24,7 @@ import pandas as pd
 
 import generators
 from benchmarks.inputs import candidates, splits
-from benchmarks.inputs.arguments import command, command_parser
+from benchmarks.inputs.arguments import command, command_parser, whole
 from benchmarks.inputs.places import RESULTS, RUNS
 from benchmarks.report.finished import result_key
 from benchmarks.report.provenance import provenance, versions, write_json, write_text
@@ -43,7 +43,6 @@ SHOWN = (
     "exact share",
     "DCR",
 )
-HOLDOUT, MLEF = 12_500, 50_000
 FEWEST = 500  # rows below which no variant learns anything
 
 Variant = tuple[str, str, dict, int | None]
@@ -86,18 +85,27 @@ def run(options: argparse.Namespace) -> dict:
         raise ValueError(f"--seeds must not be negative, got {min(options.seeds)}")
     if options.rows < FEWEST:
         raise ValueError(f"--rows must be at least {FEWEST}, got {options.rows}")
-    variants = [_as_it_is(name) for name in options.generators] or VARIANTS
+    variants = [_as_it_is(name) for name in options.generators] or _chosen(options)
     data = splits.read(splits.REFERENCE, days=options.days, seed=0)
     runs = {seed: _scores_of_seed(data, variants, seed, options) for seed in options.seeds}
     lines = [_line(words, [runs[s][words] for s in options.seeds]) for words, *_ in variants]
     return {
         "what": "fidelity and nearness to train of variants; means over the cuts of the seeds",
         "rows": options.rows,
-        "n": HOLDOUT // 2,
+        "n": options.holdout // 2,
         "floor": _line("real rows", [runs[s]["real rows"] for s in options.seeds]),
         "lines": lines,
         "runs": runs,
     }
+
+
+def _chosen(options: argparse.Namespace) -> list[Variant]:
+    """The variants asked for, each with its own number of steps or that of the command line."""
+    return [
+        (words, name, settings, own and (options.steps or own))
+        for words, name, settings, own in VARIANTS
+        if words in options.variants
+    ]
 
 
 def _as_it_is(name: str) -> Variant:
@@ -110,7 +118,8 @@ def _scores_of_seed(
     data: splits.Split, variants: Iterable[Variant], seed: int, options: argparse.Namespace
 ) -> dict[str, dict]:
     """Every variant on the rows of one seed, and the held-out baseline."""
-    cut, extra = splits.subsample(data, options.rows, HOLDOUT, MLEF - HOLDOUT // 2, seed)
+    more = options.mlef - options.holdout // 2
+    cut, extra = splits.subsample(data, options.rows, options.holdout, more, seed)
     evaluator = Evaluator(cut.train, cut.test, seed=seed, only=GROUPS, extra=extra)
     floor = _finished_or("real rows", seed, options, lambda: _values(evaluator.floor))
     found = {"real rows": floor}
@@ -161,7 +170,8 @@ def _finished_or(
     what: str, seed: int, options: argparse.Namespace, make: Callable[[], dict]
 ) -> dict:
     """The score that an earlier run of the same variant finished, else a new one."""
-    parts = [what, seed, options.rows, options.days, versions()]
+    sizes = [options.rows, options.holdout, options.mlef, options.days]
+    parts = [what, seed, *sizes, versions()]
     path = options.kept / f"{result_key(parts, sort_keys=True)}.json"
     if path.is_file():
         return json.loads(path.read_text())
@@ -216,7 +226,19 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--seeds", nargs="+", type=int, default=[10, 11], help="of split, training and sampling")
     add("--rows", type=int, default=50_000, help="train rows (default %(default)s)")
+    add("--holdout", type=whole(2), default=12_500, help="unseen rows (default %(default)s)")
+    add("--mlef", type=whole(2), default=50_000, help="rows of diff-MLEF (default %(default)s)")
     add("--days", type=int, default=150, help="of the reference workload (default %(default)s)")
+    names = [words for words, *_ in VARIANTS]
+    add(
+        "--variants",
+        nargs="+",
+        choices=names,
+        default=names,
+        metavar="VARIANT",
+        help="default: all",
+    )
+    add("--steps", type=whole(1), help="of each learner, instead of its variant's own")
     add(
         "--generators",
         nargs="+",

@@ -115,9 +115,14 @@ def write(result: dict, cells: Cells, out: Path) -> list[Path]:
     ]
     if {PANDA, ORACLE} <= set(episodes["policy"]):
         board = leaderboard.freeze(result, episodes)
-        name = "leaderboard.json" if out.name == OUT.name else f"{out.stem}-leaderboard.json"
-        written.append(write_json(out.with_name(name), board))
+        written.append(write_json(board_beside(out), board))
     return written
+
+
+def board_beside(out: Path) -> Path:
+    """Where the leaderboard of a result goes; only the committed result has the committed one."""
+    name = "leaderboard.json" if out.name == OUT.name else f"{out.stem}-leaderboard.json"
+    return out.with_name(name)
 
 
 def _parser() -> argparse.ArgumentParser:

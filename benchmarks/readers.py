@@ -113,14 +113,28 @@ PAGE = ROOT / "docs" / "rllib.md"
 
 def run(name: str, folder: Path, data: Path, limit: float) -> dict:
     """Install a tool, run its program, and say what came of it."""
-    reader, venv = READERS[name], folder / f"venv-{name}"
+    return install_and_try(READERS[name], folder / f"venv-{name}", data, limit)
+
+
+def install_and_try(reader: Reader, venv: Path, data: Path, limit: float) -> dict:
+    """What came of one tool, with the packages asked for and the versions found."""
     said = {"packages": list(reader.packages)}
     try:
         python = _install(venv, reader.packages, limit)
         said["versions"] = _versions(python)
+    except subprocess.TimeoutExpired:
+        return said | {"ran": False, "why": f"not installed in {limit:g} s"}
+    except subprocess.CalledProcessError as error:
+        return said | {"ran": False, "why": (error.stderr or "").strip()[-600:]}
+    return said | tried(reader, python, data, limit)
+
+
+def tried(reader: Reader, python: str | Path, data: Path, limit: float) -> dict:
+    """Run the program of a tool with an interpreter that has the tool; what came of it."""
+    program = reader.program or _block(PAGE.read_text())
+    given = [data, NAME] if reader.needs == "data" else [PAGE]
+    try:
         with tempfile.TemporaryDirectory() as work:
-            program = reader.program or _block(PAGE.read_text())
-            given = [data, NAME] if reader.needs == "data" else [PAGE]
             done = subprocess.run(
                 [python, "-c", program, *map(str, given)],
                 cwd=work,
@@ -131,11 +145,10 @@ def run(name: str, folder: Path, data: Path, limit: float) -> dict:
                 env=os.environ | {"PYTHONWARNINGS": "ignore"},
             )
     except subprocess.TimeoutExpired:
-        return said | {"ran": False, "why": f"not done in {limit:g} s"}
+        return {"ran": False, "why": f"not done in {limit:g} s"}
     except subprocess.CalledProcessError as error:
-        return said | {"ran": False, "why": (error.stderr or "").strip()[-600:]}
-    lines = done.stdout.strip().splitlines()
-    return said | {"ran": True, "said": _said(lines)}
+        return {"ran": False, "why": (error.stderr or "").strip()[-600:]}
+    return {"ran": True, "said": _said(done.stdout.strip().splitlines())}
 
 
 def _said(lines: list[str]):

@@ -63,11 +63,11 @@ def matrix_difference(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, float]:
 class Tables:
     """Counts of pairs of categories, filled block by block; arrays of cells where they fit."""
 
-    def __init__(self, n_levels: list[int]):
+    def __init__(self, n_levels: list[int], most: int = DENSE_PAIRS):
         self.n_levels = n_levels
         self.pairs = [(a, b) for a in range(len(n_levels)) for b in range(a)]
         cells = {(a, b): n_levels[a] * n_levels[b] for a, b in self.pairs}
-        self.dense = {p: np.zeros(n, np.int64) for p, n in cells.items() if n <= DENSE_PAIRS}
+        self.dense = {p: np.zeros(n, np.int64) for p, n in cells.items() if n <= most}
         self.sparse: dict = {p: ([], []) for p in self.pairs if p not in self.dense}
 
     def add(self, codes: np.ndarray) -> None:

@@ -118,9 +118,9 @@ def precision(real: Points, synthetic: Points) -> np.ndarray:
     return _share_within(distance_to_mean(synthetic, real), radius)
 
 
-def recall(real: Points, synthetic: Points) -> np.ndarray:
+def recall(real: Points, synthetic: Points, k: int = K) -> np.ndarray:
     """(200,) R_beta for beta in `LEVELS`."""
-    k = min(K, len(real) - 1)
+    k = min(k, len(real) - 1)
     to_real = real.index().query(real.numbers, real.codes, k=k, exclude_self=True)[0][:, -1]
     to_synthetic, row = synthetic.index().query(real.numbers, real.codes)
     out = distance_to_mean(synthetic, synthetic)

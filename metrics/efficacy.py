@@ -59,23 +59,20 @@ def diff_mlef(
     n is the smaller of the two tables; the other is drawn down to it. The target's transform is
     `transform_for(train, test, target)`.
     """
-    frames.check(train, "train")
-    synthetic = frames.aligned(train, synthetic, "synthetic")
     transform = transform_for(train, test, target)
-    n = min(len(train), len(synthetic))
-    rng = np.random.default_rng(seed)
     on_synthetic, on_train = (
-        mlef(
-            table.iloc[np.sort(rng.permutation(len(table))[:n])],
-            test,
-            target,
-            transform,
-            seed=seed,
-            regressor=regressor,
-        )
-        for table in (synthetic, train)
+        mlef(rows, test, target, transform, seed=seed, regressor=regressor)
+        for rows in _equally_many(train, synthetic, seed)
     )
     return on_synthetic - on_train
+
+
+def _equally_many(train: pd.DataFrame, synthetic: pd.DataFrame, seed: int) -> list[pd.DataFrame]:
+    """Rows of the synthetic table and of train, as many as the smaller of them has."""
+    frames.check(train, "train")
+    synthetic = frames.aligned(train, synthetic, "synthetic")
+    n, rng = min(len(train), len(synthetic)), np.random.default_rng(seed)
+    return [t.iloc[np.sort(rng.permutation(len(t))[:n])] for t in (synthetic, train)]
 
 
 def transform_for(train: pd.DataFrame, test: pd.DataFrame, target: str) -> str:
@@ -185,19 +182,9 @@ def diff_skill(
 
     n is the smaller of the two tables; the other is drawn down to it.
     """
-    frames.check(train, "train")
-    synthetic = frames.aligned(train, synthetic, "synthetic")
-    n = min(len(train), len(synthetic))
-    rng = np.random.default_rng(seed)
     made, real = (
-        skill(
-            table.iloc[np.sort(rng.permutation(len(table))[:n])],
-            test,
-            target,
-            seed=seed,
-            classifier=classifier,
-        )
-        for table in (synthetic, train)
+        skill(rows, test, target, seed=seed, classifier=classifier)
+        for rows in _equally_many(train, synthetic, seed)
     )
     return Skill(made.accuracy - real.accuracy, made.log_loss - real.log_loss)
 

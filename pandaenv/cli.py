@@ -157,6 +157,9 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="JSON file for all numbers.")] = None,
     seed: Seed = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each stochastic metric.")] = 3,
+    in_memory: Annotated[
+        int, typer.Option(min=1, help="Rows beyond which a Parquet table stays on disk.")
+    ] = 2_000_000,
     resume: Annotated[
         Path | None, typer.Option(help="Folder that keeps finished metrics, to resume from.")
     ] = None,
@@ -167,11 +170,11 @@ def evaluate(
 
     from . import records
 
-    real = _opened(train, records.TRAIN)
-    unseen = _opened(holdout, records.TEST)
+    parts = ((train, records.TRAIN), (synthetic, records.RECORDS), (holdout, records.TEST))
+    real, made, unseen = (_opened(path, part, in_memory) for path, part in parts)
     report = metrics.evaluate(
         real,
-        _opened(synthetic, records.RECORDS),
+        made,
         unseen,
         target=target,
         seed=seed,
@@ -266,14 +269,14 @@ def _read(path: Path, part: str) -> "pd.DataFrame":
     return records.read(records.table_path(path, part))
 
 
-def _opened(path: Path, part: str) -> "pd.DataFrame | Stored":
-    """A record table; a Parquet file too large for memory stays on disk."""
-    from metrics import settings, streaming
+def _opened(path: Path, part: str, in_memory: int) -> "pd.DataFrame | Stored":
+    """A record table; a Parquet file of more rows than `in_memory` stays on disk."""
+    from metrics import streaming
 
     from . import records, schema
 
     file = records.table_path(path, part)
-    if streaming.exceeds(file, settings.IN_MEMORY):
+    if streaming.exceeds(file, in_memory):
         return streaming.Stored(file, schema.COLUMNS)
     return _read(path, part)
 

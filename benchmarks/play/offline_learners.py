@@ -92,20 +92,25 @@ def conservative_q_learning(
     data: Dataset, traits: Traits, config: Config, seed: int
 ) -> ScoringPolicy:
     """Discrete CQL(H) with a double Q target."""
-    steps, slow = Steps(data), None
+    steps, slow = Steps(data), new_network(traits, config, seed)
 
     def loss(network: SiteScorer, rows: Tensor) -> Tensor:
-        nonlocal slow
-        slow = slow or new_network(traits, config, seed)
-        Q = masked(network(steps.seen[rows])[0], steps.masks[rows])
-        Q_a = Q.gather(1, steps.actions[rows, None]).squeeze(1)
-        y = steps.rewards[rows]
-        if config.gamma > 0:
-            update_target(slow, network, config.rate)
-            y = y + config.gamma * steps.goes_on[rows] * next_values(network, slow, steps, rows)
-        return (config.alpha * (Q.logsumexp(1) - Q_a) + 0.5 * (Q_a - y).square()).mean()
+        update_target(slow, network, config.rate)
+        return conservative_loss(network, slow, steps, rows, config)
 
     return ScoringPolicy(fit(loss, len(steps), traits, config, seed))
+
+
+def conservative_loss(
+    network: SiteScorer, slow: SiteScorer, steps: "Steps", rows: Tensor, config: Config
+) -> Tensor:
+    """alpha (log sum_b exp Q(s, b) - Q(s, a)) + (Q(s, a) - y)^2 / 2, y = r + gamma Q'(s', b*)."""
+    Q = masked(network(steps.seen[rows])[0], steps.masks[rows])
+    Q_a = Q.gather(1, steps.actions[rows, None]).squeeze(1)
+    y = steps.rewards[rows]
+    if config.gamma > 0:
+        y = y + config.gamma * steps.goes_on[rows] * next_values(network, slow, steps, rows)
+    return (config.alpha * (Q.logsumexp(1) - Q_a) + 0.5 * (Q_a - y).square()).mean()
 
 
 def next_values(network: SiteScorer, slow: SiteScorer, steps: "Steps", rows: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ In: the name of a profile. Out: a `Profile`.
 
 import tomllib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from benchmarks.inputs.places import CONFIGS
 from metrics.report import TABLE_1
@@ -38,9 +39,16 @@ class Profile:
 
     @classmethod
     def read(cls, name: str) -> "Profile":
-        """Read a profile by name; a ValueError names those there are."""
-        known = sorted(p.stem.removeprefix("fidelity-") for p in CONFIGS.glob("fidelity-*.toml"))
-        if name not in known:
-            raise ValueError(f"unknown profile {name!r}; known: {', '.join(known)}")
-        options = tomllib.loads((CONFIGS / f"fidelity-{name}.toml").read_text())
-        return cls(name, **options | {"metrics": tuple(options["metrics"])})
+        """Read a profile by name or from a TOML file; a ValueError names those there are."""
+        path = Path(name) if name.endswith(".toml") else CONFIGS / f"fidelity-{name}.toml"
+        if not path.is_file():
+            known = sorted(p.stem.removeprefix("fidelity-") for p in CONFIGS.glob("fidelity-*"))
+            raise ValueError(f"unknown profile {name!r}; known: {', '.join(known)}, or a TOML file")
+        try:
+            options = tomllib.loads(path.read_text(encoding="utf-8"))
+            options |= {"metrics": tuple(options.get("metrics", TABLE_1))}
+            return cls(path.stem.removeprefix("fidelity-"), **options)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path}: no profile: {error}".replace("Profile.__init__() ", "")
+            ) from None

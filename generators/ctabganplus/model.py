@@ -93,6 +93,7 @@ class CTABGANPlus(Generator):
 
     name = "ctabganplus"
     Config = CTABGANPlusConfig
+    Game = Adversaries
 
     def _fit(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan) -> None:
         config = self.config
@@ -103,7 +104,7 @@ class CTABGANPlus(Generator):
         if self.net_ is None:
             return
         draw_weights(self.net_, torch.Generator().manual_seed(plan.seed))
-        learner = Adversaries(self.net_, torch.from_numpy(alpha).float(), torch.from_numpy(x))
+        learner = self.Game(self.net_, torch.from_numpy(alpha).float(), torch.from_numpy(x))
         self.conditions_ = Conditions(learner.conditions.counts, encoding.Ks)
         steps = config.epochs * max(1, len(numbers) // config.batch_size)
         # DIFF: paper keeps rate and last weights; we lower the rate and average the weights because

@@ -91,6 +91,9 @@ class Adversaries:
         self._step_optimizer(0, terms["critic"] + terms["penalty"])
         return terms, real, c[shuffled]
 
+    def _disobedience(self, logits: Tensor, col: Tensor, opt: Tensor) -> Tensor:
+        return condition_loss(logits, self.module.Ks, col, opt)
+
     def _generator_step(self, real: Tensor, real_c: Tensor, rng: torch.Generator) -> dict:
         net = self.module
         col, opt, c = self._draw_conditions(len(real), rng)
@@ -101,7 +104,7 @@ class Adversaries:
         information = information_loss(real_features, features)
         terms = {"generator": -score.mean(), "information": information}
         if net.Ks:
-            terms["condition"] = condition_loss(logits, net.Ks, col, opt)
+            terms["condition"] = self._disobedience(logits, col, opt)
         if net.target is not None:
             # DIFF: code descends on the downstream loss in a second step on the same noise; we add
             # it to the others, as the paper's sum reads.

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import generators
 from benchmarks import fidelity
 from benchmarks.inputs import splits
 from benchmarks.report import claims
@@ -40,7 +39,7 @@ def table(n=400, seed=0):
 class Resampler:
     """A generator from outside: rows of train drawn again with noise; counts its fits."""
 
-    fits = 0
+    fits, interrupted = 0, False
 
     def fit(self, table, *, seed=0, **_):
         Resampler.fits += 1
@@ -49,6 +48,8 @@ class Resampler:
         return self
 
     def sample(self, n, *, seed=0):
+        if Resampler.interrupted:
+            raise KeyboardInterrupt
         rows = self.table_.sample(n, replace=True, random_state=seed).reset_index(drop=True)
         return rows.assign(work=rows["work"] * 1.01)
 
@@ -64,22 +65,23 @@ metrics = ["WD", "JSD", "diff-CORR", "DCR", "temporal"{}]
 """
 
 
-def prepare(patch, folder):
-    """The command with two small profiles, and generators that include one from outside."""
-    make = generators.make
-    patch.setattr(generators, "make", lambda n, **o: Resampler() if n == "mine" else make(n, **o))
-    (folder / "fidelity-tiny.toml").write_text(TINY.format(""))
-    (folder / "fidelity-full.toml").write_text(TINY.format(', "diff-MLEF"'))
-    patch.setattr(profile, "CONFIGS", folder)
-    Resampler.fits = 0
+MINE = f"{__name__}:Resampler"
+FILES = MINE.replace(":", ".")
+
+
+def prepare(folder):
+    """The command with two small profiles of one's own, and the count of fits at zero."""
+    (folder / "tiny.toml").write_text(TINY.format(""))
+    (folder / "full.toml").write_text(TINY.format(', "diff-MLEF"'))
+    Resampler.fits, Resampler.interrupted = 0, False
     return lambda *words, profile="tiny": fidelity.main(
-        ["--profile", profile, "--quiet", *map(str, words)]
+        ["--profile", str(folder / f"{profile}.toml"), "--quiet", *map(str, words)]
     )
 
 
 @pytest.fixture
-def command(tmp_path_factory, monkeypatch):
-    return prepare(monkeypatch, tmp_path_factory.mktemp("configs"))
+def command(tmp_path_factory):
+    return prepare(tmp_path_factory.mktemp("configs"))
 
 
 @pytest.fixture
@@ -102,18 +104,33 @@ def finished(tmp_path_factory):
     """The folder of one finished run, and what it printed."""
     folder = tmp_path_factory.mktemp("finished")
     printed = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        run = prepare(patch, tmp_path_factory.mktemp("configs"))
-        models = arguments(write_table(folder), folder / "out", "mine", "smote")
+    with contextlib.redirect_stdout(printed):
+        run = prepare(tmp_path_factory.mktemp("configs"))
+        models = arguments(write_table(folder), folder / "out", MINE, "smote")
         assert run(*models, profile="full") == 0
     return folder / "out", printed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("n_train = ", "own.toml: no profile: Invalid value"),
+        ("n_trian = 5", "own.toml: no profile: got an unexpected keyword argument 'n_trian'"),
+        ("n_train = 5", "own.toml: no profile: missing 2 required"),
+    ],
+)
+def test_a_profile_that_is_none_is_refused_in_one_sentence(text, message, tmp_path, capsys):
+    (tmp_path / "own.toml").write_text(text)
+    assert fidelity.main(["--profile", str(tmp_path / "own.toml"), "--dry-run"]) == 1
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1
 
 
 def test_the_command_writes_table_1_in_the_agreed_shape(finished):
     out, printed = finished
     result = json.loads((out / "table1.json").read_text())
     row_keys = {"model", *TABLE_1, "fit_seconds", "steps", "sample_rows_per_s", "under_trained"}
-    assert [row["model"] for row in result["rows"]] == ["mine", "smote"]
+    assert [row["model"] for row in result["rows"]] == [MINE, "smote"]
     assert all(row_keys <= set(row) for row in result["rows"])
     assert set(TABLE_1) <= set(result["floor"])
     assert all({"claim", "holds"} <= set(claim) for claim in result["claims"])
@@ -121,7 +138,7 @@ def test_the_command_writes_table_1_in_the_agreed_shape(finished):
     assert {"config", "versions", "command", "seed"} <= set(result)
     assert (result["n_train"], result["n_holdout"], result["n_synthetic"]) == (200, 60, 30)
     assert result["n_mlef"] == 100
-    assert "| mine |" in printed and "real rows" in printed and "tabddpm (published)" in printed
+    assert f"| {MINE} |" in printed and "real rows" in printed and "tabddpm (published)" in printed
     assert (out / "table1.md").read_text() in printed
 
 
@@ -131,7 +148,7 @@ def test_a_learner_of_few_steps_is_called_under_trained(finished):
     mine, smote = result["rows"]
     assert mine["under_trained"] and mine["steps"] == 7
     assert not smote["under_trained"] and smote["steps"] is None
-    assert "mine is under-trained: 7 steps, published 30,000" in printed
+    assert f"{MINE} is under-trained: 7 steps, published 30,000" in printed
 
 
 def test_everything_is_kept_beside_the_table(finished):
@@ -141,8 +158,8 @@ def test_everything_is_kept_beside_the_table(finished):
         "table1.json",
         "table1.md",
         "report.html",
-        "losses/mine.csv",
-        "samples/mine.parquet",
+        f"losses/{FILES}.csv",
+        f"samples/{FILES}.parquet",
         "figures/fig4a-numericals.svg",
         "figures/fig4b-categories.svg",
         "figures/fig5-associations.svg",
@@ -153,36 +170,32 @@ def test_everything_is_kept_beside_the_table(finished):
 
 def test_finished_rows_are_kept_and_changed_ones_made_again(command, file, tmp_path):
     out = tmp_path / "out"
-    command(*arguments(file, out, "mine"))
+    command(*arguments(file, out, MINE))
     first = json.loads((out / "table1.json").read_text())
-    command(*arguments(file, out, "mine"))
+    command(*arguments(file, out, MINE))
     assert Resampler.fits == 1
     assert json.loads((out / "table1.json").read_text())["rows"] == first["rows"]
-    command(*arguments(file, out, "mine"), "--seed", 1)
+    command(*arguments(file, out, MINE), "--seed", 1)
     assert Resampler.fits == 2
-    (out / "samples" / "mine.parquet").unlink()
-    command(*arguments(file, out, "mine"), "--seed", 1)
+    (out / "samples" / f"{FILES}.parquet").unlink()
+    command(*arguments(file, out, MINE), "--seed", 1)
     assert Resampler.fits == 3
     table(seed=9).to_csv(file, index=False)
-    command(*arguments(file, out, "mine"), "--seed", 1)
+    command(*arguments(file, out, MINE), "--seed", 1)
     assert Resampler.fits == 4
 
 
-def test_a_stopped_run_goes_on_where_it_was(command, file, tmp_path, monkeypatch, capsys):
+def test_a_stopped_run_goes_on_where_it_was(command, file, tmp_path, capsys):
     out = tmp_path / "out"
-    with monkeypatch.context() as patch:
-        patch.setattr(Resampler, "sample", interrupted)
-        assert command(*arguments(file, out, "smote", "mine")) == 130
+    Resampler.interrupted = True
+    assert command(*arguments(file, out, "smote", MINE)) == 130
+    Resampler.interrupted = False
     assert "resumes where this one was interrupted" in capsys.readouterr().err
     assert not (out / "table1.json").exists()
     before = (out / "rows" / "smote.json").stat().st_mtime_ns
-    assert command(*arguments(file, out, "smote", "mine")) == 0
+    assert command(*arguments(file, out, "smote", MINE)) == 0
     assert (out / "rows" / "smote.json").stat().st_mtime_ns == before
     assert len(json.loads((out / "table1.json").read_text())["rows"]) == 2
-
-
-def interrupted(self, n, seed):
-    raise KeyboardInterrupt
 
 
 def test_data_never_becomes_markup(finished):
@@ -248,13 +261,13 @@ def test_a_folder_of_ingest_brings_its_split_and_its_cascade(command, tmp_path):
         {"stage": f"valid {SCRIPT}", "kept": 380, "dropped": {f"no {SCRIPT}": 520}},
     ]
     (folder / "cascade.json").write_text(json.dumps({"stages": stages}))
-    assert command(*arguments(folder, tmp_path / "out", "mine")) == 0
+    assert command(*arguments(folder, tmp_path / "out", MINE)) == 0
     figure = (tmp_path / "out" / "figures" / "fig3b-cascade.svg").read_text()
     assert "<svg" in figure and "<script" not in figure
 
 
 def test_without_a_target_diff_mlef_is_left_out(command, file, tmp_path, capsys):
-    assert command("--data", file, "--out", tmp_path / "out", "--generators", "mine") == 0
+    assert command("--data", file, "--out", tmp_path / "out", "--generators", MINE) == 0
     result = json.loads((tmp_path / "out" / "table1.json").read_text())
     assert result["rows"][0]["diff-MLEF"] is None and result["n_mlef"] is None
     assert "No --target was given" in capsys.readouterr().out
@@ -297,7 +310,8 @@ def test_bad_data_ends_with_one_sentence_and_writes_nothing(
     ("words", "message"),
     [
         (["--generators", "nope"], "unknown generator 'nope'; known: smote"),
-        (["--profile", "huge"], "unknown profile 'huge'; known: full, tiny"),
+        (["--profile", "huge"], "unknown profile 'huge'; known: converged, large"),
+        (["--profile", "nowhere.toml"], "unknown profile 'nowhere.toml'; known: converged"),
         (["--budget", "-1"], "--budget must be positive seconds, got -1"),
         (["--seed", "-1"], "--seed must not be negative"),
     ],
@@ -409,11 +423,11 @@ def test_numbers_are_graded_by_their_distance_from_the_floor(key, value, expecte
 
 def test_several_seeds_give_one_table_of_means(command, file, tmp_path, capsys):
     out = tmp_path / "out"
-    assert command(*arguments(file, out, "mine", "smote"), "--repeats", 2) == 0
+    assert command(*arguments(file, out, MINE, "smote"), "--repeats", 2) == 0
     result = json.loads((out / "table1.json").read_text())
     singles = [
         json.loads(path.read_text())["row"]["WD"]
-        for path in sorted(out.glob("seed-*/rows/mine.json"))
+        for path in sorted(out.glob(f"seed-*/rows/{FILES}.json"))
     ]
     assert len(set(singles)) == 2
     assert result["rows"][0]["WD"] == pytest.approx(np.mean(singles))
@@ -422,7 +436,7 @@ def test_several_seeds_give_one_table_of_means(command, file, tmp_path, capsys):
 
 
 def test_repeats_must_be_positive(command, file, tmp_path, capsys):
-    assert command(*arguments(file, tmp_path / "out", "mine"), "--repeats", 0) == 1
+    assert command(*arguments(file, tmp_path / "out", MINE), "--repeats", 0) == 1
     assert capsys.readouterr().err == "error: --repeats must be at least 1, got 0\n"
 
 
@@ -430,7 +444,7 @@ def test_a_table_without_a_creation_time_is_scored_without_rhythms(command, file
     timeless = tmp_path / "timeless.csv"
     pd.read_csv(file).rename(columns={"creationtime": "when"}).to_csv(timeless, index=False)
     for path in (file, timeless):
-        assert command(*arguments(path, tmp_path / path.stem, "mine")) == 0
+        assert command(*arguments(path, tmp_path / path.stem, MINE)) == 0
     scored = [
         json.loads((tmp_path / path.stem / "table1.json").read_text())["floor"]
         for path in (file, timeless)

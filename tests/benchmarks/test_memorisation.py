@@ -6,46 +6,23 @@ import pytest
 
 from benchmarks import memorisation
 
-
-@pytest.fixture
-def small(monkeypatch, tmp_path):
-    few = tuple(
-        (words, model, settings, steps and 5)
-        for words, model, settings, steps in memorisation.VARIANTS
-        if words in ("TabAR, width 64", "SMOTE, 5 neighbours")
-    )
-    monkeypatch.setattr(memorisation, "VARIANTS", few)
-    monkeypatch.setattr(memorisation, "HOLDOUT", 300)
-    monkeypatch.setattr(memorisation, "MLEF", 150)
-    groups = tuple(g for g in memorisation.GROUPS if "MLEF" not in g)
-    monkeypatch.setattr(memorisation, "GROUPS", groups)
-    shown = tuple(key for key in memorisation.SHOWN if "MLEF" not in key)
-    monkeypatch.setattr(memorisation, "SHOWN", shown)
-    monkeypatch.setattr(memorisation, "draw", lambda result: "<svg/>")
-    monkeypatch.setattr(memorisation, "_summary", str)
-    return [
-        "--seeds",
-        "4",
-        "--rows",
-        "600",
-        "--days",
-        "3",
-        "--kept",
-        str(tmp_path / "kept"),
-        "--out",
-        str(tmp_path),
-    ]
+TWO = ["TabAR, width 64", "SMOTE, 5 neighbours"]
 
 
-def test_a_finished_variant_is_not_learned_again(small, tmp_path, monkeypatch):
-    memorisation.main(small)
+def test_a_finished_variant_is_not_learned_again(tmp_path):
+    words = ["--variants", *TWO, "--steps", "5", "--seeds", "4", "--rows", "600", "--days", "3"]
+    words += ["--holdout", "300", "--mlef", "200", "--kept", tmp_path / "kept", "--out", tmp_path]
+    words = list(map(str, words))
+    assert memorisation.main(words) == 0
     first = json.loads((tmp_path / "memorisation.json").read_text())
-    monkeypatch.setattr(memorisation, "_fit_and_score", lambda *_: pytest.fail("learned again"))
-    memorisation.main(small)
-    assert json.loads((tmp_path / "memorisation.json").read_text())["lines"] == first["lines"]
-    assert [row["variant"] for row in first["lines"]] == [v[0] for v in memorisation.VARIANTS]
+    assert [row["variant"] for row in first["lines"]] == TWO
     assert first["lines"][0]["validation nats"] > 0
     assert first["floor"]["upper bound"] >= first["floor"]["closer to train"]
+    assert "<svg" in (tmp_path / "memorisation.svg").read_text()
+    finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "kept").iterdir()}
+    assert len(finished) == 3 and memorisation.main(words) == 0
+    assert json.loads((tmp_path / "memorisation.json").read_text())["lines"] == first["lines"]
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "kept").iterdir()} == finished
 
 
 def test_the_figure_has_a_dot_for_every_variant():

@@ -75,12 +75,11 @@ def test_a_run_scores_every_learner_and_goes_on_where_it_stopped(folder, monkeyp
             expert = json.loads((folder / "kept" / "panda-tier1-mixed-v0-expert.json").read_text())
             played = np.mean([world["return"] for world in expert["result"]])
             assert row["return"]["over_trainings"]["mean"] - played == pytest.approx(gain["mean"])
-    monkeypatch.setattr(
-        offline_agents, "train_and_test", None
-    )  # all is kept: nothing is trained again
+    finished = {path: path.stat().st_mtime_ns for path in (folder / "kept").rglob("*")}
     assert offline_agents.main(words) == 0
     again = json.loads((folder / "out.json").read_text())
     assert again["sets"] == result["sets"]
+    assert {path: path.stat().st_mtime_ns for path in (folder / "kept").rglob("*")} == finished
 
 
 def test_scores_stand_between_the_references(folder, monkeypatch):

@@ -8,6 +8,7 @@ import re
 import resource
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -59,28 +60,18 @@ def full(*_):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def good_checkpoint(name, path, monkeypatch):
+def good_checkpoint(name, path):
     """Train until a step in the middle, as a killed process would."""
-
-    class Killed(BaseException):
-        pass
-
-    advance = training._advance
-
-    def dying(state, *rest):
-        if state.step == 9:
-            raise Killed
-        advance(state, *rest)
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(training, "_advance", dying)
-        fit(name, checkpoint=path, every=0.0)
+    model = contracts.make(name)
+    model.__class__ = contracts.stopping(type(model), 9)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(TABLE, seed=1, steps=20, progress=False, checkpoint=path, every=0.0)
     return path.read_bytes()
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_full_disk_leaves_the_last_good_checkpoint(name, tmp_path, monkeypatch, call):
-    good = good_checkpoint(name, tmp_path / "run", monkeypatch)
+    good = good_checkpoint(name, tmp_path / "run")
     with monkeypatch.context() as patch, pytest.warns(UserWarning) as warned:
         patch.setattr(os, call, full)
         model = fit(name, checkpoint=tmp_path / "run", every=0.0)
@@ -92,8 +83,8 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(name, tmp_path, monkeypatch
     assert_same_weights(model, fit(name, checkpoint=tmp_path / "run"))
 
 
-def test_a_limit_on_file_size_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
-    good = good_checkpoint("tabddpm", tmp_path / "run", monkeypatch)
+def test_a_limit_on_file_size_leaves_the_last_good_checkpoint(tmp_path):
+    good = good_checkpoint("tabddpm", tmp_path / "run")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
@@ -119,8 +110,15 @@ def test_a_full_disk_leaves_the_last_good_model(name, tmp_path, monkeypatch):
 def test_a_model_killed_while_it_is_saved_is_the_old_or_the_new_one(name, tmp_path, monkeypatch):
     old, new = fit(name), fit(name, steps=21)
     old.save(tmp_path)
+    replace = os.replace
+
+    def all_but_the_card(draft, target):
+        if Path(target).name == base.CARD:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(draft, target)
+
     with monkeypatch.context() as patch, pytest.raises(OSError):
-        patch.setattr(base, "CARD", "no/such/folder")  # the weights are written, the card is not
+        patch.setattr(os, "replace", all_but_the_card)
         new.save(tmp_path)
     pd.testing.assert_frame_equal(generators.load(tmp_path).sample(20), old.sample(20))
     files.write(tmp_path / f".{base.CARD}.abcdefgh{files.SUFFIX}" / base.CARD, "half")
@@ -143,7 +141,7 @@ def test_a_folder_without_write_permission_is_refused_before_training(tmp_path, 
     def denied(*_, **__):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(base.tempfile, "TemporaryFile", denied)
+    monkeypatch.setattr(tempfile, "TemporaryFile", denied)
     with pytest.raises(OSError, match="cannot write a model in .*: Permission denied"):
         base.check_target(tmp_path)
 

@@ -89,11 +89,14 @@ def test_rows_given_a_class_are_those_of_all_rows_that_hold_it():
     assert abs(given["x"].mean() - alike["x"].mean()) < 4 * alike["x"].std() / 300**0.5
 
 
-def test_chunks_do_not_show(monkeypatch):
+def test_chunks_do_not_show():
     model = SMOTE().fit(grouped())
-    monkeypatch.setattr(smote, "CHUNK", 1000)
-    sample = model.sample(3000, seed=0)
-    assert sample["x"].between(-5, 14).all() and sample["c"].eq("rare").sum() in range(15, 50)
+    n = 2 * smote.CHUNK + 1000
+    sample = model.sample(n, seed=0)
+    assert sample["x"].between(-5, 14).all() and 0.005 < sample["c"].eq("rare").mean() < 0.017
+    starts = [0, smote.CHUNK, 2 * smote.CHUNK]
+    means = [sample["x"].iloc[k : k + 1000].mean() for k in starts]
+    assert np.ptp(means) < 0.15 * 4 * sample["x"].std()
     one_by_one = model.numbers_[np.argsort(model.numbers_[:, 0]), 0]
     assert np.abs(np.quantile(sample["x"], 0.5) - np.quantile(one_by_one, 0.5)) < 0.1
 

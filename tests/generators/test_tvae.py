@@ -12,21 +12,9 @@ from generators.modes import ModeOptions
 from generators.training import initialise
 from generators.tvae import Autoencoder, TVAEConfig, gaussian_nll, kl_normal, truncated_normal
 from tests.generators import contracts
-from tests.generators.encoded import encoded, rng
+from tests.generators.encoded import encoded, rng, sited
 
-RNG = np.random.default_rng(2)
-N = 1200
-SITE = RNG.choice(["a", "b", "c", "d"], N, p=[0.55, 0.25, 0.15, 0.05])
-TABLE = pd.DataFrame(
-    {
-        "x": np.where(SITE == "a", -3.0, 3.0) + RNG.normal(size=N),
-        "files": RNG.poisson(3, N),
-        "time": RNG.random(N) * 150,
-        "site": SITE,
-        "like": np.char.add("k_", SITE),
-        "status": RNG.choice(["done", "failed", "lost"], N, p=[0.6, 0.3, 0.1]),
-    }
-)
+TABLE = sited()
 SMALL = {"d_latent": 16, "d_layers": (64,), "batch_size": 200, "lr": 1e-2}
 STEPS = 800
 
@@ -143,9 +131,9 @@ def test_softmax_matches_the_train_frequencies_and_argmax_only_takes_the_top():
 
 def test_softmax_matches_the_train_frequencies_better_than_argmax():
     """A table whose many categories do not fit into one latent number."""
-    p = 1 / np.arange(1, 31)
-    site = np.array([f"s{k}" for k in range(30)])[RNG.choice(30, 4000, p=p / p.sum())]
-    table = pd.DataFrame({"site": site, "status": RNG.choice(["a", "b"], 4000, p=[0.8, 0.2])})
+    p, draw = 1 / np.arange(1, 31), np.random.default_rng(2)
+    site = np.array([f"s{k}" for k in range(30)])[draw.choice(30, 4000, p=p / p.sum())]
+    table = pd.DataFrame({"site": site, "status": draw.choice(["a", "b"], 4000, p=[0.8, 0.2])})
     far = {}
     for draw in ("softmax", "argmax"):
         model = make("tvae", **{**SMALL, "d_latent": 1}, draw=draw)
@@ -211,9 +199,9 @@ def test_unknown_ways_to_draw_are_refused():
 # Training ---------------------------------------------------------------------------------------
 
 
-def test_resume_gives_the_model_of_an_unbroken_run(tmp_path, monkeypatch):
+def test_resume_gives_the_model_of_an_unbroken_run(tmp_path):
     contracts.assert_resumes(
-        lambda: make("tvae", **SMALL), TABLE, tmp_path / "run", monkeypatch, steps=30, stop=17
+        lambda: make("tvae", **SMALL), TABLE, tmp_path / "run", steps=30, stop=17
     )
 
 

@@ -19,9 +19,11 @@ def table(n, seed, size=1.0):
 
 
 @pytest.fixture
-def with_toy(monkeypatch):
+def with_toy():
     """The registry with one more line."""
-    monkeypatch.setitem(registry.MEASURES, MEAN_GAP.name, MEAN_GAP)
+    registry.MEASURES[MEAN_GAP.name] = MEAN_GAP
+    yield
+    del registry.MEASURES[MEAN_GAP.name]
 
 
 def test_a_new_measure_is_taken_unasked_with_its_floor(with_toy):

@@ -14,8 +14,10 @@ from metrics import Evaluator, evaluate
 from metrics.association import association
 from metrics.checkpoints import digest
 from metrics.registry import MEASURES
+from metrics.scores import Score
 from metrics.settings import IN_MEMORY
 from metrics.streaming import Stored, exceeds
+from tests.metrics.toy import MEAN_GAP
 
 EXACT = tuple(name for name, measure in MEASURES.items() if measure.exact)
 
@@ -137,36 +139,44 @@ def test_bad_files_are_refused_in_one_sentence(tmp_path):
         evaluate(tmp_path / "bad.parquet", *TABLES[1:], in_memory=100)
 
 
-def test_a_killed_evaluation_goes_on_with_what_it_had_finished(tmp_path, monkeypatch):
-    only = ["WD", "JSD", "diff-CORR", "NNDR", "membership"]
-    whole = evaluate(*TABLES, only=only, target=None, n_seeds=2)
-    with monkeypatch.context() as patch:
-        stopped = replace(MEASURES["membership"], function=interrupted)
-        patch.setitem(MEASURES, "membership", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            evaluate(*TABLES, only=only, target=None, n_seeds=2, resume=tmp_path)
-    assert len(list(tmp_path.glob("*.json"))) == 4
+@pytest.fixture
+def killed_once():
+    """A measure in the registry that is interrupted the first time it is taken."""
     calls = []
-    for group in only:
-        measure = MEASURES[group]
-        again = replace(measure, function=counted(group, measure.function, calls))
-        monkeypatch.setitem(MEASURES, group, again)
-    resumed = evaluate(*TABLES, only=only, target=None, n_seeds=2, resume=tmp_path)
-    assert sorted(calls) == sorted([*only, "membership"])  # the floor, and what was interrupted
-    assert resumed.to_json() == whole.to_json()
+
+    def measure(comparison):
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return Score({"mean gap": float(comparison.rows["files"].mean())})
+
+    MEASURES["mean gap"] = replace(MEAN_GAP, function=measure)
+    yield calls
+    del MEASURES["mean gap"]
+
+
+def test_a_killed_evaluation_goes_on_with_what_it_had_finished(tmp_path, killed_once):
+    settings = {"only": ["WD", "JSD", "NNDR", "mean gap"], "target": None, "n_seeds": 2}
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(*TABLES, resume=tmp_path, **settings)
+    finished = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
+    assert len(finished) == 3
+    resumed = evaluate(*TABLES, resume=tmp_path, **settings)
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    calls = len(killed_once)
+    assert resumed.to_json() == evaluate(*TABLES, **settings).to_json()
+    assert len(killed_once) > calls  # of an evaluation that keeps nothing
     assert all(path.suffix == ".json" for path in tmp_path.iterdir())
 
 
-def interrupted(comparison):
-    raise KeyboardInterrupt
-
-
-def counted(group, measure, calls):
-    def again(comparison):
-        calls.append(group)
-        return measure(comparison)
-
-    return again
+def test_what_is_kept_is_what_a_later_run_reads(tmp_path):
+    evaluate(*TABLES, only="WD", target=None, resume=tmp_path)
+    for path in tmp_path.glob("*.json"):
+        kept = json.loads(path.read_text())
+        kept["values"]["WD"] = 0.25
+        path.write_text(json.dumps(kept))
+    again = evaluate(*TABLES, only="WD", target=None, resume=tmp_path)
+    assert again.synthetic.values["WD"] == again.floor.values["WD"] == 0.25
 
 
 def test_other_tables_seeds_and_settings_are_not_taken_for_finished_ones(tmp_path):

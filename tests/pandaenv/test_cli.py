@@ -9,8 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 import generators
-from generators import training
+from generators.tvae import TVAE
 from pandaenv import cli, records
+from tests.generators import contracts
 from tests.pandaenv.records.raw_dump import (
     SECRETS,
     random_records,
@@ -62,28 +63,21 @@ def test_what_is_no_dump_ends_with_one_sentence_and_code_one(content, sentence, 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_stopped_training_says_what_is_kept_and_goes_on(ingested, tmp_path, monkeypatch):
+Stopped = contracts.stopping(TVAE, 4)
+
+
+def test_a_stopped_training_says_what_is_kept_and_goes_on(ingested, tmp_path):
     folder, _ = ingested
     state = tmp_path / "state"
-    words = ["fit", folder, "--steps", "6", "--generator", "tvae", "--quiet", "--out"]
-    assert run(*words, tmp_path / "whole")[0] == 0
-    real, done = training._advance, []
-
-    def stop(*arguments):
-        done.append(1)
-        if len(done) == 4:
-            raise KeyboardInterrupt
-        real(*arguments)
-
-    monkeypatch.setattr(training, "_advance", stop)
-    code, _, err = run(*words, tmp_path / "m", "--checkpoint", state)
+    words = ["fit", folder, "--steps", "6", "--quiet", "--generator"]
+    assert run(*words, "tvae", "--out", tmp_path / "whole")[0] == 0
+    stopped = [*words, f"{__name__}:Stopped", "--out", tmp_path / "m"]
+    code, _, err = run(*stopped, "--checkpoint", state)
     assert (code, err) == (130, f"stopped; the same command goes on from {state}\n")
-    done.clear()
-    code, _, err = run(*words, tmp_path / "m")
+    code, _, err = run(*stopped)
     assert (code, err) == (130, "stopped; nothing is kept of it\n")
     assert not list((tmp_path / "m").iterdir())
-    monkeypatch.undo()
-    assert run(*words, tmp_path / "m", "--checkpoint", state)[0] == 0
+    assert run(*words, "tvae", "--out", tmp_path / "m", "--checkpoint", state)[0] == 0
     one, other = (generators.load(tmp_path / name).sample(50, seed=1) for name in ("whole", "m"))
     assert one.equals(other)
 
@@ -187,20 +181,14 @@ def test_help_loads_no_heavy_library():
     assert not set(loaded.stdout.split()) & {"torch", "pandas", "numba", "duckdb", "sklearn"}
 
 
-def test_evaluate_leaves_parquet_beyond_memory_on_disk(ingested, tmp_path, monkeypatch):
+def test_evaluate_leaves_parquet_beyond_memory_on_disk(ingested, tmp_path):
     folder, _ = ingested
     words = ["evaluate", folder, folder / "test.parquet", folder / "test.parquet", "--quiet"]
     words += ["--seeds", 1, "--only", "WD", "--only", "JSD", "--only", "DCR"]
     code, whole, err = run(*words)
     assert code == 0, err
-    from metrics import settings
-
-    monkeypatch.setattr(settings, "IN_MEMORY", 100)  # train has 160 rows, test 40
-    read, seen = cli._read, []
-    monkeypatch.setattr(cli, "_read", lambda path, part: seen.append(part) or read(path, part))
-    code, partly, err = run(*words)
+    code, partly, err = run(*words, "--in-memory", 100)  # train has 160 rows, test 40
     assert (code, partly) == (0, whole), err
-    assert seen == ["test.parquet", "records.parquet"]
     (tmp_path / "t.parquet").write_bytes(b"PAR1 and no more")
     words[1] = tmp_path / "t.parquet"
     code, _, err = run(*words)

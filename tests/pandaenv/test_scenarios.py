@@ -209,10 +209,16 @@ def test_scenarios_share_windows_failures_and_outages(make):
 # The dataclass
 
 
-def test_a_new_scenario_is_one_entry(make, monkeypatch):
+@pytest.fixture
+def all_bad():
+    """The table with one more entry."""
+    SCENARIOS["all_bad"] = Scenario(degraded_share=1.0, degraded_after_s=0.0, black_holes=12)
+    yield
+    del SCENARIOS["all_bad"]
+
+
+def test_a_new_scenario_is_one_entry(make, all_bad):
     """Entered in the table, it is known by name to the environment and to replays."""
-    mine = Scenario(degraded_share=1.0, degraded_after_s=0.0, black_holes=12)
-    monkeypatch.setitem(SCENARIOS, "all_bad", mine)
     env = make(scenario="all_bad")
     env.reset(seed=0)
     assert (env.unwrapped.worlds.slow[0]["factor"] < 1).all()

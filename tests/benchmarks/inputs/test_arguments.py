@@ -1,12 +1,10 @@
 """Commands: wrong options are refused before the work, and what breaks is one sentence."""
 
 import importlib
-import json
 import subprocess
 import sys
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from benchmarks import frontier, policies, ppo
@@ -78,21 +76,9 @@ def test_steps_of_the_command_line_go_over_those_of_each_agent():
     assert ppo.chosen(untouched, args) == untouched
 
 
-def test_a_board_beside_another_result_has_a_name_of_its_own(tmp_path, monkeypatch):
-    result = json.loads(policies.OUT.read_text(encoding="utf-8"))
-    written = []
-    monkeypatch.setattr(policies.leaderboard, "freeze", lambda result, episodes: {})
-    monkeypatch.setattr(policies, "draw", lambda result, path: path)
-    monkeypatch.setattr(policies, "write_json", lambda path, what: written.append(path.name))
-    rows = pd.DataFrame({"policy": [policies.PANDA, policies.ORACLE], "seed": 0, "flow": 1.0})
-    for name in ("policies.json", "mine.json"):
-        policies.write(result, {(0.6, "normal"): rows}, tmp_path / name)
-    assert written == [
-        "policies.json",
-        "leaderboard.json",
-        "mine.json",
-        "mine-leaderboard.json",
-    ]
+def test_a_board_beside_another_result_has_a_name_of_its_own(tmp_path):
+    names = [policies.board_beside(tmp_path / f"{n}.json").name for n in ("policies", "mine")]
+    assert names == ["leaderboard.json", "mine-leaderboard.json"]
 
 
 def test_an_interrupt_is_said_in_a_word(capsys):

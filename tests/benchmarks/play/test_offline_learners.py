@@ -47,6 +47,10 @@ def toy(n_episodes=64, seed=0) -> Dataset:
     )
 
 
+def both(one, other):
+    return zip(one.parameters(), other.parameters(), strict=True)
+
+
 def fastest(seen: np.ndarray, masks: np.ndarray) -> np.ndarray:
     power = seen[:, N_JOB + POWER : N_JOB + N_SITE * SITES : N_SITE]
     return np.where(masks > 0, power, -1.0).argmax(axis=1)
@@ -61,25 +65,18 @@ def chosen(policy: ScoringPolicy, data: Dataset) -> np.ndarray:
     return np.where(data["action_masks"] > 0, scores, -np.inf).argmax(axis=1)
 
 
-def test_the_conservative_loss_is_the_formula_of_its_paper(monkeypatch):
+def test_the_conservative_loss_is_the_formula_of_its_paper():
     data, config = toy(4), Config(alpha=0.7, gamma=0.9, rate=0.3, width=8)
-    rows = torch.arange(4 * T)
-    losses = []
-
-    def once(loss, n, traits, config, seed):
-        network = offline_learners.new_network(traits, config, seed)
-        with torch.no_grad():
-            for parameter in network.parameters():
-                parameter.add_(0.1)
-        losses.append((loss(network, rows).item(), network))
-        return network
-
-    monkeypatch.setattr(offline_learners, "fit", once)
-    conservative_q_learning(data, None, config, 5)
-    found, network = losses[0]
-    slow = offline_learners.new_network(None, config, 5)
-    for mine, its in zip(slow.parameters(), network.parameters(), strict=True):
-        mine.data += 0.3 * (its.data - mine.data)
+    network, slow = (offline_learners.new_network(None, config, 5) for _ in "ab")
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1)
+    moved = [s.data + 0.3 * (n.data - s.data) for s, n in both(slow, network)]
+    offline_learners.update_target(slow, network, config.rate)
+    for parameter, expected in zip(slow.parameters(), moved, strict=True):
+        torch.testing.assert_close(parameter.data, expected)
+    steps, rows = offline_learners.Steps(data), torch.arange(4 * T)
+    found = offline_learners.conservative_loss(network, slow, steps, rows, config).item()
     q = network(torch.as_tensor(data["observations"]))[0].detach().double().numpy()
     after = torch.as_tensor(data["next_observations"])
     q_after = network(after)[0].detach().double().numpy()

@@ -17,6 +17,7 @@ from generators.plan import Plan
 from generators.tabar import TabAR, TabARConfig
 from generators.tabar.network import Net
 from generators.tabar.sampling import draw_fields
+from tests.generators.contracts import assert_resumes
 from tests.generators.laws import CONDITIONS, assert_alike, dependent, holding
 
 RNG = np.random.default_rng(8)
@@ -248,29 +249,7 @@ def test_the_best_weights_on_held_back_rows_are_kept():
 
 
 def test_training_cut_short_ends_in_the_same_bytes(tmp_path):
-    whole = TabAR(**SMALL).fit(TABLE, steps=130, seed=2, progress=False)
-    path = tmp_path / "run"
-    from generators import training
-
-    batches, calls = training.batches, []
-
-    def torn(*arguments):
-        for i, rows in enumerate(batches(*arguments)):
-            calls.append(i)
-            if i == 71:
-                raise KeyboardInterrupt
-            yield rows
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "batches", torn)
-        with pytest.raises(KeyboardInterrupt):
-            TabAR(**SMALL).fit(TABLE, steps=130, seed=2, progress=False, checkpoint=path, every=0.0)
-    again = TabAR(**SMALL).fit(TABLE, steps=130, seed=2, progress=False, checkpoint=path)
-    assert calls and again.losses_.equals(whole.losses_)
-    for (key, a), b in zip(
-        whole.net_.state_dict().items(), again.net_.state_dict().values(), strict=True
-    ):
-        assert torch.equal(a, b), key
+    assert_resumes(lambda: TabAR(**SMALL), TABLE, tmp_path / "run", steps=130, stop=71)
 
 
 def test_order_is_by_rule_or_by_name(fitted):

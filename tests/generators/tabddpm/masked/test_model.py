@@ -103,10 +103,8 @@ def test_several_columns_a_step_are_faster_to_say_and_know_less(fitted):
         fitted.sample(5, steps=0)
 
 
-def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
-    assert_resumes(
-        lambda: MaskedTabDDPM(**SMALL), TABLE, tmp_path / "run", monkeypatch, steps=30, stop=17
-    )
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
+    assert_resumes(lambda: MaskedTabDDPM(**SMALL), TABLE, tmp_path / "run", steps=30, stop=17)
 
 
 def test_a_saved_model_does_all_that_it_did(fitted, tmp_path):
