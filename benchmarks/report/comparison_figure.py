@@ -27,7 +27,7 @@ def draw(result: dict, path: Path) -> Path:
         cells = [cell for cell in result["cells"] if cell["scenario"] == name]
         _lines(axes, cells, policies, key)
         _decorate(axes, name, [cell["load"] for cell in cells])
-    panels[0].set_ylabel(f"reduction of flow time / m vs {base} (95 % CI)")
+    panels[0].set_ylabel(f"reduction of flow time / m\nvs {base} (95 % CI)")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", fontsize=8, frameon=False)
     figure.savefig(path)
