@@ -32,7 +32,7 @@ from metrics.report import plain
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0 if Table I was written, 1 with one sentence on stderr if not."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         if options.dry_run:
             print(json.dumps(resolved(options), indent=1))
@@ -48,9 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = command_parser("fidelity", __doc__)
-    add = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    """The arguments of this command."""
+    made = command_parser("fidelity", __doc__)
+    add = made.add_argument
     add(
         "--data",
         default=splits.REFERENCE,
@@ -81,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--dry-run", action="store_true", help="print the configuration and stop")
     add("--quiet", action="store_true", help="show no progress")
-    return parser
+    return made
 
 
 def run(options: argparse.Namespace, arguments: list[str]) -> dict:
@@ -89,7 +90,7 @@ def run(options: argparse.Namespace, arguments: list[str]) -> dict:
     profile = _profile(options)
     models = _models(options.generators, profile)
     seeds = [options.seed + r for r in range(options.repeats)]
-    runs = [_prepared(options, profile, seed, len(seeds) > 1) for seed in seeds]
+    runs = prepared_runs(options)
     results = [run.table(models) for run in runs]
     result = repeats.pooled(results, claims.check) if len(seeds) > 1 else results[0]
     made = provenance.provenance(
@@ -97,6 +98,13 @@ def run(options: argparse.Namespace, arguments: list[str]) -> dict:
     )
     runs[0].write(result | made, _out(options, profile))
     return result | made
+
+
+def prepared_runs(options: argparse.Namespace) -> list[TableRun]:
+    """A run for each seed, its data read and cut and its metrics prepared."""
+    profile, several = _profile(options), options.repeats > 1
+    seeds = range(options.seed, options.seed + options.repeats)
+    return [_prepared(options, profile, seed, several) for seed in seeds]
 
 
 def _prepared(options: argparse.Namespace, profile: Profile, seed: int, several: bool) -> TableRun:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.inputs.arguments import command_parser
+from benchmarks.inputs.environments import install, installed
 from benchmarks.inputs.places import RESULTS, ROOT
 from benchmarks.report.provenance import provenance, write_json
 
@@ -27,6 +28,8 @@ OUT = RESULTS / "readers.json"
 NAME = "panda-tier1-mixed-v0"
 OURS = ("numba", "pandas", "pyarrow", "scipy", "matplotlib", "scikit-learn", "tqdm", "h5py")
 """What `pandaenv` itself needs, put beside tools that pin another Gymnasium than it asks for."""
+SHOWN = ("d3rlpy", "minari", "ray", "rl_zoo3", "gymnasium", "numpy", "torch", "h5py")
+"""Packages whose versions are told."""
 
 MINARI = """
 import json, sys, h5py, minari, numpy as np
@@ -120,8 +123,9 @@ def install_and_try(reader: Reader, venv: Path, data: Path, limit: float) -> dic
     """What came of one tool, with the packages asked for and the versions found."""
     said = {"packages": list(reader.packages)}
     try:
-        python = _install(venv, reader.packages, limit)
-        said["versions"] = _versions(python)
+        ours = (*reader.packages, *OURS)
+        python = install(venv, ours, limit, more=[["--no-deps", "-e", str(ROOT)]])
+        said["versions"] = installed(python, SHOWN)
     except subprocess.TimeoutExpired:
         return said | {"ran": False, "why": f"not installed in {limit:g} s"}
     except subprocess.CalledProcessError as error:
@@ -162,30 +166,6 @@ def _said(lines: list[str]):
 def _block(page: str) -> str:
     """The first block of Python of a page."""
     return re.search(r"```python\n(.*?)```", page, re.DOTALL).group(1)
-
-
-def _install(venv: Path, packages: tuple[str, ...], limit: float) -> Path:
-    """A virtual environment with the packages, torch as tested, and this checkout."""
-    python = venv / "bin" / "python"
-    if not (venv / "made").exists():
-        pip = [str(python), "-m", "pip", "install", "--quiet"]
-        for command in (
-            [sys.executable, "-m", "venv", str(venv)],
-            [*pip, "torch==2.13.0"],
-            [*pip, "torch==2.13.0", *packages, *OURS],
-            [*pip, "--no-deps", "-e", str(ROOT)],
-        ):
-            subprocess.run(command, check=True, timeout=limit, capture_output=True, text=True)
-        (venv / "made").touch()
-    return python
-
-
-def _versions(python: Path) -> dict[str, str]:
-    listed = subprocess.run(
-        [python, "-m", "pip", "list", "--format", "json"], check=True, capture_output=True
-    )
-    shown = ("d3rlpy", "minari", "ray", "rl_zoo3", "gymnasium", "numpy", "torch", "h5py")
-    return {p["name"]: p["version"] for p in json.loads(listed.stdout) if p["name"] in shown}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -64,7 +64,7 @@ pandaenv.agents           agent networks scoring storage
 pandaenv.offline          collection datasets dsrl layouts mixtures recipes trajectories writer
 pandaenv.errors
 pandaenv.cli
-benchmarks.inputs         arguments candidates places splits
+benchmarks.inputs         arguments candidates environments places splits
 benchmarks.flights
 benchmarks.report         cards claims comparison comparison_figure finished intervals provenance
                           repeats targets
@@ -74,7 +74,7 @@ benchmarks.table1         markdown profile progress run
 benchmarks.plain          gan tabddpm tvae
 benchmarks.speed          __main__ env gan metrics neighbours ppo replay smote tabar tabddpm
 benchmarks                animate anomalies calibration defects fidelity frontier load
-                          memorisation offline offline_agents policies ppo pretrain readers
+                          memorisation offline offline_agents peers policies ppo pretrain readers
                           sampler tasks transfer
 benchmarks.report.readme
 """

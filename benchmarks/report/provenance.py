@@ -48,8 +48,15 @@ def provenance(module: str, arguments: list[str], seed: int | list[int]) -> dict
         "versions": versions(),
         "commit": commit(),
         "cpu": cpu_model(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
     }
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def commit() -> str | None:

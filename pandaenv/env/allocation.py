@@ -202,7 +202,7 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
     | `surge` | jobs come three times as fast, hours 2 to 6 |
     | `black_hole_site` | one site fails all it gets within a minute and looks idle |
 
-    The last three have the outages of `normal` too. Who is hit is drawn from the episode's seed.
+    All but `outage` have the outages of `normal`. Who is hit is drawn from the episode's seed.
     Your own is a `pandaenv.scenarios.Scenario` or a dict of its fields.
 
     ## Version History
