@@ -1,12 +1,14 @@
-"""Detection of broken records: the bundled surrogate's anomaly score beside isolation forests.
+"""Detection of broken records: anomaly scores of surrogates beside isolation forests.
 
-Breaks held-out records in one known way each and scores them with `TabDDPM.anomaly_score` and with
-two scikit-learn isolation forests (categories as ordinals, and as one-hots) fitted on the same
-train table. Writes the area under the ROC curve against untouched records, for each kind of break,
-to results/anomalies.json. Except for records after the last one, every broken value lies in the
-range seen in training, so only the combination of columns gives a record away.
+Breaks held-out records in one known way each. They are scored with the `anomaly_score` of fitted
+TabDDPMs (of the uniform process the error of denoising a record, of the masked one how unlikely its
+least likely column is given the others) and with two scikit-learn isolation forests (categories as
+ordinals, and as one-hots) fitted on the same train table. Writes the area under the ROC curve
+against untouched records, for each kind of break, to results/anomalies.json. Except for records
+after the last one, every broken value lies in the range seen in training, so only the combination
+of columns gives a record away.
 
-    python -m benchmarks.anomalies [--rows 1000] [--model DIR] [--out FILE]
+    python -m benchmarks.anomalies [--rows 1000] [--models DIR ...] [--out FILE]
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +33,7 @@ from benchmarks.inputs.arguments import (
 from benchmarks.inputs.places import RESULTS
 from benchmarks.pretrain import BUNDLED
 from benchmarks.report.provenance import provenance, write_json
+from generators.tabddpm import UniformTabDDPM
 from metrics.detection import auc
 from pandaenv import records, reference, schema
 
@@ -50,7 +54,8 @@ def main(arguments: list[str] | None = None) -> None:
     normal, base = rows.iloc[: options.rows], rows.iloc[options.rows :].reset_index(drop=True)
     rng = np.random.default_rng(options.seed)
     kinds = {name: broken(base, train, rng) for name, broken in KINDS.items()}
-    scorers = {"tabddpm": generators.load(options.model).anomaly_score, **forests(train)}
+    models = map(generators.load, options.models)
+    scorers = {_name(model): model.anomaly_score for model in models} | forests(train)
     result = {
         "what": "AUC of broken rows against untouched ones, 0.5 is chance",
         "normal": len(normal),
@@ -59,6 +64,11 @@ def main(arguments: list[str] | None = None) -> None:
     }
     made = provenance("benchmarks.anomalies", arguments, options.seed)
     print(write_json(options.out, result | made).name)
+
+
+def _name(model: Any) -> str:
+    uniform = isinstance(model, UniformTabDDPM)
+    return "TabDDPM uniform, denoising error" if uniform else "TabDDPM masked, likelihood"
 
 
 def score(scorer, normal: pd.DataFrame, kinds: dict[str, pd.DataFrame]) -> dict[str, float]:
@@ -173,7 +183,9 @@ def one_hot(table: pd.DataFrame) -> np.ndarray:
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("anomalies", __doc__)
     add_reference_options(parser)
-    parser.add_argument("--model", type=Path, default=BUNDLED, help="folder of a saved TabDDPM")
+    parser.add_argument(
+        "--models", type=Path, nargs="+", default=[BUNDLED], help="folders of saved TabDDPMs"
+    )
     parser.add_argument("--data-seed", type=whole(0), default=0, help="of the reference workload")
     parser.add_argument(
         "--rows", type=whole(1), default=1000, help="untouched records, and records of each kind"

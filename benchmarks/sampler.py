@@ -1,10 +1,12 @@
-"""How few steps sampling needs: the bundled surrogate by two rules, against its 1000 steps.
+"""How few steps sampling needs: a fitted TabDDPM of either process at several numbers of steps.
 
-Samples from a fitted TabDDPM and scores the samples against the rows of the split that
-`benchmarks.pretrain` makes. Writes C2ST, WD, JSD and diff-CORR for each rule and number of steps,
-beside the held-out baseline, and the rows sampled per second, to results/sampler.json.
+The uniform process is sampled by two rules, up to its 1000 steps. The masked one draws one column a
+step and is then exact; in fewer steps several columns are drawn at once, as if they did not depend
+on one another. The samples are scored against the rows of the split that `benchmarks.pretrain`
+makes. Writes C2ST, WD, JSD and diff-CORR for each rule and number of steps, beside the held-out
+baseline, and the rows sampled per second, to results/sampler.json.
 
-    python -m benchmarks.sampler [--rows 6250] [--steps 10 25 50 100 250 1000] [--out FILE]
+    python -m benchmarks.sampler [--rows 6250] [--model DIR] [--steps 10 25 50] [--out FILE]
 """
 
 from __future__ import annotations
@@ -27,11 +29,14 @@ from benchmarks.inputs.arguments import (
 from benchmarks.inputs.places import RESULTS
 from benchmarks.pretrain import BUNDLED
 from benchmarks.report.provenance import provenance, write_json
+from generators.tabddpm import UniformTabDDPM
 from metrics import Evaluator
 from pandaenv import records, reference
 
 OUT = RESULTS / "sampler.json"
 METRICS = ("C2ST", "WD", "JSD", "diff-CORR")
+UNIFORM = {"jumps": (10, 25, 50, 100, 250, 1000), "ancestral": (10, 25, 50, 100, 250, 1000)}
+MASKED = {"columns": (1, 2, 3, 4, 5, 7, 9)}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -41,14 +46,19 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     model = generators.load(options.model)
     evaluator = evaluator_of(options)
+    known = UNIFORM if isinstance(model, UniformTabDDPM) else MASKED
     lines = [
         line(model, evaluator, rule, steps, options)
-        for rule in options.rules
-        for steps in options.steps
+        for rule in options.rules or known
+        for steps in options.steps or known[rule]
     ]
     result = {
-        "what": "one bundled model sampled by two rules at several numbers of steps, one thread",
-        "model": {"n_steps": model.n_steps_, "fit_seconds": round(model.seconds_)},
+        "what": "one fitted model sampled at several numbers of steps, one thread",
+        "model": {
+            "process": "uniform" if known is UNIFORM else "masked",
+            "n_steps": model.n_steps_,
+            "fit_seconds": round(model.seconds_),
+        },
         "n": options.rows,
         "floor": chosen(evaluator.floor.values),
         "lines": lines,
@@ -75,7 +85,8 @@ def evaluator_of(options: argparse.Namespace) -> Evaluator:
 def line(model, evaluator: Evaluator, rule: str, steps: int, options: argparse.Namespace) -> dict:
     """Scores and speed of one rule at one number of steps."""
     began = time.perf_counter()
-    rows = model.sample(options.rows, seed=options.seed, steps=steps, sampler=rule)
+    by = {"sampler": rule} if rule in UNIFORM else {}
+    rows = model.sample(options.rows, seed=options.seed, steps=steps, **by)
     per_s = options.rows / (time.perf_counter() - began)
     scores = chosen(evaluator.score(rows).values)
     print(rule, steps, scores, f"{per_s:.0f} rows/s", file=sys.stderr)
@@ -92,13 +103,11 @@ def _parser() -> argparse.ArgumentParser:
     add_reference_options(parser)
     parser.add_argument("--model", type=Path, default=BUNDLED, help="folder of a saved TabDDPM")
     parser.add_argument("--rows", type=whole(2), default=6250, help="sampled (default %(default)s)")
-    parser.add_argument("--rules", nargs="+", default=["jumps", "ancestral"], help="of sampling")
     parser.add_argument(
-        "--steps",
-        nargs="+",
-        type=whole(1),
-        default=[10, 25, 50, 100, 250, 1000],
-        help="numbers of sampling steps (default %(default)s)",
+        "--rules", nargs="+", choices=[*UNIFORM, *MASKED], help="default: those of its process"
+    )
+    parser.add_argument(
+        "--steps", nargs="+", type=whole(1), help="numbers of sampling steps (default: a range)"
     )
     parser.add_argument("--repeats", type=whole(1), default=3, help="seeds of the classifier")
     parser.add_argument("--seed", type=whole(0), default=0, help="of the samples")
