@@ -19,7 +19,7 @@ import pandas as pd
 
 import generators
 from benchmarks.inputs import candidates, splits
-from benchmarks.inputs.arguments import command, command_parser
+from benchmarks.inputs.arguments import add_device_option, command, command_parser
 from benchmarks.report import claims, provenance, repeats
 from benchmarks.table1.markdown import to_markdown
 from benchmarks.table1.profile import Profile
@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"{candidates.GENERATOR_HELP} (default: all built-in ones)",
     )
     add("--budget", type=float, help="seconds of training for each generator")
+    add_device_option(made)
     add("--target", help="numerical column to predict for diff-MLEF ('workload' if there is one)")
     add("--out", type=Path, help="folder to write (default: runs/fidelity-DATA-PROFILE)")
     add("--seed", type=int, default=0, help="of cut, training, sampling and scoring (default 0)")
@@ -125,7 +126,7 @@ def _prepared(options: argparse.Namespace, profile: Profile, seed: int, several:
     )
     out = _out(options, profile)
     out = out / f"seed-{seed}" if several else out
-    return TableRun(profile, cut, extra, evaluator, out, seed, options.quiet)
+    return TableRun(profile, cut, extra, evaluator, out, seed, options.quiet, options.device)
 
 
 def _timeless(profile: Profile) -> Profile:

@@ -24,7 +24,7 @@ import pandas as pd
 
 import generators
 from benchmarks.inputs import candidates, splits
-from benchmarks.inputs.arguments import command, command_parser, whole
+from benchmarks.inputs.arguments import add_device_option, command, command_parser, whole
 from benchmarks.inputs.places import RESULTS, RUNS
 from benchmarks.report.finished import result_key
 from benchmarks.report.provenance import provenance, versions, write_json, write_text
@@ -128,7 +128,7 @@ def _scores_of_seed(
             _identity(*variant),
             seed,
             options,
-            lambda v=variant: _fit_and_score(evaluator, cut.train, seed, *v),
+            lambda v=variant: _fit_and_score(evaluator, cut.train, seed, *v, options.device),
         )
         print(f"seed {seed}: {words}: {_summary(found[words])}", file=sys.stderr)
     return found
@@ -148,10 +148,11 @@ def _fit_and_score(
     name: str,
     settings: dict,
     steps: int | None,
+    device: str,
 ) -> dict:
     """One variant, trained, sampled and scored."""
     model = candidates.generator(name, **settings)
-    candidates.fit(model, train, seed=seed, steps=steps, progress=False)
+    candidates.fit(model, train, seed=seed, steps=steps, progress=False, device=device)
     sample = candidates.sample(model, max(evaluator.n, evaluator.n_mlef), seed=seed)
     score = _values(evaluator.score(sample))
     losses = getattr(model, "losses_", None)
@@ -171,7 +172,7 @@ def _finished_or(
 ) -> dict:
     """The score that an earlier run of the same variant finished, else a new one."""
     sizes = [options.rows, options.holdout, options.mlef, options.days]
-    parts = [what, seed, *sizes, versions()]
+    parts = [what, seed, *sizes, versions()] + [options.device] * (options.device != "cpu")
     path = options.kept / f"{result_key(parts, sort_keys=True)}.json"
     if path.is_file():
         return json.loads(path.read_text())
@@ -247,6 +248,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"instead of the variants: {candidates.GENERATOR_HELP}",
     )
     add("--kept", type=Path, default=RUNS / "memorisation", help="folder of finished scores")
+    add_device_option(parser)
     add("--out", type=Path, default=RESULTS, help="folder to write")
     return parser
 

@@ -25,6 +25,7 @@ import generators
 import pandaenv
 from benchmarks.inputs import candidates
 from benchmarks.inputs.arguments import (
+    add_device_option,
     add_reference_options,
     command,
     command_parser,
@@ -64,6 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
         budget=options.budget,
         steps=options.steps,
         checkpoint=options.checkpoint,
+        device=options.device,
     )
     if hasattr(model, "save"):
         model.save(options.out)
@@ -210,6 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--steps", type=whole(1), help="optimizer steps, instead of a budget")
     parser.add_argument("--checkpoint", type=new_file, help="file to save to and to resume from")
+    add_device_option(parser)
     parser.add_argument(
         "--pool", type=whole(1), default=330_000, help="rows of the pool (default %(default)s)"
     )

@@ -37,7 +37,7 @@ from scipy.stats import kendalltau
 
 import generators
 from benchmarks.inputs import candidates
-from benchmarks.inputs.arguments import command, command_parser, site_catalogue
+from benchmarks.inputs.arguments import add_device_option, command, command_parser, site_catalogue
 from benchmarks.inputs.places import AGENTS, RESULTS, RUNS
 from benchmarks.play import apprentices
 from benchmarks.play.cells import code_digest
@@ -97,6 +97,7 @@ def sampled(name: str, half: pd.DataFrame, options: argparse.Namespace) -> Path:
         train.sort_index().reset_index(drop=True),
         seed=options.seed,
         budget=options.budget,
+        device=options.device,
         checkpoint=path.with_suffix(".checkpoint"),
     )
     rows = candidates.sample(model, len(half), seed=options.seed)
@@ -334,6 +335,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--steps", type=int, default=160_000, help="placements of a training")
     add("--seed", type=int, default=0, help="of halves, training and samples (default 0)")
     add("--kept", type=Path, default=RUNS / "transfer", help="folder of finished work")
+    add_device_option(parser)
     add("--out", type=Path, default=OUT, help="JSON file to write")
     return parser
 

@@ -45,8 +45,11 @@ def unpack_columns(
 
 def pack_weights(prefix: str, net: nn.Module | None) -> dict[str, np.ndarray]:
     """Arrays `PREFIX.NAME` of all weights; none where no column varies and there is no network."""
-    weights = {} if net is None else net.state_dict()
-    return {f"{prefix}.{name}": value.numpy() for name, value in weights.items()}
+    if net is None:
+        return {}
+    from .devices import to_array  # torch takes a second to import
+
+    return {f"{prefix}.{name}": to_array(value) for name, value in net.state_dict().items()}
 
 
 def unpack_weights(prefix: str, net: nn.Module | None, arrays: dict[str, np.ndarray]) -> None:
@@ -54,11 +57,11 @@ def unpack_weights(prefix: str, net: nn.Module | None, arrays: dict[str, np.ndar
 
     Raises: ValueError where there are weights and no network, RuntimeError where they do not fit.
     """
-    import torch
+    from .devices import to_tensor
 
     start = f"{prefix}."
     weights = {
-        k.removeprefix(start): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(start)
+        k.removeprefix(start): to_tensor(v) for k, v in arrays.items() if k.startswith(start)
     }
     if net is not None:
         net.load_state_dict(weights)

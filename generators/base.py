@@ -12,9 +12,9 @@ import hashlib
 import json
 import os
 import tempfile
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -55,7 +55,9 @@ class Generator(ABC):
 
     name: ClassVar[str]
     Config: ClassVar[type[Any]]
+    has_network: ClassVar[bool] = True  # which can lie on an accelerator
     view_: PlainView = PlainView()  # that of a plain table, until another is fitted
+    _device: Any = "cpu"
 
     def __init__(self, config: Any = None, **options: Any):
         self.config = _configure(self, config, options)
@@ -70,39 +72,37 @@ class Generator(ABC):
         progress: bool = True,
         checkpoint: str | os.PathLike | None = None,
         every: float = 30.0,
+        device: str = "auto",
     ) -> Self:
         """Learn the table; whatever was fitted before is forgotten.
 
         Args:
             table: rows to learn from; not changed. Numbers, dates, spans of time, categories and
                 truths of any dtype, missing values among them.
-            seed: same seed, steps, versions and threads: same model, bit for bit.
+            seed: same seed, steps, versions, threads and kind of device: same model, bit for bit.
             budget: wall-clock seconds; a short timed probe turns them into `n_steps_`.
             steps: optimizer steps, instead of a budget. Without either the configuration's number.
             progress: show a bar with loss and time left.
             checkpoint: file to write while training, and to resume from if it is there.
             every: seconds between checkpoints.
+            device: "cpu", "cuda" or "cuda:N"; "auto" is an accelerator where there is one. The
+                model stays there until `to`; what is saved has no device.
 
         Returns:
             the generator itself.
 
         Raises:
             TypeError: the table is no DataFrame.
-            ValueError: a table that cannot be learned, a wrong argument, or a damaged or foreign
-                checkpoint.
+            ValueError: a table that cannot be learned, a wrong argument, a device that this machine
+                lacks, or a damaged or foreign checkpoint.
             OSError: the checkpoint cannot be read or written.
+            MemoryError: the device has too little memory.
         """
+        self._choose(device)
         view, plain = _as_plain(table)
-        plan = Plan(
-            int(checks.seed(seed)),
-            None if budget is None else float(checks.positive("budget", budget)),
-            None if steps is None else int(checks.whole("steps", steps, least=1)),
-            bool(progress),
-            None if checkpoint is None else Path(checkpoint),
-            float(every),
-            time.monotonic(),
+        self._fit_from_scratch(
+            view, plain, Plan.of(seed, budget, steps, progress, checkpoint, every)
         )
-        self._fit_from_scratch(view, plain, plan)
         return self
 
     def _fit_from_scratch(self, view: PlainView, table: pd.DataFrame, plan: Plan) -> None:
@@ -113,17 +113,19 @@ class Generator(ABC):
         self.losses_, self.n_steps_, self.seconds_ = pd.DataFrame(), 0, 0.0
         if plan.checkpoint is not None:
             plan = replace(plan, key=self._run_key(layout, numbers, codes))
-        self._fit(layout, numbers, codes, plan)
+        with self.here():
+            self._fit(layout, numbers, codes, plan)
         self.view_, self.layout_ = view, layout
 
     def _run_key(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray) -> dict[str, Any]:
         """What tells the checkpoint of this run from another's."""
+        elsewhere = {"device": self.device} if self.device != "cpu" else {}
         return {
             "generator": self.name,
             "config": asdict(self.config),
             "columns": layout.to_json(),
             "data": fingerprint(numbers, codes),
-        }
+        } | elsewhere
 
     def _train(self, learner: Learner, plan: Plan, pace: Pace) -> None:
         """Train in the loop all learned generators share, and keep the history of the run."""
@@ -133,10 +135,50 @@ class Generator(ABC):
         self.n_steps_, self.losses_ = history.n_steps, history.losses
         self.seconds_ = history.seconds
 
+    @property
+    def device(self) -> str:
+        """Where the model lies: "cpu" or an accelerator such as "cuda:0"."""
+        return str(self._device)
+
+    def to(self, device: str) -> Self:
+        """Move the fitted model to a device, as named in `fit`; returns itself.
+
+        Raises: NotFittedError before `fit`, ValueError for a device that this machine lacks.
+        """
+        self._check_fitted()
+        arrays = self._to_arrays()
+        self._choose(device)
+        with self.here():
+            self._from_arrays(self.layout_, arrays)
+        return self
+
+    def _choose(self, device: str) -> None:
+        """Have what follows done on a device; a model without a network stays on the processor."""
+        if not self.has_network and device in ("auto", "cpu"):
+            return
+        from .devices import resolve  # torch takes a second to import, and not all need it
+
+        found = resolve(device)
+        self._device = found if self.has_network else "cpu"
+
+    def here(self) -> AbstractContextManager:
+        """The context in which new tensors lie where the model does."""
+        if not self.has_network:
+            return nullcontext()
+        from .devices import on, resolve
+
+        return on(resolve(self._device))
+
     def sample(
-        self, n: int, *, seed: int = 0, where: dict[str, Any] | None = None, **options: Any
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        where: dict[str, Any] | None = None,
+        device: str | None = None,
+        **options: Any,
     ) -> pd.DataFrame:
-        """Draw n rows; same seed, same bytes.
+        """Draw n rows; same seed and kind of device, same bytes.
 
         Args:
             n: number of rows, 0 allowed.
@@ -144,6 +186,7 @@ class Generator(ABC):
             where: column -> what its rows must hold: a category, a list of categories, a number
                 or date, or a range (low, high) of these with both ends allowed and None for an
                 open one; None by itself for a missing value. The rest is drawn given that.
+            device: where to draw, as in `fit`; the model moves there. None: where it is.
             options: of the model's own sampling, e.g. `steps` of TabDDPM.
 
         Returns:
@@ -160,7 +203,10 @@ class Generator(ABC):
             raise ValueError(f"where must be a dict from columns to values, got {where!r}")
         given = conditions.parse(self.layout_, self.view_.plain_where(where or {}))
         self._check_room(n)
-        numbers, codes = self._sample_given(n, seed, given, **options) if n else self._no_rows()
+        if device is not None:
+            self.to(device)
+        with self.here():
+            numbers, codes = self._sample_given(n, seed, given, **options) if n else self._no_rows()
         return self.view_.restore(self.layout_.join(numbers, codes))
 
     def save(self, folder: str | os.PathLike) -> Path:
@@ -231,7 +277,8 @@ class Generator(ABC):
         self.n_steps_, self.seconds_ = int(card["n_steps"]), float(card["seconds"])
         losses = pd.DataFrame(arrays["losses"], columns=card["losses"])
         self.losses_ = losses.astype({"step": int} if "step" in losses else {})
-        self._from_arrays(self.layout_, arrays)
+        with self.here():
+            self._from_arrays(self.layout_, arrays)
         return self
 
     @abstractmethod

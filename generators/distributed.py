@@ -86,14 +86,9 @@ class ProcessGroup:
         for values in found if self.world_size > 1 else ():
             values.copy_(self._all_reduce_mean(values.clone()))
 
-    def mean(self, values: list[float]) -> list[float]:
-        """Means over the batch of what each process found in its part."""
-        import torch
-
-        if self.world_size == 1:
-            return values
-        local = torch.tensor(values, dtype=torch.float64) * self.shard_weight
-        return self._all_reduce_mean(local).tolist()
+    def mean(self, values: Tensor) -> Tensor:
+        """Means over the batch of what each process found in its part, float64."""
+        return values if self.world_size == 1 else self._all_reduce_mean(values * self.shard_weight)
 
     def broadcast(self, value: float) -> float:
         """The leader's value, for decisions that depend on a clock."""
@@ -128,12 +123,17 @@ def from_environment() -> ProcessGroup:
 
 
 def init_process_group() -> ProcessGroup:
-    """The group this process belongs to, in contact with the others over gloo."""
+    """The group this process belongs to, in contact with the others.
+
+    Accelerators talk over nccl, processors over gloo.
+    """
+    import torch
     import torch.distributed as dist
 
     group = from_environment()
     if group.world_size > 1 and not dist.is_initialized():
-        dist.init_process_group("gloo")
+        device = torch.get_default_device()
+        dist.init_process_group("gloo" if device.type == "cpu" else "nccl")
         atexit.register(_destroy_process_group)
     return group
 

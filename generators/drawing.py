@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .bins import Bins
 from .conditions import Given
+from .devices import to_array, to_tensor
 from .fields import Field, clock
 
 TRIES, POOL = 400, 8192  # batches of beginnings of rows, rows each, before a condition is given up
@@ -39,7 +40,7 @@ class PartialRows:
     def keep(self, rows: Tensor) -> PartialRows:
         """Only the rows (n,) that are True."""
         self.x, self.s, self.log_weight = self.x[rows], self.s[rows], self.log_weight[rows]
-        self.numbers = self.numbers[rows.numpy()]
+        self.numbers = self.numbers[to_array(rows)]
         return self
 
 
@@ -73,7 +74,7 @@ class Limits:
                 limits.factor[i][list(given.codes[f.column])] = 1.0
             elif f.kind in ("coarse", "fine") and f.column in given.ranges:
                 share = limits._share(f, bins[f.column])
-                limits.factor[i] = torch.from_numpy(share).float()
+                limits.factor[i] = to_tensor(share).float()
         return limits
 
     def _share(self, f: Field, bins: Bins) -> np.ndarray:
@@ -118,9 +119,9 @@ def draw_number(
 ) -> None:
     """Draw the numbers of a numerical whose last drawn field is i."""
     f = fields[i]
-    n, x = len(draw.x), draw.x.numpy()
+    n, x = len(draw.x), to_array(draw.x)
     coarse, fine = (x[:, i - 1], x[:, i]) if f.kind == "fine" else (x[:, i], np.zeros(n, np.int64))
-    u = torch.rand(n, generator=rng, dtype=torch.float64).numpy()
+    u = to_array(torch.rand(n, generator=rng, dtype=torch.float64))
     u = limits.place(f.column, bins.cell(coarse, fine), u)
     draw.numbers[:, f.column] = bins.decode(coarse, fine, u)
 
@@ -131,7 +132,7 @@ def derive(draw: PartialRows, fields: list[Field], i: int) -> None:
     if f.kind == "cell":
         draw.x[:, i] = draw.x[:, i - 2] * fields[i - 1].size + draw.x[:, i - 1]
     else:
-        draw.x[:, i] = torch.from_numpy(clock(f.kind, draw.numbers[:, f.column]))
+        draw.x[:, i] = to_tensor(clock(f.kind, draw.numbers[:, f.column]))
 
 
 def draw_given(

@@ -24,6 +24,7 @@ from .arrays import pack_columns, pack_weights, unpack_columns, unpack_weights
 from .base import Generator
 from .bins import Bins, fit_bins
 from .conditions import Given, Rows, reject
+from .devices import seeded, to_array
 from .drawing import FREE, Limits, PartialRows
 from .fields import KINDS, Field, encode, fit_column, list_fields, time_column
 from .layout import Column, Layout
@@ -80,11 +81,11 @@ class FieldGenerator(Generator):
         if not fields:
             return
         x = encode(fields, self.bins_, numbers, codes)
-        rng = torch.Generator().manual_seed(plan.seed)
+        rng = seeded(plan.seed)
         self.net_.start(x, rng)
         validation, train = self._split(x, rng)
         if not self.net_.learns or len(x) < FEW:
-            self.net_.switch_heads(torch.zeros(len(fields), dtype=torch.bool))
+            self.net_.switch_heads(torch.zeros_like(self.net_.used_heads()))
         else:
             self._learn(train, validation, plan)
 
@@ -150,13 +151,13 @@ class FieldGenerator(Generator):
     def _draw_rows(self, n: int, seed: int, limits: Limits, **options: Any) -> Rows:
         if not self.net_:
             return self.from_rows(np.empty((n, 0), np.int64), np.empty((n, 0)))
-        rng = torch.Generator().manual_seed(seed)
+        rng = seeded(seed)
         with training.steady_threads():
             if limits.factor:
                 draws = self._draw_given(n, limits, rng, **options)
             else:
                 draws = self._draw(n, rng, **options)
-        x = torch.cat([draw.x for draw in draws])[:n].numpy()
+        x = to_array(torch.cat([draw.x for draw in draws])[:n])
         return self.from_rows(x, np.concatenate([draw.numbers for draw in draws])[:n])
 
     @abstractmethod
@@ -176,7 +177,8 @@ class FieldGenerator(Generator):
     def to_rows(self, table: pd.DataFrame) -> Tensor:
         """Indices x (n, F) of the rows of a table; a category never seen becomes the first."""
         numbers, codes = self.split(table)
-        return encode(self.net_.fields, self.bins_, numbers, codes.clip(0))
+        with self.here():
+            return encode(self.net_.fields, self.bins_, numbers, codes.clip(0))
 
     def from_rows(self, x: np.ndarray, drawn: np.ndarray) -> Rows:
         """Numbers and codes of rows x (n, F) and of the numbers (n, numericals) drawn for them."""

@@ -10,10 +10,10 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from .bins import Bins, fit_bins
+from .devices import to_tensor
 from .layout import Layout
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def encode(fields: list[Field], bins: list[Bins], numbers: np.ndarray, codes: np
             columns.append(clock(f.kind, numbers[:, f.column]))
         else:
             columns.append(places[f.column][f.kind == "fine"])
-    return torch.from_numpy(np.column_stack(columns).astype(np.int64))
+    return to_tensor(np.column_stack(columns).astype(np.int64))
 
 
 def clock(kind: str, days: np.ndarray) -> np.ndarray:

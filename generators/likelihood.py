@@ -66,7 +66,7 @@ class AveragedNet(nn.Module):
         self.register_buffer("best", start.clone())
         self.register_buffer("best_nll", torch.tensor(math.inf, dtype=torch.float64))
         self.register_buffer("last_nll", torch.tensor(0.0, dtype=torch.float64))
-        self.register_buffer("n", torch.tensor(0))
+        self.register_buffer("n", torch.tensor(0, device="cpu"))  # read at every step
 
 
 class ValidatedDescent:
@@ -94,7 +94,7 @@ class ValidatedDescent:
         )
         self.optimizers = [optimizer]
 
-    def step(self, rows: Tensor, rng: torch.Generator) -> dict[str, float]:
+    def step(self, rows: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
         """One step of AdamW and of the running average."""
         m = self.module
         nll = m.net.nll(self.train[rows], rng).sum(1).mean()
@@ -108,7 +108,7 @@ class ValidatedDescent:
             m.average.lerp_(now, 1 - keep)
         if int(m.n) % self.every == 0 or int(m.n) == 1:
             self.check()
-        return {"nll": float(nll.detach()), "validation": float(m.last_nll)}
+        return {"nll": nll.detach(), "validation": m.last_nll}
 
     @torch.no_grad()
     def check(self) -> None:
@@ -170,7 +170,7 @@ def select_heads(net: FieldNet, validation: Tensor) -> None:
     """Use a head only where it beats its base on the validation rows by more than chance."""
     with_heads, used = _nll_of_heads(net, validation), net.used_heads()
     net.switch_heads(torch.zeros_like(used))
-    gain = _nll_of_heads(net, validation) - with_heads
+    gain = (_nll_of_heads(net, validation) - with_heads).cpu()
     net.switch_heads(used & (gain.mean(0) > 2 * gain.std(0) / math.sqrt(len(validation))))
 
 

@@ -6,11 +6,15 @@ In: the arguments of `Generator.fit`. Out: a `Plan`, with what tells this run fr
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from foundations import checks
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,27 @@ class Plan:
     every: float = 30.0  # seconds between checkpoints
     began: float | None = None  # `time.monotonic()` from which a budget counts; None: the loop's
     key: dict[str, Any] = field(default_factory=dict)  # model, options, data: see `training.run`
+
+    @classmethod
+    def of(
+        cls,
+        seed: int,
+        budget: float | None,
+        steps: int | None,
+        progress: bool,
+        checkpoint: str | os.PathLike | None,
+        every: float,
+    ) -> Plan:
+        """The checked plan of a run that begins now; ValueError for a wrong number."""
+        return cls(
+            int(checks.seed(seed)),
+            None if budget is None else float(checks.positive("budget", budget)),
+            None if steps is None else int(checks.whole("steps", steps, least=1)),
+            bool(progress),
+            None if checkpoint is None else Path(checkpoint),
+            float(every),
+            time.monotonic(),
+        )
 
 
 def fingerprint(*arrays: np.ndarray) -> str:

@@ -78,6 +78,7 @@ class SMOTE(Generator):
 
     name = "smote"
     Config = SMOTEConfig
+    has_network = False
 
     def _fit(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan) -> None:
         # DIFF: paper oversamples one class; we take every row and every column alike because there

@@ -38,6 +38,7 @@ from tqdm import tqdm
 
 from foundations import files
 
+from .devices import seeded, to_array, to_tensor
 from .distributed import ProcessGroup, init_process_group
 from .plan import Plan, digest
 
@@ -55,8 +56,8 @@ class Learner(Protocol):
     optimizers: list[torch.optim.Optimizer]
     n_rows: int  # of the table it learns from
 
-    def step(self, rows: Tensor, rng: torch.Generator) -> dict[str, float]:
-        """One update on the rows (batch,) of the table; returns the loss terms."""
+    def step(self, rows: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
+        """One update on the rows (batch,) of the table; returns the loss terms, detached."""
 
 
 @dataclass
@@ -68,14 +69,14 @@ class Descent:
     optimizers: list[torch.optim.Optimizer]
     n_rows: int
 
-    def step(self, rows: Tensor, rng: torch.Generator) -> dict[str, float]:
+    def step(self, rows: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
         """One step of the only optimizer."""
         (optimizer,) = self.optimizers
         terms = self.loss(rows, rng)
         optimizer.zero_grad(set_to_none=True)
         sum(terms.values()).backward()
         optimizer.step()
-        return {name: float(term.detach()) for name, term in terms.items()}
+        return {name: term.detach() for name, term in terms.items()}
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class State:
     seconds: float = 0.0
     terms: list[str] = field(default_factory=list)
     rows: list[list[float]] = field(default_factory=list)
-    sums: list[float] = field(default_factory=list)
+    sums: Tensor | None = None  # of the terms since the last row; float64, on the device
 
     @classmethod
     def start(
@@ -119,7 +120,8 @@ class State:
     ) -> State:
         """The state before the first step; the average begins at the learner's weights."""
         averaged = AveragedModel(learner.module, multi_avg_fn=_average(ema))
-        rng = torch.Generator().manual_seed(seed)
+        averaged.n_averaged = averaged.n_averaged.cpu()  # read at every step, so kept at hand
+        rng = seeded(seed)
         return cls(learner, averaged, rng, seed, processes or ProcessGroup())
 
     def tensors(self) -> dict[str, Tensor]:
@@ -131,8 +133,8 @@ class State:
                 out |= {f"optimizer.{i}.{j}.{k}": torch.as_tensor(v) for k, v in slot.items()}
         out["rng"] = self.rng.get_state()
         out["rows"] = torch.tensor(self.rows, dtype=torch.float64)
-        out["sums"] = torch.tensor(self.sums, dtype=torch.float64)
-        return {k: v.detach().clone().contiguous() for k, v in out.items()}
+        out["sums"] = torch.empty(0, dtype=torch.float64) if self.sums is None else self.sums
+        return {k: v.detach().cpu().clone().contiguous() for k, v in out.items()}
 
     def restore(self, tensors: dict[str, Tensor], step: int, terms: list[str]) -> None:
         """Inverse of `tensors`. Raises `RuntimeError` or `KeyError` if they are another model's."""
@@ -146,7 +148,8 @@ class State:
             optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
         self.rng.set_state(tensors["rng"])
         self.step, self.terms = step, list(terms)
-        self.rows, self.sums = tensors["rows"].tolist(), tensors["sums"].tolist()
+        self.rows, sums = tensors["rows"].tolist(), tensors["sums"]
+        self.sums = sums.to(torch.get_default_device()) if len(sums) else None
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -267,12 +270,11 @@ def _advance(state: State, rows: Tensor, pace: Pace, n_steps: int, window: int) 
     state.averaged.update_parameters(state.learner.module)
     state.step += 1
     state.terms = list(terms)
-    sums = state.sums or [0.0] * len(terms)
-    means = processes.mean([float(t) for t in terms.values()])
-    state.sums = [s + t for s, t in zip(sums, means, strict=True)]
+    means = processes.mean(torch.stack([t.double() for t in terms.values()]))
+    state.sums = means if state.sums is None else state.sums + means
     if state.step % window == 0:
-        state.rows.append([state.step, lr, *(s / window for s in state.sums)])
-        state.sums = []
+        state.rows.append([state.step, lr, *(state.sums / window).tolist()])
+        state.sums = None
 
 
 def initialise(module: nn.Module, rng: torch.Generator) -> None:
@@ -294,13 +296,13 @@ def batches(n_rows: int, batch_size: int, seed: int, first: int, last: int) -> I
     size = min(batch_size, n_rows)
     per_epoch = n_rows // size
     repeat = -(-min(batch_size, MIN_BATCH) // size)
-    order, epoch = np.empty(0, np.int64), -1
+    order, epoch = torch.empty(0, dtype=torch.long), -1
     for step in range(first, last):
         if step // per_epoch != epoch:
             epoch = step // per_epoch
-            order = np.random.default_rng([seed, epoch]).permutation(n_rows)
+            order = to_tensor(np.random.default_rng([seed, epoch]).permutation(n_rows))
         at = step % per_epoch * size
-        yield torch.from_numpy(order[at : at + size]).repeat(repeat)
+        yield order[at : at + size].repeat(repeat)
 
 
 def rate(step: int, n_steps: int, pace: Pace) -> float:
@@ -405,5 +407,5 @@ def _try_write(path: Path, state: State, run_key: str, n_steps: int) -> None:
 
 
 def _digest_of(tensors: dict[str, Tensor], meta: dict[str, str]) -> str:
-    parts = (f"{k}:{digest(v.numpy().tobytes())}" for k, v in sorted(tensors.items()))
+    parts = (f"{k}:{digest(to_array(v).tobytes())}" for k, v in sorted(tensors.items()))
     return digest("".join([json.dumps(meta, sort_keys=True), *parts]).encode())

@@ -24,12 +24,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 from . import training
 from .arrays import pack_weights, unpack_weights
 from .base import Generator
 from .conditions import reject_codes
+from .devices import seeded, to_array, to_tensor, without_weights
 from .layout import Layout
 from .modes import Encoding, ModeOptions
 from .options import Config, choice, not_negative, positive, share_below_one, whole, wholes
@@ -64,7 +64,7 @@ def mlp(widths: list[int]) -> nn.Sequential:
     """Linear layers with ReLU between them, their weights not yet drawn."""
     parts: list[nn.Module] = []
     for d_in, d_out in zip(widths, widths[1:], strict=False):
-        parts += [skip_init(nn.Linear, d_in, d_out), nn.ReLU()]
+        parts += [without_weights(nn.Linear, d_in, d_out), nn.ReLU()]
     return nn.Sequential(*parts[:-1])
 
 
@@ -155,7 +155,7 @@ def truncated_normal(mean: Tensor, sigma: Tensor, ends: Tensor, rng: torch.Gener
 class BoundedDescent(Descent):
     """Descent that keeps the deviations in their bounds."""
 
-    def step(self, rows: Tensor, rng: torch.Generator) -> dict[str, float]:
+    def step(self, rows: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
         terms = super().step(rows, rng)
         with torch.no_grad():
             self.module.sigma.clamp_(SIGMA[0], SIGMA[2])
@@ -184,8 +184,8 @@ class TVAE(Generator):
             alpha, x = self.encoding_.encode(numbers, codes, rng)
         if self.net_ is None:
             return
-        initialise(self.net_, torch.Generator().manual_seed(plan.seed))
-        learner = self._learner(torch.from_numpy(alpha).float(), torch.from_numpy(x))
+        initialise(self.net_, seeded(plan.seed))
+        learner = self._learner(to_tensor(alpha).float(), to_tensor(x))
         steps = config.epochs * max(1, len(numbers) // config.batch_size)
         # DIFF: paper keeps rate and last weights; we lower the rate and average the weights because
         # all learned generators here train in one loop.
@@ -211,7 +211,7 @@ class TVAE(Generator):
     def _draw(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         if self.net_ is None:
             return self.encoding_.decode(np.empty((n, 0)), np.empty((n, 0), np.int64))
-        rng = torch.Generator().manual_seed(seed)
+        rng = seeded(seed)
         with training.steady_threads():
             chunks = [self._chunk(min(CHUNK, n - at), rng) for at in range(0, n, CHUNK)]
         numbers, codes = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
@@ -221,9 +221,9 @@ class TVAE(Generator):
         place, x, sigma = self.net_.sample(n, rng)
         # DIFF: code adds the noise and clips; we draw it within the seen range because what is
         # clipped piles up at the ends.
-        ends = torch.from_numpy(self.encoding_.ends(x.numpy()))
+        ends = to_tensor(self.encoding_.ends(to_array(x)))
         alpha = truncated_normal(place, sigma, ends, rng)
-        return self.encoding_.decode(alpha.numpy(), x.numpy())
+        return self.encoding_.decode(to_array(alpha), to_array(x))
 
     def _to_arrays(self) -> dict[str, np.ndarray]:
         return self.encoding_.to_arrays() | pack_weights("net", self.net_)

@@ -40,6 +40,9 @@ DATA = Path(__file__).parent / "data"
 LIBRARIES = ("torch", "numpy", "pandas", "gymnasium", "duckdb", "h5py")
 Seed = Annotated[int, typer.Option(min=0, help="Random seed; the same seed gives the same result.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+Device = Annotated[
+    str, typer.Option(help="cpu, cuda or cuda:N; auto is an accelerator if there is one.")
+]
 
 
 class JobFormat(StrEnum):
@@ -103,6 +106,7 @@ def fit(
     checkpoint: Annotated[
         Path | None, typer.Option(help="File that keeps the training state, to resume from.")
     ] = None,
+    device: Device = "auto",
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -117,7 +121,7 @@ def fit(
     model = with_methods(generator, generators.make(generator), ["save"])
     train = _read(table, records.TRAIN)
     check_target(out)
-    training = {"budget": budget, "steps": steps, "checkpoint": checkpoint}
+    training = {"budget": budget, "steps": steps, "checkpoint": checkpoint, "device": device}
     with _interrupted_fit(checkpoint):
         model.fit(train, **accepted(model.fit, {"seed": seed, "progress": not quiet, **training}))
     model.save(out)
@@ -134,6 +138,7 @@ def sample(
     ],
     n: Annotated[int, typer.Argument(min=1, help="Number of rows.")],
     out: Annotated[Path, typer.Option(help="Parquet or CSV file for the rows.")],
+    device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
     """Draw synthetic rows from a fitted generator."""
@@ -142,7 +147,7 @@ def sample(
     from . import records
 
     _check_rows_file(out)
-    rows = generators.load(_model_folder(model)).sample(n, seed=seed)
+    rows = generators.load(_model_folder(model)).sample(n, seed=seed, device=device)
     typer.echo(f"{len(rows):,} rows in {records.write(rows, out)}")
 
 

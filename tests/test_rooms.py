@@ -28,8 +28,8 @@ metrics                   association attacks bootstrap checkpoints comparisons 
                           efficacy evaluation frames glossary grades kdtree marginals measures
                           membership neighbours page plots privacy registry report scores settings
                           streaming tails temporal
-generators                arrays base bins conditions distributed drawing fielded fields layout
-                          likelihood modes options ordering plan smote training tvae
+generators                arrays base bins conditions devices distributed drawing fielded fields
+                          layout likelihood modes options ordering plan smote training tvae
 generators.ctabganplus    conditions layers loss model networks target training
 generators.tabar          model network sampling
 generators.tabddpm        masked masked.imputation masked.model masked.network masked.sampling

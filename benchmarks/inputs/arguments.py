@@ -34,6 +34,25 @@ def add_reference_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """Add --device, where generators learn and draw."""
+    parser.add_argument(
+        "--device",
+        type=_device,
+        default="auto",
+        help="where to learn and draw: cpu, cuda, cuda:N (default: an accelerator if there is one)",
+    )
+
+
+def _device(word: str) -> str:
+    from generators.devices import resolve
+
+    try:
+        return str(resolve(word))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def whole(low: int) -> Callable[[str], int]:
     """A type for argparse: whole numbers of at least `low`."""
 

@@ -42,6 +42,7 @@ class TableRun:
         extra: real rows in neither, for the regressors of diff-MLEF.
         evaluator: the metrics, prepared on the rows of the split.
         quiet: no progress on stderr.
+        device: where generators learn and draw.
     """
 
     def __init__(
@@ -53,9 +54,10 @@ class TableRun:
         out: Path,
         seed: int,
         quiet: bool = False,
+        device: str = "cpu",
     ):
         self.profile, self.split, self.evaluator = profile, split, evaluator
-        self.out, self.seed, self.quiet = out, seed, quiet
+        self.out, self.seed, self.quiet, self.device = out, seed, quiet, device
         self.digest = tables.digest(split.train, split.test, extra)[:16]
         self.n_sample = max(evaluator.n, evaluator.n_mlef)
         self.samples: dict[str, pd.DataFrame] = {}
@@ -131,6 +133,7 @@ class TableRun:
         profile, target = plain(asdict(self.profile)), self.evaluator.settings.target
         versions = provenance.versions()
         parts = [name, settings, profile, self.digest, self.seed, target, versions]
+        parts += [self.device] * (self.device != "cpu")
         return result_key(parts, sort_keys=True)
 
     def _path(self, folder: str, name: str, suffix: str = "") -> Path:
@@ -186,6 +189,7 @@ class TableRun:
             steps=profile.steps,
             progress=not self.quiet,
             checkpoint=checkpoint,
+            device=self.device,
         )
         return checkpoint
 
@@ -220,6 +224,7 @@ class TableRun:
                 "transform": self.evaluator.transform,
                 "generators": {name: candidates.settings(model) for name, model in models.items()},
                 "published_steps": PUBLISHED_STEPS,
+                "device": self.device,
             }
         )
 

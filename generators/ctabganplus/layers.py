@@ -13,7 +13,8 @@ from collections.abc import Callable
 import numpy as np
 import torch.nn as nn
 from torch import Tensor
-from torch.nn.utils import skip_init
+
+from generators.devices import without_weights
 
 SIDES = {4: 2, 8: 4, 16: 4, 24: 6, 32: 8, 64: 8}  # of an image: side of its disjoint windows
 
@@ -34,7 +35,7 @@ def stages(side: int, channels: int) -> list[tuple[int, int]]:
 
 def linear(d_in: int, d_out: int, bias: bool = False) -> nn.Linear:
     """A linear layer with no weights yet."""
-    return skip_init(nn.Linear, d_in, d_out, bias=bias)
+    return without_weights(nn.Linear, d_in, d_out, bias=bias)
 
 
 class Windows(nn.Module):
@@ -103,7 +104,7 @@ def overlapping_critic(side: int, channels: int) -> nn.Sequential:
     parts: list[nn.Module] = [nn.Unflatten(1, (1, side, side))]
     for (before, _), (after, s) in zip(dims, dims[1:], strict=False):
         parts += [
-            skip_init(nn.Conv2d, before, after, 4, 2, 1, bias=False),
+            without_weights(nn.Conv2d, before, after, 4, 2, 1, bias=False),
             nn.LayerNorm([after, s, s]),
             nn.LeakyReLU(0.2),
         ]
@@ -113,13 +114,13 @@ def overlapping_critic(side: int, channels: int) -> nn.Sequential:
 def overlapping_generator(side: int, channels: int, d_in: int) -> nn.Sequential:
     """The code's generator: `overlapping_critic` backwards."""
     dims = stages(side, channels)[::-1]
-    first = skip_init(nn.ConvTranspose2d, d_in, dims[0][0], dims[0][1], bias=False)
+    first = without_weights(nn.ConvTranspose2d, d_in, dims[0][0], dims[0][1], bias=False)
     parts: list[nn.Module] = [nn.Unflatten(1, (d_in, 1, 1)), first]
     for (before, s), (after, _) in zip(dims, dims[1:], strict=False):
         parts += [
             nn.LayerNorm([before, s, s]),
             nn.ReLU(),
-            skip_init(nn.ConvTranspose2d, before, after, 4, 2, 1),
+            without_weights(nn.ConvTranspose2d, before, after, 4, 2, 1),
         ]
     return nn.Sequential(*parts, nn.Flatten(1))
 

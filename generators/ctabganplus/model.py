@@ -30,6 +30,7 @@ from generators import training
 from generators.arrays import pack_weights, unpack_weights
 from generators.base import Generator
 from generators.conditions import reject_codes
+from generators.devices import seeded, to_array, to_tensor
 from generators.layout import Layout
 from generators.modes import Encoding, ModeOptions
 from generators.options import (
@@ -103,8 +104,8 @@ class CTABGANPlus(Generator):
         self._build(layout, encoding)
         if self.net_ is None:
             return
-        draw_weights(self.net_, torch.Generator().manual_seed(plan.seed))
-        learner = self.Game(self.net_, torch.from_numpy(alpha).float(), torch.from_numpy(x))
+        draw_weights(self.net_, seeded(plan.seed))
+        learner = self.Game(self.net_, to_tensor(alpha).float(), to_tensor(x))
         self.conditions_ = Conditions(learner.conditions.counts, encoding.Ks)
         steps = config.epochs * max(1, len(numbers) // config.batch_size)
         # DIFF: paper keeps rate and last weights; we lower the rate and average the weights because
@@ -151,7 +152,7 @@ class CTABGANPlus(Generator):
     ) -> tuple[np.ndarray, np.ndarray]:
         if self.net_ is None:
             return self.encoding_.decode(np.empty((n, 0)), np.empty((n, 0), np.int64))
-        rng, parts, found = torch.Generator().manual_seed(seed), [], 0
+        rng, parts, found = seeded(seed), [], 0
         with training.steady_threads():
             for attempt in range(ROUNDS * (1 + n // CHUNK)):
                 alpha, x, inside = self._chunk(min(CHUNK, n - found), asked, rng)
@@ -177,8 +178,8 @@ class CTABGANPlus(Generator):
             c = self.conditions_.vector(col, opt)
         row, _ = net.generate(c, rng)
         hot = row[:, net.D :].split(net.Ks, 1) if net.Ks else []
-        x = torch.stack([p.argmax(1) for p in hot], 1).numpy() if hot else np.empty((n, 0), int)
-        alpha = row[:, : net.D].double().numpy()
+        x = to_array(torch.stack([p.argmax(1) for p in hot], 1)) if hot else np.empty((n, 0), int)
+        alpha = to_array(row[:, : net.D].double())
         low, high = np.moveaxis(self.encoding_.ends(x), -1, 0)
         # an atom has no place, so any will do; a tanh at its very end would pile up there
         inside = (low == high) | ((alpha > low) & (alpha < high))
@@ -187,11 +188,11 @@ class CTABGANPlus(Generator):
     def _to_arrays(self) -> dict[str, np.ndarray]:
         arrays = self.encoding_.to_arrays()
         if self.net_ is not None:
-            arrays["counts"] = self.conditions_.counts.numpy()
+            arrays["counts"] = to_array(self.conditions_.counts)
         return arrays | pack_weights("net", self.net_)
 
     def _from_arrays(self, layout: Layout, arrays: dict[str, np.ndarray]) -> None:
         self._build(layout, Encoding.from_arrays(arrays, layout))
         unpack_weights("net", self.net_, arrays)
         if self.net_ is not None:
-            self.conditions_ = Conditions(torch.from_numpy(arrays["counts"]), self.encoding_.Ks)
+            self.conditions_ = Conditions(to_tensor(arrays["counts"]), self.encoding_.Ks)

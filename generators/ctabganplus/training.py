@@ -37,7 +37,7 @@ class Adversaries:
             for part in self.parts
         ]
 
-    def step(self, rows: Tensor, rng: torch.Generator) -> dict[str, float]:
+    def step(self, rows: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
         """One iteration on as many rows as `rows`; which rows depends on the conditions."""
         n = len(rows)
         for _ in range(self.module.config.critic_steps):
@@ -47,7 +47,7 @@ class Adversaries:
             loss = self.module.target.loss(self.module.predict(real, rng), real)
             self._step_optimizer(2, loss)
             terms["classifier"] = loss
-        return {name: float(term.detach()) for name, term in terms.items()}
+        return {name: term.detach() for name, term in terms.items()}
 
     def _step_optimizer(self, which: int, loss: Tensor) -> None:
         """One optimizer step that computes the gradients of its own weights only."""

@@ -30,7 +30,7 @@ class Head(nn.Module):
         self.predicts = n_before > 0 and not field.is_known
         self.table = _zeros(k, d)
         self.register_buffer("base", torch.zeros(rows, k))
-        self.register_buffer("used", torch.tensor(self.predicts))
+        self.register_buffer("used", torch.tensor(self.predicts, device="cpu"))
         if self.predicts:
             self.gain, self.shift = _zeros(d), _zeros(d)
             self.inner, self.inner_bias = _zeros(d, h), _zeros(h)

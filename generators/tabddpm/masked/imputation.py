@@ -14,6 +14,7 @@ import torch
 
 from foundations.tables import is_numerical
 from generators.conditions import Given, Rows
+from generators.devices import to_array
 from generators.drawing import Limits
 from generators.fields import encode
 
@@ -100,7 +101,7 @@ class Imputation:
             lacking = np.flatnonzero(pattern)
             draw = draw_columns(draw, self.net, lacking, self.model.bins_, rng, limits)
             x[rows], numbers[rows] = draw.x, draw.numbers
-        return self.model.from_rows(x.numpy(), numbers)
+        return self.model.from_rows(to_array(x), numbers)
 
     def _units(self) -> list[str]:
         """Names of the columns of the network, in their order."""

@@ -35,6 +35,7 @@ import pandas as pd
 import torch
 
 from foundations import checks
+from generators.devices import seeded, to_array
 from generators.drawing import FREE, Limits, PartialRows, draw_given
 from generators.fielded import FieldConfig, FieldGenerator
 from generators.fields import Field, encode
@@ -81,8 +82,9 @@ class MaskedTabDDPM(FieldGenerator, TabDDPM, process="masked"):
         outside, inside, seen = self.outside(numbers, codes)
         log_p = np.zeros(len(table))
         if self.net_:
-            x = encode(self.net_.fields, self.bins_, inside, seen)
-            log_p = -evaluate_nll(self.net_, x).sum(1).numpy()
+            with self.here():
+                x = encode(self.net_.fields, self.bins_, inside, seen)
+                log_p = -to_array(evaluate_nll(self.net_, x).sum(1))
         return np.where(outside > 0, -np.inf, log_p)
 
     def anomaly_score(self, table: pd.DataFrame) -> np.ndarray:
@@ -95,9 +97,10 @@ class MaskedTabDDPM(FieldGenerator, TabDDPM, process="masked"):
         outside, inside, seen = self.outside(numbers, codes)
         if not self.net_:
             return outside
-        x = encode(self.net_.fields, self.bins_, inside, seen)
-        worst = [self.net_.surprise(part).amax(1) for part in x.split(CHUNK)]
-        return outside + torch.cat(worst).double().numpy()
+        with self.here():
+            x = encode(self.net_.fields, self.bins_, inside, seen)
+            worst = [self.net_.surprise(part).amax(1) for part in x.split(CHUNK)]
+        return outside + to_array(torch.cat(worst).double())
 
     def impute(self, table: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
         """The fitted columns of a table, its missing values drawn given what each row holds.
@@ -115,7 +118,8 @@ class MaskedTabDDPM(FieldGenerator, TabDDPM, process="masked"):
         """
         self._check_fitted()
         check_frame(table)
-        return Imputation(self).fill(table, torch.Generator().manual_seed(int(checks.seed(seed))))
+        with self.here():
+            return Imputation(self).fill(table, seeded(int(checks.seed(seed))))
 
     def _fit(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan) -> None:
         self.n_rows_ = len(numbers)

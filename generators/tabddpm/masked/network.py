@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from generators.devices import seeded
 from generators.fields import Field
 from generators.likelihood import FieldNet, draw_embeddings, log_shares
 
@@ -65,7 +66,8 @@ class MaskedNet(FieldNet):
         sizes, P = [f.size for f in fields], len(drawn)
         starts = torch.tensor([0, *sizes]).cumsum(0)
         self.register_buffer("starts", starts[:-1], persistent=False)
-        self.register_buffer("used", torch.zeros(len(fields), dtype=torch.bool))
+        used = torch.zeros(len(fields), dtype=torch.bool, device="cpu")  # read at every step
+        self.register_buffer("used", used)
         self.table = _zeros(sum(sizes), d_trunk)
         self.gain, self.shift = _zeros(P, 1, d_trunk), _zeros(P, 1, d_trunk)
         self.inner, self.inner_bias = _zeros(P, d_trunk, d_head), _zeros(P, 1, d_head)
@@ -121,7 +123,7 @@ class MaskedNet(FieldNet):
 
     def nll_of_heads(self, x: Tensor) -> Tensor:
         """As in training, with the same sets whatever the weights: a head may serve one order."""
-        return self.nll(x, torch.Generator().manual_seed(0))
+        return self.nll(x, seeded(0))
 
     def _before(self, columns: Tensor) -> Tensor:
         """s (U, n, d) of the columns before each."""

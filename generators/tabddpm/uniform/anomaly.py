@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from generators.devices import seeded, to_array
+
 from .encoding import TrainingRows
 from .loss import Slices
 
@@ -34,7 +36,7 @@ def denoising_error(
     diffusion: Diffusion, rows: TrainingRows, chunk: slice, seed: int, draws: int
 ) -> np.ndarray:
     """Scores (n,) of the rows of a chunk, from `draws` noises at each of `LEVELS`."""
-    rng = torch.Generator().manual_seed(seed)
+    rng = seeded(seed)
     n, n_numbers = rows.atom[chunk].shape
     still = torch.zeros((n, len(rows.encoding.smooth)))
     z_0, weight, x_0 = rows.draw(chunk, torch.full((n, n_numbers), 0.5), still)
@@ -49,7 +51,7 @@ def denoising_error(
             surprises += surprise(logits, x_0, diffusion.slices)
     looks = len(LEVELS) * draws
     worst = surprises.amax(1) if surprises.shape[1] else torch.zeros(n)
-    return ((errors + worst) / looks).double().numpy()
+    return to_array(((errors + worst) / looks).double())
 
 
 def surprise(logits: Tensor, x_0: Tensor, slices: Slices) -> Tensor:

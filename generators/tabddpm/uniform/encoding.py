@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from generators.devices import to_array
 from generators.layout import Layout
 
 from .scales import Scales
@@ -55,9 +56,9 @@ class Encoding(NamedTuple):
         n, n_numbers = len(z), len(self.scales.scales)
         shares, places = np.full((n, n_numbers), 0.5), np.zeros((n, n_numbers), np.int64)
         codes = np.zeros((n, n_cats), np.int64)
-        shares[:, self.smooth] = torch.special.ndtr(z.double()).numpy()
-        places[:, self.coded] = x[:, len(self.cats) :].numpy()
-        codes[:, self.cats] = x[:, : len(self.cats)].numpy()
+        shares[:, self.smooth] = to_array(torch.special.ndtr(z.double()))
+        places[:, self.coded] = to_array(x[:, len(self.cats) :])
+        codes[:, self.cats] = to_array(x[:, : len(self.cats)])
         return self.scales.decode(places, shares), codes
 
 

@@ -33,7 +33,8 @@ class Slices(NamedTuple):
     @classmethod
     def from_sizes(cls, Ks: list[int]) -> Slices:
         """The slices of columns with Ks categories, side by side."""
-        column = torch.repeat_interleave(torch.arange(len(Ks)), torch.tensor(Ks, dtype=torch.long))
+        sizes = torch.tensor(Ks, dtype=torch.long)
+        column = torch.arange(len(Ks)).repeat_interleave(sizes, output_size=sum(Ks))
         starts = torch.tensor(np.cumsum([0, *Ks])[:-1])
         return cls(Ks, starts, F.one_hot(column, max(1, len(Ks))).float())
 

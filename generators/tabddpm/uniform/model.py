@@ -26,6 +26,7 @@ three: stay at x_t, go to x_0, go draw_uniform; two indices and two scalars say 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from torch import Tensor, nn
 from generators import training
 from generators.arrays import pack_weights, unpack_weights
 from generators.conditions import reject_codes
+from generators.devices import seeded, to_array, to_tensor
 from generators.layout import Layout
 from generators.options import (
     Config,
@@ -161,11 +163,16 @@ class Diffusion(nn.Module):
         # unweighted, because it costs half and samples as well.
         return CrossEntropy(x_0, x_t, log_gain(self.alpha_bar[t][:, None], self.Ks))
 
+    @cached_property
+    def alpha_bar_T(self) -> float:
+        """What is left of the signal at the end."""
+        return float(self.alpha_bar[-1])
+
     def _prior(self) -> Tensor:
         """KL_prior / T (C,), a constant that completes the paper's bound."""
         if self.config.objective != "eps-kl":
             return torch.zeros(len(self.Ks))
-        return kl_prior(float(self.alpha_bar[-1]), self.Ks) / self.config.n_timesteps
+        return kl_prior(self.alpha_bar_T, self.Ks) / self.config.n_timesteps
 
     def numerical_error(self, out: Tensor, z_0: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:
         """Squared errors (n, d) of the predicted eps, or of the predicted v; alpha_bar (n,)."""
@@ -283,11 +290,12 @@ class UniformTabDDPM(TabDDPM, process="uniform"):
         outside, inside, seen = self.outside(numbers, codes)
         if self.diffusion_ is None:
             return outside
-        rows = TrainingRows.from_table(self.encoding_, inside, seen, self.config.dequantise)
-        parts = [
-            anomaly.denoising_error(self.diffusion_, rows, slice(i, i + CHUNK), seed, draws)
-            for i in range(0, len(table), CHUNK)
-        ]
+        with self.here():
+            rows = TrainingRows.from_table(self.encoding_, inside, seen, self.config.dequantise)
+            parts = [
+                anomaly.denoising_error(self.diffusion_, rows, slice(i, i + CHUNK), seed, draws)
+                for i in range(0, len(table), CHUNK)
+            ]
         return outside + np.concatenate(parts)
 
     def _fit(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan) -> None:
@@ -299,7 +307,7 @@ class UniformTabDDPM(TabDDPM, process="uniform"):
         if self.diffusion_ is None:
             return
         rows = TrainingRows.from_table(self.encoding_, numbers, codes, config.dequantise)
-        initialise(self.diffusion_.net, torch.Generator().manual_seed(plan.seed))
+        initialise(self.diffusion_.net, seeded(plan.seed))
         if config.d_embed:
             self.diffusion_.net.start_at_marginals(rows.log_marginals())
         pace = Pace(config.batch_size, config.lr, config.n_steps, config.warmup, config.ema)
@@ -323,7 +331,7 @@ class UniformTabDDPM(TabDDPM, process="uniform"):
         work = 3 * CALIBRATION * self.n_steps_ * self.config.batch_size  # a step costs 3 forwards
         n = min(ROUND_ROWS, int(work / (ROUNDS * ROUND_STEPS)))
         if self.config.calibrate and n >= training.MIN_BATCH:
-            rng = torch.Generator().manual_seed(seed)
+            rng = seeded(seed)
             with training.steady_threads():
                 self.diffusion_.calibrate(rows.log_marginals().exp(), n, rng)
 
@@ -384,7 +392,7 @@ class UniformTabDDPM(TabDDPM, process="uniform"):
         n_cats = len(self.layout_.categoricals)
         if self.diffusion_ is None:
             return self.encoding_.decode(torch.empty((n, 0)), torch.empty((n, 0)).long(), n_cats)
-        rng = torch.Generator().manual_seed(seed)
+        rng = seeded(seed)
         sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
         with training.steady_threads():
             chunks = [
@@ -397,7 +405,7 @@ class UniformTabDDPM(TabDDPM, process="uniform"):
     def _to_arrays(self) -> dict[str, np.ndarray]:
         arrays = {**self.encoding_.scales.to_arrays(), "n_rows": np.array([self.n_rows_])}
         if self.diffusion_ is not None:
-            arrays["tilt"] = self.diffusion_.tilt.numpy()
+            arrays["tilt"] = to_array(self.diffusion_.tilt)
         return arrays | pack_weights("weights", self.diffusion_)
 
     def _from_arrays(self, layout: Layout, arrays: dict[str, np.ndarray]) -> None:
@@ -405,4 +413,4 @@ class UniformTabDDPM(TabDDPM, process="uniform"):
         self._build(layout, Scales.from_arrays(arrays, len(layout.numericals)))
         unpack_weights("weights", self.diffusion_, arrays)
         if self.diffusion_ is not None:
-            self.diffusion_.tilt.copy_(torch.from_numpy(arrays["tilt"]))
+            self.diffusion_.tilt.copy_(to_tensor(arrays["tilt"]))

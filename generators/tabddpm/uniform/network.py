@@ -18,7 +18,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
+
+from generators.devices import without_weights
 
 
 def sinusoids(x: Tensor, frequencies: Tensor) -> Tensor:
@@ -29,7 +30,7 @@ def sinusoids(x: Tensor, frequencies: Tensor) -> Tensor:
 
 def linear(d_in: int, d_out: int) -> nn.Linear:
     """A linear layer with no weights yet: `training.initialise` draws them."""
-    return skip_init(nn.Linear, d_in, d_out)
+    return without_weights(nn.Linear, d_in, d_out)
 
 
 def add_constant(module: nn.Module, name: str, value: Tensor) -> None:
@@ -64,7 +65,7 @@ class Denoiser(nn.Module):
         add_constant(self, "starts", torch.tensor(np.cumsum([0, *Ks])[:-1]))
         add_constant(self, "octaves", math.pi / 2 * 2.0 ** torch.arange(n_frequencies))
         add_constant(self, "clocks", torch.exp(-math.log(10_000) * torch.arange(32) / 32))
-        self.embed = skip_init(nn.Embedding, max(1, sum(Ks)), d_embed)
+        self.embed = without_weights(nn.Embedding, max(1, sum(Ks)), d_embed)
         d_in = d * (1 + 2 * n_frequencies) + len(Ks) * d_embed
         self.time = nn.Sequential(linear(64, 128), nn.SiLU(), linear(128, sum(widths)))
         self.layers = nn.ModuleList(map(linear, [d_in, *widths], widths))
@@ -131,7 +132,7 @@ class PaperDenoiser(nn.Module):
         add_constant(self, "clocks", torch.exp(-math.log(10_000) * torch.arange(64) / 64))
         # DIFF: paper multiplies log one-hots by a matrix; we add up rows of one because that is the
         # product of one-hots, and a log of 1e-30 only scales it.
-        self.embed = skip_init(nn.EmbeddingBag, max(1, sum(Ks)), d_time, mode="sum")
+        self.embed = without_weights(nn.EmbeddingBag, max(1, sum(Ks)), d_time, mode="sum")
         self.numbers = linear(d, d_time) if d else None
         self.time = nn.Sequential(linear(d_time, d_time), nn.SiLU(), linear(d_time, d_time))
         self.layers = nn.ModuleList(map(linear, [d_time, *widths], widths))
