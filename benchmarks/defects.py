@@ -139,8 +139,12 @@ def _is_whole(column: pd.Series) -> bool:
 
 DEFECTS = {  # name: (how it is made, from train or from honest rows, the numbers meant to catch it)
     "independent columns": (independent, "train", ("diff-CORR", "C2ST", "diff-MLEF")),
-    "train copy": (copied, "train", ("exact share", "NNDR 5%", "membership AUC")),
-    "jittered train": (jittered, "train", ("membership AUC", "NNDR")),
+    "train copy": (
+        copied,
+        "train",
+        ("exact share", "NNDR 5%", "membership AUC", "linkability risk", "inference risk"),
+    ),
+    "jittered train": (jittered, "train", ("membership AUC", "NNDR", "linkability risk")),
     "shuffled in weeks": (in_blocks, "honest", ("C2ST",)),
     "days shuffled": (days_shuffled, "honest", ("weekday JSD", "site x week JSD")),
     "six hours late": (shifted, "honest", ("hour JSD",)),

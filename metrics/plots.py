@@ -37,7 +37,13 @@ TOP = 5  # categories shown, as in the paper
 WEEK = 168  # hours
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 LONG = 22  # characters of a name that fit beside an axis
-PRIVACY = ("closer to train", "membership AUC", "exact share")
+PRIVACY = (
+    "closer to train",
+    "membership AUC",
+    "exact share",
+    "linkability risk",
+    "inference risk",
+)
 NO_LOSS = ("step", "lr", "seconds")  # columns of a loss table that are no loss
 SKEWED = 50  # (max - median) / (median - min) beyond which an axis is logarithmic
 
@@ -239,7 +245,9 @@ def privacy(rows: list[dict], floor: dict) -> Figure:
     """
     keys = [key for key in PRIVACY if floor.get(key) is not None]
     everyone = [*rows, floor]
-    figure, axes = _grid(1, len(keys), 3.3 * len(keys), 0.9 + 0.28 * len(everyone), sharey=True)
+    figure, axes = _grid(
+        1, len(keys), min(3.3 * len(keys), 13), 0.9 + 0.28 * len(everyone), sharey=True
+    )
     for axis, key in zip(axes[0], keys, strict=True):
         axis.axvline(floor[key], color=INK, lw=0.8, ls=":")
         for i, row in enumerate(everyone):

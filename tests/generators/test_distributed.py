@@ -60,7 +60,7 @@ class Duel:
         of_G.zero_grad()
         generator.backward()
         of_G.step()
-        return {"critic": critic.item(), "generator": generator.item()}
+        return {"critic": critic.detach(), "generator": generator.detach()}
 
 
 def descent():

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
 from metrics import evaluate
 from metrics.attacks import (
@@ -13,7 +14,9 @@ from metrics.attacks import (
     linkability,
     people,
     risk,
+    risk_at_least,
     singling_out,
+    wilson,
 )
 from tests.metrics.test_membership import TRAIN, table
 
@@ -41,6 +44,22 @@ def test_risk_is_what_the_control_does_not_explain(on_members, on_control, found
     assert risk(*hits) == pytest.approx(found, abs=0.002)
 
 
+@pytest.mark.parametrize("hits", [0, 1, 37, 199, 200])
+def test_the_interval_is_wilsons(hits):
+    found = wilson(np.arange(200) < hits)
+    known = binomtest(hits, 200).proportion_ci(method="wilson")
+    assert found == pytest.approx((hits / 200, known.low, known.high), abs=1e-12)
+
+
+def test_the_least_risk_is_above_zero_as_often_as_its_level_says():
+    """Of two equal rates one is found larger beyond chance in 2.5 of 100 tries."""
+    draw = np.random.default_rng(0)
+    for rate in (0.05, 0.5, 0.99):
+        told = [risk_at_least(*(draw.random((2, 400)) < rate)) > 0 for _ in range(2_000)]
+        assert 0.01 < np.mean(told) < 0.04
+    assert 0.5 < risk_at_least(draw.random(2_000) < 0.8, draw.random(2_000) < 0.5) < 0.6
+
+
 def test_a_predicate_is_counted_up_to_two():
     rows, rule = np.array([[1.0, 0], [2.0, 1], [3.0, 1], [3.0, 0]]), np.random.default_rng(0)
     chosen = np.array([[0, 1], [0, 1], [0, 1], [1, 0]])
@@ -60,8 +79,8 @@ def test_a_predicate_is_counted_up_to_two():
 def test_a_copy_gives_away_and_fresh_rows_do_not():
     copied, honest = (people(t, MEMBERS, CONTROL) for t in (TRAIN, FRESH[600:2_100]))
     assert linkability(copied, rng()) > 0.8 and linkability(honest, rng()) < 0.05
-    told, guessed = inference(copied), inference(honest)
-    assert told.max() > 0.9 and guessed.max() < 0.06
+    (told, most), (guessed, worst) = inference(copied), inference(honest)
+    assert told > 0.8 and most > 0.9 and guessed < 0.03 and worst < 0.03
     exposed = people(MEMBERS, MEMBERS, CONTROL)  # all that is unique in the copy is unique in them
     assert singling_out(exposed, rng()) > 0.9 and singling_out(honest, rng()) < 0.06
 
@@ -86,7 +105,7 @@ def test_linked_rows_are_those_near_in_both_halves():
     assert linkability(who, rng()) == pytest.approx(risk(*hits), abs=0.06)  # ties in any order
 
 
-def test_they_are_measured_on_request_each_beside_its_floor():
+def test_each_stands_beside_its_floor():
     copy = TRAIN.sample(frac=1, random_state=1)
     report = evaluate(TRAIN, copy, FRESH, only=["attacks"], n_seeds=1)
     assert list(report.synthetic.values) == list(NAMES)
