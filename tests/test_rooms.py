@@ -75,7 +75,7 @@ benchmarks.plain          gan tabddpm tvae
 benchmarks.speed          __main__ env gan metrics neighbours ppo replay smote tabar tabddpm
 benchmarks                animate anomalies calibration defects fidelity frontier load
                           memorisation offline offline_agents peers policies ppo pretrain readers
-                          sampler tasks transfer
+                          sampler stops tasks transfer
 benchmarks.report.readme
 """
 
