@@ -8,6 +8,7 @@ cuts. A number detects a defect beyond 5 standard deviations on the worse side. 
 number misses a defect that it is meant to detect.
 """
 
+import argparse
 import sys
 from pathlib import Path
 from statistics import mean, stdev
@@ -16,16 +17,19 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.inputs.arguments import command, command_parser, new_folder, whole
+from benchmarks.inputs.engines import add_engine_options, engine
 from benchmarks.inputs.places import RESULTS, ROOT, RUNS
 from benchmarks.report import provenance
 from metrics import Evaluator
 from metrics.efficacy import Classifier, Regressor
 from metrics.registry import MEASURES, all_numbers
 from metrics.report import plain, show
+from pandaenv import reference
 
 LIMIT = 5.0  # spreads of the floor beyond which a number is called off its floor
 LEAST = 1e-9  # spread of a floor that never moved
 SKIPPED = ("diff-MLEF lr 0.1",)
+GROUPS = tuple(group for group in MEASURES if group not in SKIPPED)
 # Small models: a defect must show in seconds. These are not the settings of Table I.
 REGRESSOR = Regressor(iterations=60, depth=6, learning_rate=0.3)
 CLASSIFIER = Classifier(iterations=20)
@@ -180,28 +184,51 @@ def measure(
     floor: dict = {}
     tables: dict = {name: {} for name in ("honest rows", *defects)}
     for s in range(seed, seed + seeds):
-        rng = np.random.default_rng([s, 91])
-        order = rng.permutation(len(records))[:need]
-        parts = np.split(order, [n_train, n_train + 2 * n])
-        train, holdout, honest = (records.iloc[at].reset_index(drop=True) for at in parts)
-        evaluator = Evaluator(
-            train,
-            holdout,
-            seed=s,
-            only=only or tuple(MEASURES),
-            n_max=n,
-            labels=("jobstatus",),
-            regressor=REGRESSOR,
-            classifier=CLASSIFIER,
-            resume=resume,
-        )
-        _gather(floor, evaluator.floor.values)
-        _gather(tables["honest rows"], evaluator.score(honest).values)
-        for name in defects:
-            make, source, _ = DEFECTS[name]
-            made = make(train if source == "train" else honest, n, rng)
-            _gather(tables[name], evaluator.score(made).values)
+        real, found = _on_cut(records, s, n_train, n, only, defects, resume)
+        _gather(floor, real)
+        for name, values in found.items():
+            _gather(tables[name], values)
     return {"floor": floor, "tables": tables}
+
+
+def _on_cut(
+    records: pd.DataFrame,
+    s: int,
+    n_train: int,
+    n: int,
+    only: tuple[str, ...] | None,
+    defects: tuple[str, ...],
+    resume: Path | None,
+) -> tuple[dict, dict[str, dict]]:
+    """Values of the floor, and of honest rows and each defect, on the cut of a seed."""
+    rng = np.random.default_rng([s, 91])
+    order = rng.permutation(len(records))[: n_train + 3 * n]
+    parts = np.split(order, [n_train, n_train + 2 * n])
+    train, holdout, honest = (records.iloc[at].reset_index(drop=True) for at in parts)
+    evaluator = Evaluator(
+        train,
+        holdout,
+        seed=s,
+        only=only or tuple(MEASURES),
+        n_max=n,
+        labels=("jobstatus",),
+        regressor=REGRESSOR,
+        classifier=CLASSIFIER,
+        resume=resume,
+    )
+    found = {"honest rows": evaluator.score(honest).values}
+    for name in defects:
+        make, source, _ = DEFECTS[name]
+        made = make(train if source == "train" else honest, n, rng)
+        found[name] = evaluator.score(made).values
+    return evaluator.floor.values, found
+
+
+def _piece(piece: tuple[int, argparse.Namespace]) -> None:
+    """One cut, its scores left in the folder of finished work."""
+    s, options = piece
+    found = reference.records(days=options.days, seed=options.seed)
+    _on_cut(found, s, options.train, options.n, GROUPS, tuple(DEFECTS), options.resume)
 
 
 def _gather(into: dict, values: dict) -> None:
@@ -322,17 +349,17 @@ def main(arguments: list[str] | None = None) -> int:
         help="folder of finished work, from which a run resumes",
     )
     parser.add_argument("--seed", type=whole(0), default=3, help="of the reference records")
+    add_engine_options(parser)
     options = parser.parse_args(arguments)
-    from pandaenv import reference
-
+    if options.engine != "serial":
+        engine(options).run(_piece, [(s, options) for s in range(options.seeds)])
     records = reference.records(days=options.days, seed=options.seed)
-    groups = tuple(group for group in MEASURES if group not in SKIPPED)
     found = measure(
         records,
         n_train=options.train,
         n=options.n,
         seeds=options.seeds,
-        only=groups,
+        only=GROUPS,
         resume=options.resume,
     )
     result = (

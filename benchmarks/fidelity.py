@@ -20,6 +20,7 @@ import pandas as pd
 import generators
 from benchmarks.inputs import candidates, splits
 from benchmarks.inputs.arguments import add_device_option, command, command_parser
+from benchmarks.inputs.engines import add_engine_options, engine
 from benchmarks.report import claims, provenance, repeats
 from benchmarks.table1.markdown import to_markdown
 from benchmarks.table1.profile import Profile
@@ -83,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--dry-run", action="store_true", help="print the configuration and stop")
     add("--quiet", action="store_true", help="show no progress")
+    add_engine_options(made)
     return made
 
 
@@ -91,6 +93,9 @@ def run(options: argparse.Namespace, arguments: list[str]) -> dict:
     profile = _profile(options)
     models = _models(options.generators, profile)
     seeds = [options.seed + r for r in range(options.repeats)]
+    if options.engine != "serial":
+        named = options.generators or generators.names()
+        engine(options).run(_piece, [(options, seed, name) for seed in seeds for name in named])
     runs = prepared_runs(options)
     results = [run.table(models) for run in runs]
     result = repeats.pooled(results, claims.check) if len(seeds) > 1 else results[0]
@@ -99,6 +104,14 @@ def run(options: argparse.Namespace, arguments: list[str]) -> dict:
     )
     runs[0].write(result | made, _out(options, profile))
     return result | made
+
+
+def _piece(piece: tuple[argparse.Namespace, int, str]) -> None:
+    """The row of one generator on one seed, left in the folder of the run."""
+    options, seed, name = piece
+    profile = _profile(options)
+    run = _prepared(options, profile, seed, options.repeats > 1)
+    run.table(_models([name], profile))
 
 
 def prepared_runs(options: argparse.Namespace) -> list[TableRun]:

@@ -16,6 +16,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import cycle
 from pathlib import Path
 from statistics import mean
@@ -25,6 +26,7 @@ import pandas as pd
 import generators
 from benchmarks.inputs import candidates, splits
 from benchmarks.inputs.arguments import add_device_option, command, command_parser, whole
+from benchmarks.inputs.engines import add_engine_options, engine
 from benchmarks.inputs.places import RESULTS, RUNS
 from benchmarks.report.finished import result_key
 from benchmarks.report.provenance import provenance, versions, write_json, write_text
@@ -86,8 +88,10 @@ def run(options: argparse.Namespace) -> dict:
     if options.rows < FEWEST:
         raise ValueError(f"--rows must be at least {FEWEST}, got {options.rows}")
     variants = [_as_it_is(name) for name in options.generators] or _chosen(options)
-    data = splits.read(splits.REFERENCE, days=options.days, seed=0)
-    runs = {seed: _scores_of_seed(data, variants, seed, options) for seed in options.seeds}
+    if options.engine != "serial":
+        pieces = [(seed, variant, options) for seed in options.seeds for variant in variants]
+        engine(options).run(_piece, pieces)
+    runs = {seed: _scores_of_seed(variants, seed, options) for seed in options.seeds}
     lines = [_line(words, [runs[s][words] for s in options.seeds]) for words, *_ in variants]
     return {
         "what": "fidelity and nearness to train of variants; means over the cuts of the seeds",
@@ -114,13 +118,30 @@ def _as_it_is(name: str) -> Variant:
     return candidates.label(name), name, {}, None
 
 
+def _piece(piece: tuple[int, Variant, argparse.Namespace]) -> None:
+    """One variant on the rows of one seed."""
+    seed, variant, options = piece
+    _scores_of_seed([variant], seed, options)
+
+
+@lru_cache(maxsize=1)
+def _cut(sizes: tuple[int, ...], seed: int) -> tuple[pd.DataFrame, Evaluator]:
+    """Train rows and metrics of a seed, for rows, holdout, rows of diff-MLEF and days."""
+    rows, holdout, mlef, days = sizes
+    data = splits.read(splits.REFERENCE, days=days, seed=0)
+    cut, extra = splits.subsample(data, rows, holdout, mlef - holdout // 2, seed)
+    return cut.train, Evaluator(cut.train, cut.test, seed=seed, only=GROUPS, extra=extra)
+
+
+def _sizes(options: argparse.Namespace) -> tuple[int, ...]:
+    return options.rows, options.holdout, options.mlef, options.days
+
+
 def _scores_of_seed(
-    data: splits.Split, variants: Iterable[Variant], seed: int, options: argparse.Namespace
+    variants: Iterable[Variant], seed: int, options: argparse.Namespace
 ) -> dict[str, dict]:
     """Every variant on the rows of one seed, and the held-out baseline."""
-    more = options.mlef - options.holdout // 2
-    cut, extra = splits.subsample(data, options.rows, options.holdout, more, seed)
-    evaluator = Evaluator(cut.train, cut.test, seed=seed, only=GROUPS, extra=extra)
+    train, evaluator = _cut(_sizes(options), seed)
     floor = _finished_or("real rows", seed, options, lambda: _values(evaluator.floor))
     found = {"real rows": floor}
     for words, *variant in variants:
@@ -128,7 +149,7 @@ def _scores_of_seed(
             _identity(*variant),
             seed,
             options,
-            lambda v=variant: _fit_and_score(evaluator, cut.train, seed, *v, options.device),
+            lambda v=variant: _fit_and_score(evaluator, train, seed, *v, options.device),
         )
         print(f"seed {seed}: {words}: {_summary(found[words])}", file=sys.stderr)
     return found
@@ -171,8 +192,8 @@ def _finished_or(
     what: str, seed: int, options: argparse.Namespace, make: Callable[[], dict]
 ) -> dict:
     """The score that an earlier run of the same variant finished, else a new one."""
-    sizes = [options.rows, options.holdout, options.mlef, options.days]
-    parts = [what, seed, *sizes, versions()] + [options.device] * (options.device != "cpu")
+    parts = [what, seed, *_sizes(options), versions()]
+    parts += [options.device] * (options.device != "cpu")
     path = options.kept / f"{result_key(parts, sort_keys=True)}.json"
     if path.is_file():
         return json.loads(path.read_text())
@@ -250,6 +271,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--kept", type=Path, default=RUNS / "memorisation", help="folder of finished scores")
     add_device_option(parser)
     add("--out", type=Path, default=RESULTS, help="folder to write")
+    add_engine_options(parser)
     return parser
 
 

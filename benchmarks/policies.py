@@ -28,6 +28,7 @@ from benchmarks.inputs.arguments import (
     site_catalogue,
     whole,
 )
+from benchmarks.inputs.engines import add_engine_options, engine
 from benchmarks.inputs.places import RESULTS, RUNS
 from benchmarks.play import leaderboard
 from benchmarks.play.cells import GREEDY_ESTIMATE, Cells, play_cells, workload_digest
@@ -70,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
     seeds = list(range(args.seeds))
     chosen = args.policies or [*policies.names(), GREEDY_ESTIMATE]
     loads, names = args.loads or LOADS, args.scenarios or list(SCENARIOS)
-    cells = play_cells(task, loads, names, chosen, seeds, args.parts)
+    cells = play_cells(task, loads, names, chosen, seeds, args.parts, engine=engine(args))
     found = cell_tables(cells, against=candidates.label(chosen[0]))
     result = {
         "env": {"id": ENV_ID, **_shared(task), "workload": Path(args.workload).name},
@@ -153,6 +154,7 @@ def _parser() -> argparse.ArgumentParser:
         help="measure this policy on the leaderboard's worlds",
     )
     add("--board", type=Path, default=leaderboard.BOARD, help="leaderboard file")
+    add_engine_options(parser)
     return parser
 
 

@@ -64,7 +64,7 @@ pandaenv.agents           agent networks scoring storage
 pandaenv.offline          collection datasets dsrl layouts mixtures recipes trajectories writer
 pandaenv.errors
 pandaenv.cli
-benchmarks.inputs         arguments candidates environments places splits
+benchmarks.inputs         arguments candidates engines environments places splits
 benchmarks.flights
 benchmarks.report         cards claims comparison comparison_figure finished intervals provenance
                           repeats targets

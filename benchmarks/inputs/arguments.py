@@ -11,9 +11,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pandaenv import reference
-from pandaenv.errors import one_sentence
-
 
 def command_parser(name: str, description: str | None) -> argparse.ArgumentParser:
     """The parser of `python -m benchmarks.NAME`; the description keeps its line breaks."""
@@ -26,6 +23,8 @@ def command_parser(name: str, description: str | None) -> argparse.ArgumentParse
 
 def add_reference_options(parser: argparse.ArgumentParser) -> None:
     """Add --days and --rate of the reference workload."""
+    from pandaenv import reference  # a second of imports, for which not all have a use
+
     parser.add_argument(
         "--days", type=whole(1), default=150, help="of the reference workload (default %(default)s)"
     )
@@ -110,6 +109,8 @@ def _writable(path: Path, parent: Path) -> Path:
 
 def command(main: Callable[[], int | None]) -> None:
     """Run a command and exit; an error is one sentence on stderr, and so is an interrupt."""
+    from pandaenv.errors import one_sentence
+
     try:
         with one_sentence():
             sys.exit(main())

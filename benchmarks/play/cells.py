@@ -5,8 +5,9 @@ The episodes of a policy in a cell are stored as soon as they are played, so an 
 resumes there.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 import pandaenv
 from benchmarks.inputs import candidates
+from benchmarks.inputs.engines import SERIAL, Engine
 from benchmarks.report.finished import result_key
 from benchmarks.report.provenance import write_text
 from foundations import files
@@ -40,6 +42,7 @@ def play_cells(
     seeds: Sequence[int],
     parts: Path,
     progress: bool = True,
+    engine: Engine = SERIAL,
 ) -> Cells:
     """Play every policy in every cell; what is finished is stored in the folder `parts`.
 
@@ -47,24 +50,61 @@ def play_cells(
         task: what all cells share; load and scenario are set here.
         names: of policies, see `benchmarks.inputs.candidates`.
     """
-    chosen = [_policy(name) for name in names]
-    cells = [(load, name, one) for load in loads for name in scenarios for one in chosen]
+    names = list(names)
+    cells = [(load, scenario) for load in loads for scenario in scenarios]
+    pieces = [Piece(task, *cell, name, list(seeds), parts) for cell in cells for name in names]
+    if engine.name != "serial":
+        engine.run(play_piece, [p for p in pieces if not p.path.is_file()], quiet=not progress)
     found: dict = {}
     size = task.episode_jobs * len(seeds)
-    with tqdm(total=size * len(cells), unit="job", unit_scale=True, disable=not progress) as bar:
-        for load, scenario, one in cells:
-            bar.set_description(f"load {load:g}, {scenario}, {one.name}")
-            own = replace(task, load=load, scenario=scenario, **_reveals(one.name))
-            name = f"{load:g}-{scenario}-{one.name}-{_key(own, seeds, *one.identity)}"
-            path = parts / f"{name}.csv"
-            if path.is_file():
+    with tqdm(total=size * len(pieces), unit="job", unit_scale=True, disable=not progress) as bar:
+        for piece in pieces:
+            bar.set_description(piece.name)
+            if piece.path.is_file():
                 bar.total -= size
                 bar.refresh()
             else:
-                rows = play_episodes(own, one.policy, seeds, bar.update)
-                write_text(path, rows.assign(policy=one.name).to_csv(index=False))
-            found.setdefault((load, scenario), []).append(pd.read_csv(path))
+                play_piece(piece, bar.update)
+            rows = pd.read_csv(piece.path)
+            found.setdefault((piece.load, piece.scenario), []).append(rows)
     return {cell: pd.concat(rows, ignore_index=True) for cell, rows in found.items()}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One policy in one cell, and the folder its episodes go to."""
+
+    task: TaskConfig
+    load: float
+    scenario: str
+    policy: str
+    seeds: list[int]
+    parts: Path
+
+    @property
+    def name(self) -> str:
+        """What a person reads while it is played."""
+        return f"load {self.load:g}, {self.scenario}, {_policy(self.policy).name}"
+
+    @cached_property
+    def path(self) -> Path:
+        """The file of the episodes, named by all that they depend on."""
+        one = _policy(self.policy)
+        found = _key(self.own_task, self.seeds, *one.identity)
+        return self.parts / f"{self.load:g}-{self.scenario}-{one.name}-{found}.csv"
+
+    @property
+    def own_task(self) -> TaskConfig:
+        """The task of the cell, with what the environment reveals to this policy."""
+        own = _reveals(_policy(self.policy).name)
+        return replace(self.task, load=self.load, scenario=self.scenario, **own)
+
+
+def play_piece(piece: Piece, progress: Callable[[int], Any] = lambda n: None) -> None:
+    """Play the episodes of a piece and write them."""
+    one = _policy(piece.policy)
+    rows = play_episodes(piece.own_task, one.policy, piece.seeds, progress)
+    write_text(piece.path, rows.assign(policy=one.name).to_csv(index=False))
 
 
 def _policy(name: str) -> candidates.Policy:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -125,21 +126,43 @@ def test_only_the_leader_saves(tmp_path, monkeypatch):
 
 def launch(folder, *arguments):
     """Run this file's `main` in two processes."""
+    return run_all([["--standalone", "--nproc-per-node", "2"]], folder, *arguments)
+
+
+def launch_on_two_nodes(folder, *arguments):
+    """The same with one process on each of two nodes, both on this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    where = ["--nnodes", "2", "--nproc-per-node", "1", "--master-addr", "127.0.0.1"]
+    where += ["--master-port", port, "--node-rank"]
+    return run_all([[*where, "0"], [*where, "1"]], folder, *arguments)
+
+
+def run_all(nodes, folder, *arguments):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        __file__,
-        folder,
-        *arguments,
+    torchrun = [sys.executable, "-m", "torch.distributed.run"]
+    started = [
+        subprocess.Popen(
+            [*torchrun, *words, __file__, folder, *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for words in nodes
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
+    said = [node.communicate()[1] for node in started]
+    assert not any(node.returncode for node in started), said[0][-3000:]
     return [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(2)]
+
+
+@pytest.mark.slow
+def test_two_nodes_end_in_the_weights_of_two_processes(tmp_path):
+    (tmp_path / "nodes").mkdir()
+    first, second = launch_on_two_nodes(tmp_path / "nodes", "tabddpm")
+    assert first["weights"] == second["weights"]
+    (tmp_path / "processes").mkdir()
+    assert launch(tmp_path / "processes", "tabddpm")[0]["weights"] == first["weights"]
 
 
 @pytest.mark.slow
