@@ -98,10 +98,12 @@ def wilson(hits: np.ndarray) -> tuple[float, float, float]:
 
 
 def singling_out(who: People, rng: np.random.Generator) -> float:
-    """Risk of predicates over a few columns that hold for one synthetic row."""
+    """Risk of predicates over a few columns that hold for one synthetic row; 0 if none does."""
     table = np.hstack(who.synthetic)
     predicates = _predicates(table, who.synthetic.numbers.shape[1], rng)
     alone = np.flatnonzero(count_matches(table, *predicates) == 1)[:TRIES]
+    if not len(alone):
+        return 0.0
     chosen = _distinct([part[alone] for part in predicates])
     asked = (np.hstack(each) for each in (who.members, who.control))
     return risk(*(count_matches(rows, *chosen) == 1 for rows in asked))

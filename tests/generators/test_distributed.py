@@ -1,5 +1,6 @@
 """Several processes train one model: shards, averaged gradients, the same weights everywhere."""
 
+import contextlib
 import json
 import os
 import socket
@@ -74,7 +75,10 @@ def descent():
 
 
 def train(make, checkpoint=None):
-    learner = make()
+    return trained(make(), checkpoint)
+
+
+def trained(learner, checkpoint=None):
     plan = Plan(seed=1, steps=60, progress=False, checkpoint=checkpoint, every=0.0)
     history = training.run(learner, plan, Pace(65, 1e-2, 60, ema=0.9))
     flat = torch.cat([p.detach().flatten() for p in learner.module.parameters()])
@@ -194,24 +198,26 @@ def test_every_learned_generator_trains_in_two_processes(name, tmp_path):
 
 def laws(folder):
     out = {make.__name__: [x.tolist() for x in train(make)] for make in (descent, Duel)}
-    advance, training._advance = training._advance, stopping(training._advance)
-    try:
-        train(descent, folder / "run")
-    except InterruptedError:
-        training._advance = advance
+    with contextlib.suppress(InterruptedError):
+        trained(stopping(descent(), at=31), folder / "run")
     out["resumed"] = [x.tolist() for x in train(descent, folder / "run")]
     learner, plan = descent(), Plan(budget=0.5, progress=False)
     history = training.run(learner, plan, Pace(65, 1e-2, 60, ema=0.9))
     return {**out, "steps of a budget": history.n_steps}
 
 
-def stopping(advance):
-    def stop(state, *rest):
-        if state.step == 31:
-            raise InterruptedError
-        advance(state, *rest)
+def stopping(learner, at):
+    """The learner, which is interrupted before step `at`."""
+    step, done = learner.step, []
 
-    return stop
+    def until_then(rows, rng):
+        done.append(1)
+        if len(done) > at:
+            raise InterruptedError
+        return step(rows, rng)
+
+    learner.step = until_then
+    return learner
 
 
 def learned(name, folder):
