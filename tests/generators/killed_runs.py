@@ -73,6 +73,14 @@ def ended_within(child, seconds):
     return False
 
 
+def killed(child):
+    """Kill the child; False where it had just ended by itself."""
+    os.kill(child, signal.SIGKILL)
+    status = os.waitpid(child, 0)[1]
+    assert status == 0 or os.WTERMSIG(status) == signal.SIGKILL, status
+    return status != 0
+
+
 def main(name, folder, n_kills):
     torch.set_num_threads(1)
     moments = random.Random(zlib.crc32(name.encode()))
@@ -83,12 +91,10 @@ def main(name, folder, n_kills):
         resumed += checkpoint.exists() and int(training.read_checkpoint(checkpoint)[0]["step"]) > 0
         child = start(name, checkpoint, result)
         patience = moments.uniform(FIRST, LAST) if kills < n_kills else PATIENCE
-        if ended_within(child, patience):
+        if ended_within(child, patience) or not killed(child):
             hashes.append(result.read_text())
             checkpoint.unlink()
             continue
-        os.kill(child, signal.SIGKILL)
-        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
         kills += 1
     whole = start(name, None, result)
     assert ended_within(whole, PATIENCE)
