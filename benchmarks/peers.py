@@ -9,6 +9,7 @@ peer that did not run the reason. None of them is ever a dependency of ours.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -203,13 +204,14 @@ class Peer:
     def sample(self, n: int, *, seed: int = 0) -> pd.DataFrame:
         """Rows with the columns of the fitted table, in its order; its integers are whole."""
         path = Path(self.folder.name) / "drawn.parquet"
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it has ended; why is read from its last words
             self.child.stdin.write(json.dumps([n, seed, str(path)]) + "\n")
             self.child.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has ended; the next line says why
         self._wait_for(DRAWN)
-        made = pd.read_parquet(path)[list(self.dtypes.index)]
+        made = pd.read_parquet(path)
+        if lacking := [name for name in self.dtypes.index if name not in made]:
+            raise RuntimeError(f"it drew no column {lacking[0]!r}")
+        made = made[list(self.dtypes.index)]
         whole = {name: 0 for name, dtype in self.dtypes.items() if dtype.kind in "iu"}
         return made.round(whole).astype(dict.fromkeys(whole, "int64"))
 

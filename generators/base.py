@@ -98,11 +98,11 @@ class Generator(ABC):
             OSError: the checkpoint cannot be read or written.
             MemoryError: the device has too little memory.
         """
-        self._choose(device)
+        chosen = self._resolved(device)
         view, plain = _as_plain(table)
-        self._fit_from_scratch(
-            view, plain, Plan.of(seed, budget, steps, progress, checkpoint, every)
-        )
+        plan = Plan.of(seed, budget, steps, progress, checkpoint, every)
+        self._device = chosen
+        self._fit_from_scratch(view, plain, plan)
         return self
 
     def _fit_from_scratch(self, view: PlainView, table: pd.DataFrame, plan: Plan) -> None:
@@ -146,20 +146,21 @@ class Generator(ABC):
         Raises: NotFittedError before `fit`, ValueError for a device that this machine lacks.
         """
         self._check_fitted()
-        arrays = self._to_arrays()
-        self._choose(device)
-        with self.here():
-            self._from_arrays(self.layout_, arrays)
+        chosen = self._resolved(device)
+        if str(chosen) != self.device:
+            arrays, self._device = self._to_arrays(), chosen
+            with self.here():
+                self._from_arrays(self.layout_, arrays)
         return self
 
-    def _choose(self, device: str) -> None:
-        """Have what follows done on a device; a model without a network stays on the processor."""
+    def _resolved(self, device: str) -> Any:
+        """The device of a name; a model without a network stays on the processor."""
         if not self.has_network and device in ("auto", "cpu"):
-            return
+            return "cpu"
         from .devices import resolve  # torch takes a second to import, and not all need it
 
         found = resolve(device)
-        self._device = found if self.has_network else "cpu"
+        return found if self.has_network else "cpu"
 
     def here(self) -> AbstractContextManager:
         """The context in which new tensors lie where the model does."""

@@ -26,8 +26,10 @@ RULE = "auto, cpu, cuda or cuda:N"
 
 
 def resolve(name: str | torch.device) -> torch.device:
-    """The device of a name; "auto" is an accelerator if there is one. Of several that `torchrun`
-    shares out, "cuda" is this process's own.
+    """The device of a name.
+
+    "auto" is an accelerator if there is one. "cuda" is the first one or, in a process started by
+    `torchrun`, the one with the number of the process on its machine.
 
     Raises: ValueError for an unknown device, or one that this machine lacks.
     """

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import gymnasium as gym
 
-USER_ERRORS = (ValueError, OSError, ImportError, gym.error.Error)
+USER_ERRORS = (ValueError, OSError, ImportError, MemoryError, gym.error.Error)
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 In: a function of a module and the argument of each piece. A piece leaves its result in a folder,
 whole or not at all, and does nothing where it is there already. So a command gives its pieces to an
 engine and then goes through its work as ever, finding all of it done: the results are the same
-bytes from every engine, a killed run goes on, and a killed worker costs its piece alone.
+bytes from every engine, a killed run goes on, and a killed worker costs its piece alone (among
+`processes` also those that ran beside it, which begin anew).
 
 On several machines the folder must be one that all of them see, and this package be installed on
 each. Learned weights depend on the number of threads: compare engines at the same `--threads`.
@@ -64,7 +65,7 @@ class Engine:
         """Spawned, for threads and forks do not go together; a broken pool is made anew."""
         left, tries = dict(enumerate(items)), 0
         while left:
-            workers = min(self.workers or len(os.sched_getaffinity(0)), len(left))
+            workers = min(self.workers or cores(), len(left))
             threads = self.threads or 1
             with ProcessPoolExecutor(
                 workers,
@@ -81,7 +82,10 @@ class Engine:
                         future.result()
                         del left[sent[future]]
                         yield
-                except BrokenProcessPool:
+                except BaseException as error:
+                    pool.shutdown(cancel_futures=True)
+                    if not isinstance(error, BrokenProcessPool):
+                        raise
                     tries += 1
                     if tries == TRIES:
                         raise ValueError(f"workers were killed {TRIES} times") from None
@@ -96,11 +100,20 @@ class Engine:
             try:
                 ray.get(done)
             except ray.exceptions.RayTaskError as error:
-                raise error.cause from None
+                raise error.cause or error from None
+            except ray.exceptions.WorkerCrashedError:
+                raise ValueError(f"workers were killed {TRIES + 1} times") from None
             yield
 
 
 SERIAL = Engine()
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _work(piece: Callable[[Any], None], item: Any, threads: int | None) -> None:

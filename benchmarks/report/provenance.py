@@ -10,6 +10,7 @@ import platform
 import subprocess
 from pathlib import Path
 
+from benchmarks.inputs.engines import cores
 from benchmarks.inputs.places import ROOT
 from foundations import files
 from foundations import versions as installed
@@ -50,13 +51,6 @@ def provenance(module: str, arguments: list[str], seed: int | list[int]) -> dict
         "cpu": cpu_model(),
         "cores": cores(),
     }
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def commit() -> str | None:

@@ -54,6 +54,7 @@ def test_a_peer_learns_once_and_draws_often():
         ("def learn(*_): raise SystemExit('no such thing')", "no such thing"),
         ("def learn(*_): import os; os._exit(3)", "it ended with code 3"),
         ("def learn(*_): import time; time.sleep(60)", "not done in 0.7 s"),
+        (RESAMPLER.replace("[model.columns[::-1]]", "[['x']]"), "it drew no column 'site'"),
         (RESAMPLER.split("def draw")[0], "NameError: name 'draw' is not defined"),
     ],
 )

@@ -147,6 +147,20 @@ def test_a_device_that_is_none_is_refused_in_one_sentence(device, sentence, name
         contracts.fit(name, table(), steps=1).sample(3, device=device)
 
 
+def test_a_fit_that_is_refused_leaves_the_model_where_it_was():
+    model = contracts.fit("tvae", table(), steps=1)
+    model._device = torch.device("cuda", 0)  # as if it lay there
+    with pytest.raises(ValueError, match="steps must be"):
+        model.fit(table(), steps=0, device="cpu")
+    assert model.device == "cuda:0"
+
+
+def test_moving_to_where_it_is_changes_nothing():
+    model = contracts.fit("tvae", table(), steps=1)
+    net = model.net_
+    assert model.to("cpu").net_ is net and model.sample(3, device="cpu").shape == (3, 5)
+
+
 def test_a_plan_of_another_device_is_another_run(tmp_path):
     model = contracts.make("tvae")
     parts = model.fit(table(), steps=1, progress=False), np.zeros((2, 1)), np.zeros((2, 1))

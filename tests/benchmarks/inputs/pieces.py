@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 
 def square(folder, n):
@@ -25,3 +26,10 @@ def wrong(n):
 
 def always_killed(n):
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def first_wrong(folder, n):
+    if n == 0:
+        raise ValueError("piece 0 is wrong")
+    time.sleep(0.05)
+    square(folder, n)

@@ -8,7 +8,7 @@ from benchmarks import memorisation
 from benchmarks.inputs.engines import Engine
 from benchmarks.play.cells import play_cells
 from pandaenv.env.config import TaskConfig
-from tests.benchmarks.inputs.pieces import always_killed, killed_once, square, wrong
+from tests.benchmarks.inputs.pieces import always_killed, first_wrong, killed_once, square, wrong
 
 
 def left_in(folder):
@@ -38,6 +38,12 @@ def test_a_piece_that_kills_every_worker_ends_the_run():
 def test_the_error_of_a_piece_is_its_own(name):
     with pytest.raises(ValueError, match="the second piece is wrong"):
         Engine(name, workers=2).run(wrong, range(4), quiet=True)
+
+
+def test_an_error_ends_the_run_before_the_pieces_that_wait(tmp_path):
+    with pytest.raises(ValueError, match="piece 0 is wrong"):
+        Engine("processes", workers=1).run(partial(first_wrong, tmp_path), range(40), quiet=True)
+    assert len(left_in(tmp_path)) < 10
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:none"])
