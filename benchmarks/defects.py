@@ -146,9 +146,9 @@ DEFECTS = {  # name: (how it is made, from train or from honest rows, the number
     "train copy": (
         copied,
         "train",
-        ("exact share", "NNDR 5%", "membership AUC", "linkability risk", "inference risk"),
+        ("exact share", "NNDR 5%", "membership AUC", "inference risk"),
     ),
-    "jittered train": (jittered, "train", ("membership AUC", "NNDR", "linkability risk")),
+    "jittered train": (jittered, "train", ("membership AUC", "NNDR")),
     "shuffled in weeks": (in_blocks, "honest", ("C2ST",)),
     "days shuffled": (days_shuffled, "honest", ("weekday JSD", "site x week JSD")),
     "six hours late": (shifted, "honest", ("hour JSD",)),
