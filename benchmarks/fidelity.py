@@ -17,7 +17,6 @@ from typing import Any
 
 import pandas as pd
 
-import generators
 from benchmarks.inputs import candidates, splits
 from benchmarks.inputs.arguments import add_device_option, command, command_parser
 from benchmarks.inputs.engines import add_engine_options, engine
@@ -94,7 +93,7 @@ def run(options: argparse.Namespace, arguments: list[str]) -> dict:
     models = _models(options.generators, profile)
     seeds = [options.seed + r for r in range(options.repeats)]
     if options.engine != "serial":
-        named = options.generators or generators.names()
+        named = options.generators or profile.rows()
         engine(options).run(_piece, [(options, seed, name) for seed in seeds for name in named])
     runs = prepared_runs(options)
     results = [run.table(models) for run in runs]
@@ -175,12 +174,12 @@ def _profile(options: argparse.Namespace) -> Profile:
 
 def _models(names: list[str] | None, profile: Profile) -> dict[str, Any]:
     """Untrained generators by label; an unknown name is refused before anything is done."""
-    names = names or list(generators.names())
+    names = names or list(profile.rows())
     labels = [candidates.label(name) for name in names]
     if twice := [one for one in labels if labels.count(one) > 1]:
         raise ValueError(f"--generators must have different names, got {twice[0]!r} twice")
-    options = [profile.generators.get(name, {}) for name in names]
-    made = [candidates.generator(name, **own) for name, own in zip(names, options, strict=True)]
+    options = [profile.options(name) for name in names]
+    made = [candidates.generator(name, **own) for name, own in options]
     return dict(zip(labels, made, strict=True))
 
 

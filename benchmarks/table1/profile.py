@@ -7,8 +7,11 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import generators
 from benchmarks.inputs.places import CONFIGS
 from metrics.report import TABLE_1
+
+OWN = ("generator", "steps")  # of a row, not of the generator's constructor
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class Profile:
         budget: seconds of training for each generator.
         steps: optimizer steps, instead of a budget.
         n_seeds: runs of the stochastic metrics.
-        generators: options of the constructor by name.
+        generators: by the name of a row: options of the constructor, `generator` where the row is
+            not called after it, and `steps` where the row has a number of its own.
     """
 
     name: str
@@ -36,6 +40,19 @@ class Profile:
     n_seeds: int = 1
     metrics: tuple[str, ...] = TABLE_1
     generators: dict[str, dict] = field(default_factory=dict)
+
+    def rows(self) -> tuple[str, ...]:
+        """Rows of a run that names none: all built-in generators and those of the profile."""
+        return tuple(dict.fromkeys((*generators.names(), *self.generators)))
+
+    def options(self, row: str) -> tuple[str, dict]:
+        """The generator of a row, and the options of its constructor."""
+        own = {k: v for k, v in self.generators.get(row, {}).items() if k not in OWN}
+        return self.generators.get(row, {}).get("generator", row), own
+
+    def steps_of(self, row: str) -> int | None:
+        """Optimizer steps of a row, None where a budget counts."""
+        return self.generators.get(row, {}).get("steps", self.steps) if self.steps else None
 
     @classmethod
     def read(cls, name: str) -> "Profile":

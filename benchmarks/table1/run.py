@@ -108,9 +108,9 @@ class TableRun:
         """Expected seconds of every step, measured on two cores at 2.5 GHz."""
         profile = self.profile
         score = (profile.n_mlef / 4_000 + 3 + self.evaluator.n / 2_000) * profile.n_seeds
-        fit = profile.budget or profile.steps / 20
         plan = {"floor": 2 * score}
         for name in models:
+            fit = profile.budget or profile.steps_of(name) / 20
             plan |= {
                 f"{name} fit": fit if name != "smote" else profile.n_train / 20_000,
                 f"{name} sample": profile.n_mlef / 2_000 if name != "smote" else 1.0,
@@ -132,7 +132,9 @@ class TableRun:
     def _key(self, name: str, settings: dict) -> str:
         profile, target = plain(asdict(self.profile)), self.evaluator.settings.target
         versions = provenance.versions()
-        parts = [name, settings, profile, self.digest, self.seed, target, versions]
+        rows = profile.pop("generators")  # those of others do not change this one
+        steps = [rows[name]["steps"]] if "steps" in rows.get(name, {}) else []
+        parts = [name, settings, profile, steps, self.digest, self.seed, target, versions]
         parts += [self.device] * (self.device != "cpu")
         return result_key(parts, sort_keys=True)
 
@@ -177,7 +179,8 @@ class TableRun:
     def _fit(self, name: str, model: Any, settings: dict) -> Path:
         """Train a generator; the checkpoint from which an interrupted training resumes."""
         profile = self.profile
-        amount = f"{profile.steps:,} steps" if profile.steps else f"{profile.budget:g} s"
+        steps = profile.steps_of(name)
+        amount = f"{steps:,} steps" if steps else f"{profile.budget:g} s"
         self.progress.start(f"{name} fit", f"{name}: learning {profile.n_train:,} rows ({amount})")
         checkpoint = self._path("models", f"{name}-{self._key(name, settings)}.checkpoint")
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -186,7 +189,7 @@ class TableRun:
             self.split.train,
             seed=self.seed,
             budget=profile.budget,
-            steps=profile.steps,
+            steps=steps,
             progress=not self.quiet,
             checkpoint=checkpoint,
             device=self.device,

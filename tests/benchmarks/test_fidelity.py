@@ -391,6 +391,19 @@ def test_the_shipped_profiles_are_read():
     smoke, standard, paper = (profile.Profile.read(name) for name in names)
     assert smoke.n_train < standard.n_train == 50_000 and standard.n_holdout == 12_500
     assert (paper.n_train, paper.steps) == (1_319_007, 30_000)
+    assert paper.rows() == (*standard.rows(), "tabddpm-paper")
+    assert paper.options("tabddpm-paper") == ("tabddpm", {"preset": "paper"})
+
+
+def test_a_row_of_a_profile_may_have_a_generator_and_a_number_of_steps_of_its_own(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        "n_train = 9\nn_holdout = 4\nn_mlef = 4\nsteps = 30\n"
+        '[generators.small]\ngenerator = "tvae"\nd_hidden = [8]\nsteps = 5\n'
+    )
+    mine = profile.Profile.read(str(path))
+    assert mine.options("small") == ("tvae", {"d_hidden": [8]})
+    assert (mine.steps_of("small"), mine.steps_of("tvae")) == (5, 30)
 
 
 @pytest.mark.parametrize(
