@@ -153,6 +153,22 @@ class Generator(ABC):
                 self._from_arrays(self.layout_, arrays)
         return self
 
+    def halve(self) -> Self:
+        """Round the fitted weights to half precision, so that saved ones take half the room.
+
+        Returns the model itself, which then draws what the loaded one draws.
+
+        Raises: NotFittedError before `fit`, ValueError for a weight that half precision lacks.
+        """
+        self._check_fitted()
+        arrays = self._to_arrays()
+        rounded = {k: _halved(v).astype(v.dtype) for k, v in arrays.items()}
+        if broken := [k for k, v in rounded.items() if v.dtype == np.float32 and not _finite(v)]:
+            raise ValueError(f"{self.name} has weights beyond half precision, in {broken[0]}")
+        with self.here():
+            self._from_arrays(self.layout_, rounded)
+        return self
+
     def _resolved(self, device: str) -> Any:
         """The device of a name; a model without a network stays on the processor."""
         if not self.has_network and device in ("auto", "cpu"):
@@ -233,7 +249,7 @@ class Generator(ABC):
     def _write(self, folder: Path) -> None:
         arrays = {**self._to_arrays(), "losses": self.losses_.to_numpy(np.float64)}
         # safetensors would write a view's memory as it lies
-        data = tensors_to_bytes({k: np.ascontiguousarray(v) for k, v in arrays.items()})
+        data = tensors_to_bytes({k: np.ascontiguousarray(_narrow(v)) for k, v in arrays.items()})
         digest = _sha256(data)
         card = {
             "format": FORMAT,
@@ -370,6 +386,22 @@ def _as_plain(table: pd.DataFrame) -> tuple[PlainView, pd.DataFrame]:
 def memory() -> int:
     """Bytes of main memory of this machine."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _halved(array: np.ndarray) -> np.ndarray:
+    """Weights, which are float32, in half precision; other arrays as they are."""
+    with np.errstate(over="ignore"):
+        return array.astype(np.float16) if array.dtype == np.float32 else array
+
+
+def _narrow(array: np.ndarray) -> np.ndarray:
+    """The array in half precision where that loses nothing."""
+    half = _halved(array)
+    return half if np.array_equal(half, array) else array
+
+
+def _finite(array: np.ndarray) -> bool:
+    return bool(np.isfinite(array).all())
 
 
 def read_saved(folder: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:

@@ -136,6 +136,29 @@ def test_saved_and_loaded_is_the_same(name, fitted, tmp_path):
     assert sorted(p.suffix for p in folder.iterdir()) == [".json", ".safetensors"]
 
 
+def test_half_precision_takes_half_the_room_and_is_kept_exactly(name, tmp_path):
+    model = fit(name, MIXED)
+    before = weights_bytes(model.save(tmp_path / "whole"))
+    sample = model.halve().sample(50, seed=3)
+    loaded = generators.load(model.save(tmp_path / "half"))
+    pd.testing.assert_frame_equal(loaded.sample(50, seed=3), sample, check_exact=True)
+    weights = sum(a.nbytes for a in model._to_arrays().values() if a.dtype == np.float32)
+    assert before - weights_bytes(tmp_path / "half") >= 0.4 * weights
+    assert weights or name == "smote"
+
+
+def test_a_weight_beyond_half_precision_is_refused():
+    model = fit("tabar", MIXED)
+    for weights in model.net_.parameters():
+        weights.data.fill_(1e6)
+    with pytest.raises(ValueError, match="tabar has weights beyond half precision, in weights"):
+        model.halve()
+
+
+def weights_bytes(folder):
+    return sum(path.stat().st_size for path in folder.glob("weights-*"))
+
+
 def test_saving_over_another_model_replaces_it_whole(name, fitted, tmp_path):
     fit(name, MIXED[["files", "text"]]).save(tmp_path)
     fitted[name].save(tmp_path)
