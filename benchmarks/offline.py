@@ -23,8 +23,8 @@ import pandaenv  # noqa: F401  registers the environments
 from benchmarks.inputs.arguments import command_parser
 from benchmarks.report import cards
 from benchmarks.report.provenance import provenance
+from foundations.errors import one_sentence
 from pandaenv import offline, policies
-from pandaenv.errors import one_sentence
 from pandaenv.offline import layouts
 from pandaenv.offline.mixtures import Mixture
 from pandaenv.offline.recipes import EXPERT, SETS, find_recipe, make_mixture

@@ -17,10 +17,9 @@ import gymnasium as gym
 import typer
 
 from foundations import checks, files
+from foundations.errors import one_sentence
 from foundations.objects import accepted, with_methods
 from foundations.versions import version
-
-from .errors import one_sentence
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -23,7 +23,7 @@ PACKAGES = ("foundations", "metrics", "generators", "pandaenv", "benchmarks")
 # A room, then its files; a room imports from the rooms drawn before it. A file with a line of its
 # own is a room by itself.
 HOUSE = """
-foundations               checks files objects plain tables units versions
+foundations               checks errors files objects plain tables units versions
 metrics                   association attacks bootstrap checkpoints comparisons density detection
                           efficacy evaluation frames glossary grades kdtree marginals measures
                           membership neighbours page plots privacy registry report scores settings
@@ -62,7 +62,6 @@ pandaenv.sb3
 pandaenv.wrappers
 pandaenv.agents           agent networks scoring storage
 pandaenv.offline          collection datasets dsrl layouts mixtures recipes trajectories writer
-pandaenv.errors
 pandaenv.cli
 benchmarks.inputs         arguments candidates engines environments places splits
 benchmarks.flights
@@ -72,8 +71,8 @@ benchmarks.play           apprentices cells checkpoints episodes leaderboard lea
                           offline_learners recipes training_reward trainings
 benchmarks.table1         markdown profile progress run
 benchmarks.plain          gan tabddpm tvae
-benchmarks.speed          __main__ env gan metrics neighbours ppo replay smote tabar tabddpm
-benchmarks                animate anomalies calibration defects fidelity frontier load
+benchmarks.speed          __main__ device env gan metrics neighbours ppo replay smote tabar tabddpm
+benchmarks                animate anomalies calibration defects device fidelity frontier load
                           memorisation offline offline_agents peers policies ppo pretrain readers
                           sampler stops tasks transfer
 benchmarks.report.readme
@@ -321,9 +320,9 @@ def is_table(node: ast.AST) -> bool:
 
 
 def test_libraries_do_not_print():
-    """What a command says is said by `pandaenv.cli`, `pandaenv.errors` and `benchmarks`."""
+    """What a command says is said by `pandaenv.cli`, `foundations.errors` and `benchmarks`."""
     for module, path in modules().items():
-        if not within(module, "benchmarks") and module != "pandaenv.errors":
+        if not within(module, "benchmarks") and module != "foundations.errors":
             calls = (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call))
             said = [node.lineno for node in calls if getattr(node.func, "id", "") == "print"]
             assert said == [], module

@@ -109,7 +109,7 @@ def _writable(path: Path, parent: Path) -> Path:
 
 def command(main: Callable[[], int | None]) -> None:
     """Run a command and exit; an error is one sentence on stderr, and so is an interrupt."""
-    from pandaenv.errors import one_sentence
+    from foundations.errors import one_sentence
 
     try:
         with one_sentence():

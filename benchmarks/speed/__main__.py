@@ -5,6 +5,8 @@ speed-AREA.json, with all times, sizes and ratios, and the command, versions and
 depend on the machine; ratios carry over.
 
     python -m benchmarks.speed [--only generators metrics env] [--out DIR]
+
+The area `device` needs nothing but what the generators need.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from benchmarks.report.provenance import provenance, write_json
 
 AREAS = {
     "agents": ("ppo",),
+    "device": ("device",),
     "env": ("env", "replay"),
     "generators": ("tabddpm", "gan", "smote", "tabar"),
     "metrics": ("neighbours", "metrics"),

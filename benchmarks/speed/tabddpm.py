@@ -62,12 +62,12 @@ def _measured(shape: Shape, seed: int) -> dict:
         }
 
 
-def draw_table(shape: Shape, seed: int) -> pd.DataFrame:
+def draw_table(shape: Shape, seed: int, n: int = N_ROWS) -> pd.DataFrame:
     """Independent columns: what they hold does not change what a step costs."""
     rng = np.random.default_rng(seed)
-    data = {f"number{i}": rng.lognormal(size=N_ROWS) for i in range(shape.n_numbers)}
+    data = {f"number{i}": rng.lognormal(size=n) for i in range(shape.n_numbers)}
     for i, K in enumerate(shape.Ks):
-        codes = np.minimum(rng.exponential(K / 4, N_ROWS).astype(int), K - 1)
+        codes = np.minimum(rng.exponential(K / 4, n).astype(int), K - 1)
         codes[:K] = np.arange(K)
         data[f"category{i}"] = pd.Categorical.from_codes(codes, [f"c{k}" for k in range(K)])
     return pd.DataFrame(data)

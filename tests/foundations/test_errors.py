@@ -3,7 +3,7 @@
 import pytest
 from gymnasium.error import ResetNeeded
 
-from pandaenv.errors import one_sentence
+from foundations.errors import one_sentence
 
 
 @pytest.mark.parametrize("kind", [ValueError, FileNotFoundError, ImportError, ResetNeeded])
