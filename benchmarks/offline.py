@@ -12,7 +12,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -21,13 +23,14 @@ from tqdm import tqdm
 
 import pandaenv  # noqa: F401  registers the environments
 from benchmarks.inputs.arguments import command_parser
+from benchmarks.inputs.engines import SERIAL, Engine, add_engine_options, engine
 from benchmarks.report import cards
 from benchmarks.report.provenance import provenance
 from foundations.errors import one_sentence
 from pandaenv import offline, policies
 from pandaenv.offline import layouts
 from pandaenv.offline.mixtures import Mixture
-from pandaenv.offline.recipes import EXPERT, SETS, find_recipe, make_mixture
+from pandaenv.offline.recipes import EXPERT, SETS, Recipe, find_recipe, make_mixture
 
 FORMATS = ("dsrl", "minari", "omnisafe")
 REFERENCES = {"random": "random", "brokerage": "panda_analysis", "expert": EXPERT}
@@ -45,12 +48,14 @@ def collect(
     seed: int = 0,
     agent=None,
     progress: bool = True,
+    workers: Engine = SERIAL,
     **arguments,
 ) -> tuple[Path, gym.Env]:
     """Collect a named data set into `out`, unless it is there.
 
     Args:
         agent: a policy that replaces the expert, see `pandaenv.offline.recipes.make_mixture`.
+        workers: the engine on which episodes are played; the file does not depend on it.
         arguments: of the environment.
 
     Returns the file and its environment. Raises `ValueError` if another data set is in its place.
@@ -64,6 +69,11 @@ def collect(
         return path, env
     extra = {"reference": json.dumps(reference(recipe.env, **arguments))}
     n_envs = N_ENVS if _is_batched(players) else 1
+    if workers.name != "serial":
+        at_once = n_envs * len(players.policies)
+        shares = [range(i, min(i + at_once, episodes)) for i in range(0, episodes, at_once)]
+        work = Work(recipe, path, name, episodes, seed, n_envs, agent, extra, arguments)
+        workers.run(play_share, [(work, share) for share in shares], quiet=not progress)
     with tqdm(total=episodes, desc=name, unit="episode", disable=not progress) as bar:
         offline.collect(
             env,
@@ -77,6 +87,37 @@ def collect(
             notify=lambda n: bar.update(n - bar.n),
         )
     return path, env
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every process that plays a share of the episodes has to know."""
+
+    recipe: Recipe
+    path: Path
+    name: str
+    episodes: int
+    seed: int
+    n_envs: int
+    agent: Any
+    extra: dict[str, object]
+    arguments: dict[str, Any]
+
+
+def play_share(piece: tuple[Work, Sequence[int]]) -> None:
+    """Play some of the episodes of a data set; they lie beside it until all are joined."""
+    work, numbers = piece
+    offline.collect(
+        gym.make(work.recipe.env, **work.arguments),
+        make_mixture(work.recipe.behaviours, work.agent),
+        work.path,
+        episodes=work.episodes,
+        seed=work.seed,
+        name=work.name,
+        n_envs=work.n_envs,
+        extra=work.extra,
+        only=numbers,
+    )
 
 
 def reference(env_id: str, **arguments) -> dict:
@@ -153,7 +194,11 @@ def write(path: Path, env: gym.Env, formats: tuple[str, ...], provenance_: dict)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0 if the data sets were written, exit code 1 and one sentence if not."""
     words = sys.argv[1:] if arguments is None else arguments
-    options = vars(_parser().parse_args(words))
+    parsed = _parser().parse_args(words)
+    options = vars(parsed)
+    workers = engine(parsed)
+    for name in ("engine", "workers", "threads", "address"):
+        del options[name]
     chosen = {k: options.pop(k) for k in ARGUMENTS}
     settings = {k: v for k, v in chosen.items() if v is not None}
     made_by = provenance("benchmarks.offline", words, options["seed"])
@@ -161,7 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options["agent"] is not None:
             options["agent"] = read_agent(options["agent"])
         for name in options.pop("name"):
-            print(cards.sentence(_make(name, made_by, settings, **options)))
+            print(cards.sentence(_make(name, made_by, settings, workers=workers, **options)))
     return 0
 
 
@@ -211,6 +256,7 @@ def _parser() -> argparse.ArgumentParser:
         "--wait-limit", type=float, help="seconds, instead of the environment's own"
     )
     parser.add_argument("--byte-limit", type=float, help="instead of the environment's own")
+    add_engine_options(parser)
     return parser
 
 

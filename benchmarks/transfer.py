@@ -38,6 +38,7 @@ from scipy.stats import kendalltau
 import generators
 from benchmarks.inputs import candidates
 from benchmarks.inputs.arguments import add_device_option, command, command_parser, site_catalogue
+from benchmarks.inputs.engines import add_engine_options, engine
 from benchmarks.inputs.places import AGENTS, RESULTS, RUNS
 from benchmarks.play import apprentices
 from benchmarks.play.cells import code_digest
@@ -230,16 +231,12 @@ def check(options: argparse.Namespace) -> None:
 
 def run(options: argparse.Namespace) -> dict:
     """Learn, sample, play and compare; what transfer.json holds."""
+    keys = [TRACE, HALF, ROWS, *options.generators]
+    if options.engine != "serial":
+        engine(options).run(_piece, [(options, key) for key in keys])
     first, second = halves(recorded(options.days, options.seed), options.seed)
-    sources = {
-        TRACE: workload.Trace(second),
-        HALF: workload.Trace(first),
-        ROWS: workload.Synthetic(without_tasks(first)),
-    }
+    sources = {candidates.label(key): _source(key, first, second, options) for key in keys}
     ranked = [name for name, *_ in contestants(options) if name != ORACLE]
-    sources |= {
-        candidates.label(name): str(sampled(name, first, options)) for name in options.generators
-    }
     episodes = {key: rule_and_agent_episodes(key, jobs, options) for key, jobs in sources.items()}
     flow = {key: flows(rows) for key, rows in episodes.items()}
     return {
@@ -257,6 +254,26 @@ def run(options: argparse.Namespace) -> dict:
         ],
         "taught": _taught(sources, episodes[TRACE], options),
     }
+
+
+def _source(key: str, first: pd.DataFrame, second: pd.DataFrame, options: argparse.Namespace):
+    """Jobs of one source; a generator learns and draws them, once."""
+    real = {
+        TRACE: lambda: workload.Trace(second),
+        HALF: lambda: workload.Trace(first),
+        ROWS: lambda: workload.Synthetic(without_tasks(first)),
+    }
+    return real[key]() if key in real else str(sampled(key, first, options))
+
+
+def _piece(piece: tuple[argparse.Namespace, str]) -> None:
+    """Everything about one source, left in the folder of finished work."""
+    options, key = piece
+    first, second = halves(recorded(options.days, options.seed), options.seed)
+    jobs, name = _source(key, first, second, options), candidates.label(key)
+    rule_and_agent_episodes(name, jobs, options)
+    if options.trainings:
+        agent_episodes(name, jobs, workload.Trace(second), options)
 
 
 def _taught(sources: dict, on_trace: pd.DataFrame, options: argparse.Namespace) -> list[dict]:
@@ -336,6 +353,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="of halves, training and samples (default 0)")
     add("--kept", type=Path, default=RUNS / "transfer", help="folder of finished work")
     add_device_option(parser)
+    add_engine_options(parser)
     add("--out", type=Path, default=OUT, help="JSON file to write")
     return parser
 

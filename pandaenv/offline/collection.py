@@ -10,7 +10,7 @@ In: an environment, a policy or a `Mixture` of them, seeds. Out: a file in the l
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -42,6 +42,7 @@ def collect(
     n_envs: int = 1,
     extra: dict[str, object] | None = None,
     notify: Callable[[int], object] | None = None,
+    only: Sequence[int] | None = None,
 ) -> Path:
     """Play episodes with seeds seed, seed + 1, ... and write them to one HDF5 file.
 
@@ -54,6 +55,8 @@ def collect(
             need `act_all`. The file does not depend on it.
         extra: further attributes of the file.
         notify: called with the number of finished episodes whenever it grows.
+        only: numbers of the episodes to play now, so that several processes can share the work; the
+            file is then left to a call without it.
 
     Returns the path. Raises `ValueError` if the file exists, or if the finished episodes were made
     with other attributes.
@@ -65,12 +68,12 @@ def collect(
     attributes = file_attributes(env, mixture, name) | {"seed": int(seed)} | (extra or {})
     writer = Writer(path, attributes)
     finished = writer.finished()
-    missing = [i for i in range(episodes) if i not in finished]
+    missing = [i for i in (range(episodes) if only is None else only) if i not in finished]
     for n_new, (i, episode) in enumerate(_played(env, mixture, missing, seed, n_envs), 1):
         writer.write(i, episode)
         if notify is not None:
-            notify(episodes - len(missing) + n_new)
-    return writer.close(episodes)
+            notify(len(finished) + n_new)
+    return writer.close(episodes) if only is None else writer.path
 
 
 def file_attributes(

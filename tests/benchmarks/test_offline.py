@@ -84,6 +84,16 @@ def test_the_command_makes_the_same_bytes_again(tmp_path, words):
         assert one.read_bytes() == other.read_bytes()
 
 
+@pytest.mark.slow
+def test_processes_make_the_same_bytes(tmp_path, words):
+    assert run([*words, "--formats", "dsrl"]) == 0
+    words[words.index("--out") + 1] = str(tmp_path / "shared")
+    assert run([*words, "--formats", "dsrl", "--engine", "processes", "--workers", "2"]) == 0
+    name = "panda-tier1-medium-v0.hdf5"
+    one, other = (tmp_path / folder / name for folder in ("out", "shared"))
+    assert one.read_bytes() == other.read_bytes()
+
+
 def test_a_trained_agent_plays_in_the_place_of_the_expert(tmp_path, capsys, words):
     network = SiteScoringPolicy(space(13, True), gym.spaces.Discrete(13), lambda _: 0.0)
     agent = agents.Agent(network, "scoring", 13, {"width": 32, "n_layers": 2})

@@ -91,6 +91,8 @@ def test_the_command_ranks_policies_and_goes_on_where_it_stopped(tmp_path):
         "1",
         "--steps",
         "200",
+        "--threads",
+        "1",
         "--agents",
         "--kept",
         str(tmp_path / "kept"),
@@ -108,3 +110,7 @@ def test_the_command_ranks_policies_and_goes_on_where_it_stopped(tmp_path):
     assert json.loads((tmp_path / "t.json").read_text())["flow"] == found["flow"]
     again = {path: path.stat().st_mtime_ns for path in (tmp_path / "kept").rglob("*.*")}
     assert again == finished  # nothing is played or learned again
+    words[words.index("--kept") + 1] = str(tmp_path / "shared")
+    transfer.main([*words, "--engine", "processes", "--workers", "2"])
+    shared = json.loads((tmp_path / "t.json").read_text())
+    assert shared["flow"] == found["flow"] and shared["taught"] == found["taught"]

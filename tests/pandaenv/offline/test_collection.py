@@ -33,6 +33,16 @@ def test_the_grid_tells_masks_and_parts_of_the_cost(tmp_path):
 MIX = (Behaviour("random"), Behaviour("greedy", 0.2), Behaviour("panda_analysis"))
 
 
+def test_shares_of_the_episodes_make_the_same_file(tmp_path):
+    whole = collect(grid(), make_mixture(MIX), tmp_path / "whole.hdf5", episodes=7, seed=3)
+    path = tmp_path / "shared.hdf5"
+    for share in ((5, 6), (0, 1, 2, 3, 4)):
+        collect(grid(), make_mixture(MIX), path, episodes=7, seed=3, only=share)
+        assert not path.exists()
+    collect(grid(), make_mixture(MIX), path, episodes=7, seed=3)
+    assert path.read_bytes() == whole.read_bytes()
+
+
 @pytest.mark.parametrize("n_envs", [2, 5])
 def test_episodes_side_by_side_make_the_same_file(tmp_path, n_envs):
     single = collect(grid(), make_mixture(MIX), tmp_path / "one.hdf5", episodes=7, seed=3)
