@@ -8,6 +8,8 @@ run resumes where it stopped, to the same bytes; finished episodes can be read a
     python -m benchmarks.offline --name panda-tier1-brokerage-v0 --episodes 20 --out data/
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys
@@ -70,10 +72,8 @@ def collect(
     extra = {"reference": json.dumps(reference(recipe.env, **arguments))}
     n_envs = N_ENVS if _is_batched(players) else 1
     if workers.name != "serial":
-        at_once = n_envs * len(players.policies)
-        shares = [range(i, min(i + at_once, episodes)) for i in range(0, episodes, at_once)]
         work = Work(recipe, path, name, episodes, seed, n_envs, agent, extra, arguments)
-        workers.run(play_share, [(work, share) for share in shares], quiet=not progress)
+        workers.run(play_share, work.shares(len(players.policies)), quiet=not progress)
     with tqdm(total=episodes, desc=name, unit="episode", disable=not progress) as bar:
         offline.collect(
             env,
@@ -102,6 +102,11 @@ class Work:
     agent: Any
     extra: dict[str, object]
     arguments: dict[str, Any]
+
+    def shares(self, n_policies: int) -> list[tuple[Work, range]]:
+        """The episodes in parts that all policies play side by side."""
+        most, n = self.n_envs * n_policies, self.episodes
+        return [(self, range(i, min(i + most, n))) for i in range(0, n, most)]
 
 
 def play_share(piece: tuple[Work, Sequence[int]]) -> None:
