@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import gymnasium as gym
 import typer
@@ -43,6 +43,18 @@ Device = Annotated[
     str, typer.Option(help="cpu, cuda or cuda:N; auto is an accelerator if there is one.")
 ]
 
+Unknown = Annotated[
+    bool,
+    typer.Option("--allow-unknown", help="Keep rows of no known project, prodstep or format."),
+]
+AllAnalysis = Annotated[
+    bool, typer.Option("--all-analysis", help="Rows without a label are user analysis.")
+]
+SiteNames = Annotated[
+    Path | None, typer.Option(help="CSV of your own site names: name, site and power.")
+]
+Encoding = Annotated[str | None, typer.Option(help="Encoding of text files, UTF-8 by default.")]
+
 
 class JobFormat(StrEnum):
     """Job files that other simulators read."""
@@ -62,31 +74,45 @@ class Split(StrEnum):
 @one_sentence()
 def ingest(
     dumps: Annotated[
-        list[Path], typer.Argument(help="Raw PanDA dumps: CSV, CSV.gz, Parquet or BigPanDA JSON.")
+        list[Path],
+        typer.Argument(help="Raw PanDA dumps: CSV, Parquet or JSON, files or pipes, zipped or not"),
     ],
     out: Annotated[
-        Path, typer.Option(help="Folder for the records, train and test rows, and the row counts.")
-    ],
+        Path | None,
+        typer.Option(help="Folder for the records, train and test rows, and the row counts."),
+    ] = None,
     split: Annotated[
         Split, typer.Option(help="Test rows: a random 20 %, or the latest 20 %.")
     ] = Split.RANDOM,
     seed: Seed = 0,
-    allow_unknown: Annotated[
-        bool, typer.Option("--allow-unknown", help="Keep rows without project or prodstep.")
+    allow_unknown: Unknown = False,
+    all_analysis: AllAnalysis = False,
+    sites: SiteNames = None,
+    rare: Annotated[
+        int, typer.Option(min=1, help="Levels of fewer rows become the level unknown.")
+    ] = 5,
+    encoding: Encoding = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say what would be kept and why not the rest.")
     ] = False,
 ) -> None:
     """Turn raw PanDA dumps into job records, 80 % for training and 20 % for testing.
 
-    A dump has the columns prodsourcelabel, jobstatus, computingsite, creationtime,
-    cpuconsumptiontime, ninputdatafiles, inputfilebytes, one of corecount and actualcorecount, and
-    one of proddblock, inputfiletype, destinationdblock and jobname, in any order and letter case.
-    Other columns are not read. Names of users and jobs are never written.
+    A dump has the columns jobstatus, computingsite, creationtime, cpuconsumptiontime,
+    ninputdatafiles, inputfilebytes, one of prodsourcelabel and jobname, one of corecount and
+    actualcorecount, and one of proddblock, inputfiletype, destinationdblock and jobname, in any
+    order and letter case. Other columns are not read. Names of users and jobs are never written.
     """
     from . import records
 
-    typer.echo(
-        records.ingest(dumps, out, split=split.value, seed=seed, allow_unknown=allow_unknown)
-    )
+    asked: dict[str, Any] = {"allow_unknown": allow_unknown, "all_analysis": all_analysis}
+    asked |= {"sites": sites, "encoding": encoding}
+    if check:
+        typer.echo(records.check(dumps, **asked))
+    elif out is None:
+        raise ValueError("ingest needs --out FOLDER for its files, or --check to write none")
+    else:
+        typer.echo(records.ingest(dumps, out, split=split.value, seed=seed, rare=rare, **asked))
 
 
 @app.command()

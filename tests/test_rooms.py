@@ -41,9 +41,9 @@ pandaenv
 pandaenv.schema
 pandaenv.kernel_cache
 pandaenv.kernels
-pandaenv.sites            aliases catalogues choice drawing links names reading
-pandaenv.records          bigpanda cascade classification dumps engine first_bytes folder
-                          ingestion nomenclature outputs raw_columns splits tables
+pandaenv.sites            alias_files aliases catalogues choice drawing links names reading
+pandaenv.records          bigpanda cascade classification delimited dumps engine first_bytes folder
+                          ingestion inspection levels nomenclature outputs raw_columns splits tables
 pandaenv.brokerage
 pandaenv.reference        arrivals background bursts datasets formats outcomes published sizes
                           tables users work

@@ -1,7 +1,7 @@
 """Job records: made from raw PanDA dumps, read back from files, split into train and test."""
 
 from .folder import CASCADE, OUTPUTS, RECORDS, TEST, TRAIN, is_ingested, table_path
-from .ingestion import ingest
+from .ingestion import check, ingest
 from .splits import split
 from .tables import read, write
 
@@ -11,6 +11,7 @@ __all__ = [
     "RECORDS",
     "TEST",
     "TRAIN",
+    "check",
     "ingest",
     "is_ingested",
     "read",

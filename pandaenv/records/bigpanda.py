@@ -1,43 +1,27 @@
-"""BigPanDA's JSON as a stream of jobs, never all of them in memory.
+"""JSON dumps as a stream of jobs, never all of them in memory.
 
-In: a file with `{"jobs": [...]}` or `[...]`, zipped or not. Out: its jobs in the table `staged`.
+In: the text of `{"jobs": [...]}` (BigPanDA), `{"data": [...]}`, `[...]`, one job or JSON lines.
+Out: its jobs as tables of text.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 import pyarrow as pa
 
-from .classification import classify
-from .raw_columns import RAW, check_columns
+from .raw_columns import RAW
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-
-def stage_json(
-    connection: DuckDBPyConnection, path: Path, is_gzip: bool, allow_unknown: bool
-) -> int:
-    """Add the jobs of a JSON file to `staged`; return the number of entries that are no job."""
-    opened = gzip.open if is_gzip else open
-    with opened(path, "rt", encoding="utf-8-sig", errors="replace") as handle:
-        jobs = JobStream(handle, path)
-        for batch in jobs.batches():
-            connection.register("batch", batch)
-            classify(connection, "batch", list(RAW), {}, allow_unknown)
-            connection.unregister("batch")
-    check_columns(jobs.found, path)
-    return jobs.n_unreadable
+LISTS = ("jobs", "data")
+"""Names under which the jobs of a document may stand."""
 
 
 class JobStream:
-    """The jobs of `{"jobs": [...]}` or `[...]` as Arrow tables of text, never all in memory."""
+    """The jobs of a JSON text as Arrow tables of text, never all in memory."""
 
     CHUNK = 1 << 22  # characters
     LIMIT = 1 << 26  # no single value is longer
@@ -54,19 +38,23 @@ class JobStream:
         self.n_unreadable = 0
 
     @property
-    def found(self) -> set[str]:
-        """Columns met so far."""
-        return set(self.keys)
+    def columns(self) -> list[str]:
+        """Our names of the tables' columns, "" for those that no job had so far."""
+        return [name if name in self.keys else "" for name in RAW]
 
     def batches(self) -> Iterator[pa.Table]:
-        """The jobs in tables of at least `ROWS` rows but for the last, with the columns `RAW`."""
+        """The jobs in tables of at least `ROWS` rows but for the last, with the columns `RAW`.
+
+        Raises: ValueError for damaged text.
+        """
         jobs: list[dict] = []
         for values in self._jobs():
             found = [value for value in values if isinstance(value, dict)]
             self.n_unreadable += len(values) - len(found)
             for job in found:
-                if not job.keys() <= self.seen:
-                    self._match_keys(job)
+                new = [key for key in job if key not in self.seen]
+                if new:
+                    self._match_keys(new)
             jobs += found
             if len(jobs) >= self.ROWS:
                 yield self._to_table(jobs)
@@ -78,8 +66,9 @@ class JobStream:
         keys = zip(RAW, self.wanted, strict=True)
         return pa.table({name: _text_array([job.get(key) for job in jobs]) for name, key in keys})
 
-    def _match_keys(self, job: dict) -> None:
-        for key in job.keys() - self.seen:
+    def _match_keys(self, new: list[str]) -> None:
+        self.seen.update(new)
+        for key in new:
             name = key.strip().lower()
             if name in self.keys:
                 raise ValueError(
@@ -87,33 +76,44 @@ class JobStream:
                 )
             if name in RAW:
                 self.keys[name] = key
-        self.seen |= job.keys()
-        self.wanted = [self.keys.get(name) for name in RAW]
+                self.wanted[RAW.index(name)] = key
 
     def _jobs(self) -> Iterator[list]:
         if self._peek() == "[":
             yield from self._values_of_array()
-        else:
-            yield from self._jobs_of_object()
-        if self._peek():
-            raise self._damaged()
+            if self._peek():
+                raise self._damaged()
+            return
+        has_jobs = yield from self._jobs_of_object()
+        while self._peek():  # JSON lines
+            if has_jobs:
+                raise self._damaged()
+            yield [self._next_value()]
 
-    def _jobs_of_object(self) -> Iterator[list]:
-        has_jobs = False
+    def _jobs_of_object(self) -> Generator[list, None, bool]:
+        """The jobs in an object's list, or else the object; returns whether it has such a list."""
+        has_jobs, job = False, {}
         self._expect("{")
         while self._peek() != "}":
             key = self._next_value()
             self._expect(":")
-            if key == "jobs" and self._peek() == "[":
+            if key in LISTS and self._peek() == "[":
                 has_jobs = True
                 yield from self._values_of_array()
             else:
-                self._next_value()
+                value = self._next_value()
+                if isinstance(key, str) and key.strip().lower() in RAW:
+                    job[key] = value
             if self._peek() != "}":
                 self._expect(",")
         self._expect("}")
+        if not has_jobs and not job:
+            raise ValueError(
+                f'{self.path}: no PanDA dump, the JSON has no list "jobs" or "data", and is no job'
+            )
         if not has_jobs:
-            raise ValueError(f'{self.path}: no PanDA dump, the JSON has no list "jobs"')
+            yield [job]
+        return has_jobs
 
     def _values_of_array(self) -> Iterator[list]:
         """The array's values, some at a time."""

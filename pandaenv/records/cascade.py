@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from .classification import RULES, SOURCES, STAGES
+from .classification import MONTH_FIRST, RULES, SOURCES, STAGES
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -36,6 +36,9 @@ class Cascade:
         completed: kept rows of which a later place supplied the project or the production step.
         unknown: kept rows whose project or production step is the level `unknown`.
         default_power: sites outside the catalogue and their rows, at `gflops_per_core`.
+        unnamed: kept rows whose site is the level `unknown`, since neither the catalogue nor the
+            user's table knows its name, and the number of these names.
+        rare: kept rows whose level of a column fewer than `fewer_than` rows had, now `unknown`.
         split: rows and rule of train and test.
         origin: the Monday from which `creationtime` counts, ISO 8601.
     """
@@ -45,6 +48,8 @@ class Cascade:
     completed: int
     unknown: int
     default_power: dict[str, float]
+    unnamed: dict[str, int] = field(default_factory=dict)
+    rare: dict[str, int] = field(default_factory=dict)
     split: dict[str, object] = field(default_factory=dict)
     origin: str = ""
 
@@ -60,7 +65,20 @@ class Cascade:
             f"default power {power['gflops_per_core']:g} GFLOP/s per core: "
             f"{power['sites']:,} sites outside the catalogue, {power['records']:,} records"
         )
+        if self.unnamed.get("records"):
+            lines.append(
+                f"names of sites: {self.unnamed['records']:,} records of {self.unnamed['names']:,} "
+                "names that are not in the catalogue, now unknown; --sites FILE names them"
+            )
+        rare = {name: n for name, n in self.rare.items() if n and name != "fewer_than"}
+        if rare:
+            listed = ", ".join(f"{n:,} of {name}" for name, n in rare.items())
+            lines.append(
+                f"levels of fewer than {self.rare['fewer_than']} rows, now unknown: {listed}"
+            )
         split = self.split
+        if not split:
+            return "\n".join(lines)
         lines.append(f"split by {split['by']}: {split['train']:,} train, {split['test']:,} test")
         return "\n".join(lines)
 
@@ -114,6 +132,16 @@ def _stages(n_rows: int, dropped: list[dict[str, int]]) -> list[Stage]:
 
 def _count_kept(connection: DuckDBPyConnection, condition: str) -> int:
     return connection.execute(f"SELECT count(*) FROM kept WHERE {condition}").fetchone()[0]
+
+
+def check_dates(cascade: Cascade) -> None:
+    """Raise a ValueError where dates with slashes have the month first: half of them pass."""
+    n = cascade.stages[4].dropped[MONTH_FIRST]
+    if n:
+        raise ValueError(
+            f"dates with slashes are read as day/month/year, {n:,} have the month first; write "
+            "creationtime as year-month-day"
+        )
 
 
 def check_some_kept(cascade: Cascade) -> None:

@@ -9,6 +9,7 @@ Source: Park et al. (2024), arXiv 2410.07940, Fig. 3(b).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pandaenv import schema
@@ -18,6 +19,22 @@ from .raw_columns import RAW
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+
+@dataclass(frozen=True)
+class Leniency:
+    """What an ingest takes beyond the paper's rules.
+
+    Attributes:
+        allow_unknown: rows without project or production step, or of a format that is not in the
+            vocabulary; a derived data set of no named format counts as a DAOD.
+        all_analysis: rows without a label are user analysis. By default, of a dump without the
+            column prodsourcelabel those are whose jobname begins with `user.` or `group.`.
+    """
+
+    allow_unknown: bool = False
+    all_analysis: bool = False
+
 
 MAX_CORES = 512
 MAX_CPU_SECONDS = 1e9  # 30 years
@@ -44,9 +61,10 @@ UNFINISHED = (
     "merging",
     "transferring",
 )
+MONTH_FIRST = "creationtime with the month before the day"
 RULES = (
-    (1, "prodsourcelabel missing", "prodsourcelabel IS NULL"),
-    (1, "not user analysis", "lower(prodsourcelabel) <> 'user'"),
+    (1, "prodsourcelabel missing", "label IS NULL"),
+    (1, "not user analysis", "lower(label) <> 'user'"),
     (2, "jobstatus missing", "jobstatus IS NULL"),
     (2, "jobstatus not final", f"lower(jobstatus) IN {UNFINISHED}"),
     (2, "jobstatus unknown", f"lower(jobstatus) NOT IN {schema.STATUSES}"),
@@ -58,6 +76,11 @@ RULES = (
     ),
     (3, "input data set not readable", "datatype IS NULL"),
     (3, "input not a DAOD", f"NOT regexp_full_match(datatype, '{nomenclature.DAOD}')"),
+    (
+        3,
+        "input a DAOD of no known format",
+        f"NOT regexp_full_match(datatype, '{nomenclature.FORMAT}')",
+    ),
     (4, "project missing", "project IS NULL"),
     (4, "prodstep missing", "prodstep IS NULL"),
     (4, "computingsite missing", "computingsite IS NULL"),
@@ -69,6 +92,11 @@ RULES = (
         "OR lower(computingsite) IN (lower(produsername), lower(jobname))",
     ),
     (4, "creationtime missing", "creationtime IS NULL"),
+    (
+        4,
+        MONTH_FIRST,
+        "regexp_matches(creationtime, '^[0-9]{1,2}/(1[3-9]|2[0-9]|3[01])/')",
+    ),
     (4, "creationtime no date", "moment IS NULL OR NOT isfinite(moment)"),
     (
         4,
@@ -93,7 +121,23 @@ RULES = (
     (4, "inputfilebytes not a positive whole number", "NOT is_count(inputfilebytes)"),
 )
 """(position in STAGES, reason, SQL condition); a row is dropped for the first rule it breaks."""
-_OPTIONAL = ("project missing", "prodstep missing")
+_OPTIONAL = ("project missing", "prodstep missing", "input a DAOD of no known format")
+_TIMES = (
+    "%d-%b-%y %I.%M.%S.%n %p",  # Oracle's default
+    "%d-%b-%y %I.%M.%S %p",
+    "%d-%b-%y",
+    "%d-%b-%Y %H:%M:%S",
+    "%d-%b-%Y",
+    "%a, %d %b %Y %H:%M:%S GMT",  # RFC 1123
+    "%d/%m/%Y %H:%M:%S",
+    "%d/%m/%Y %H:%M",
+    "%d/%m/%Y",
+    "%Y%m%dT%H%M%SZ",
+    "%Y%m%dT%H%M%S",
+    "%Y%m%d%H%M%S",
+    "%Y%m%d",
+)
+"""Times beyond ISO 8601; epoch seconds, milli-, micro- and nanoseconds are told by their size."""
 
 _MISSING = "('', 'null', 'none', 'nan', 'nat', 'na', 'n/a', '<na>', '\\n')"
 _MACROS = f"""
@@ -105,6 +149,17 @@ CREATE TEMP MACRO finite(x) AS
     CASE WHEN isfinite(try_cast(x AS DOUBLE)) THEN try_cast(x AS DOUBLE) END;
 CREATE TEMP MACRO is_count(x) AS
     coalesce(finite(x) BETWEEN 1 AND 9007199254740992 AND finite(x) = floor(finite(x)), false);
+CREATE TEMP MACRO moment_of(x) AS CASE
+    WHEN finite(x) BETWEEN 1e9 AND 1e10 THEN make_timestamp(CAST(finite(x) * 1e6 AS BIGINT))
+    WHEN finite(x) BETWEEN 1e12 AND 9.9e12 THEN make_timestamp(CAST(finite(x) * 1e3 AS BIGINT))
+    WHEN finite(x) BETWEEN 1e15 AND 9.9e15 THEN make_timestamp(CAST(finite(x) AS BIGINT))
+    WHEN finite(x) BETWEEN 1e18 AND 9e18 THEN make_timestamp(CAST(finite(x) / 1e3 AS BIGINT))
+    WHEN regexp_full_match(x, '[0-9]{{4}}-.*:[0-9]{{2}},[0-9]+.*')
+        THEN try_cast(try_cast(replace(x, ',', '.') AS TIMESTAMPTZ) AS TIMESTAMP)
+    WHEN regexp_matches(x, '^([0-9]{{4}}-|-?inf)')
+        THEN try_cast(try_cast(x AS TIMESTAMPTZ) AS TIMESTAMP)
+    ELSE coalesce(try_strptime(x, {list(_TIMES)}),
+        try_cast(try_cast(x AS TIMESTAMPTZ) AS TIMESTAMP)) END;
 CREATE TEMP MACRO word(x, pattern) AS CASE WHEN regexp_full_match(x, pattern) THEN x END;
 CREATE TEMP MACRO first_word(x, pattern) AS nullif(regexp_extract(x, pattern, 1), '');
 """
@@ -128,7 +183,7 @@ def classify(
     relation: str,
     names: list[str],
     values: dict[str, str],
-    allow_unknown: bool,
+    leniency: Leniency,
 ) -> None:
     """Classify the rows of a relation into `staged`.
 
@@ -136,7 +191,6 @@ def classify(
         relation: SQL that yields the rows, with parameters such as `$path`.
         names: our name of each column, "" for a column that is not used.
         values: the parameters of `relation`.
-        allow_unknown: keep rows without project or production step.
     """
     aliases = ", ".join(f"c{i}" for i in range(len(names)))
     column = {
@@ -147,7 +201,8 @@ def classify(
     raw = ", ".join(f"{column.get(name, 'NULL::VARCHAR')} AS {name}" for name in RAW)
     connection.execute(
         f"INSERT INTO staged WITH raw AS (SELECT {raw} FROM {relation} AS dump({aliases})), "
-        f"{_PARSED}, classified AS (SELECT *, {_reason(allow_unknown)} AS reason FROM parsed) "
+        f"{_parsed(leniency, 'prodsourcelabel' in names)}, "
+        f"classified AS (SELECT *, {_reason(leniency.allow_unknown)} AS reason FROM parsed) "
         f"{_KEPT_COLUMNS}",
         values or None,
     )
@@ -163,6 +218,15 @@ def _reason(allow_unknown: bool) -> str:
     return f"CASE {' '.join(cases)} ELSE 0 END"
 
 
+def _parsed(leniency: Leniency, is_labelled: bool) -> str:
+    """SQL for the fields of each row, its label and its time."""
+    own_name = "CASE WHEN regexp_matches(jobname, '^(user|group)[.]') THEN 'user' END"
+    derived = "CASE WHEN prodstep = 'deriv' AND project IS NOT NULL THEN 'DAOD_UNKNOWN' END"
+    unlabelled = "'user'" if leniency.all_analysis else "NULL" if is_labelled else own_name
+    unnamed = derived if leniency.allow_unknown else "NULL"
+    return _PARSED.replace("$unlabelled", unlabelled).replace("$unnamed", unnamed)
+
+
 _WORDS = "coalesce(jobname, '') || ' ' || coalesce(destinationdblock, '')"
 _PARSED = f"""
 named AS (
@@ -174,7 +238,8 @@ named AS (
             AS is_private,
         CASE WHEN coalesce(finite(actualcorecount), -1) = 0 THEN corecount
             ELSE coalesce(actualcorecount, corecount) END AS cores,
-        try_cast(try_cast(creationtime AS TIMESTAMPTZ) AS TIMESTAMP) AS moment
+        moment_of(creationtime) AS moment,
+        coalesce(prodsourcelabel, $unlabelled) AS label
     FROM raw
 ), fields AS (
     SELECT * EXCLUDE (name),
@@ -184,11 +249,11 @@ named AS (
         word(inputfileproject, '{nomenclature.PROJECT}') AS project_1,
         word(name[4], '{nomenclature.PRODSTEP}') AS prodstep_0
     FROM named
-), parsed AS (
+), worded AS (
     SELECT *,
         CASE WHEN datatype_0 IS NOT NULL THEN datatype_0
             WHEN datatype_1 IS NOT NULL THEN datatype_1
-            ELSE first_word({_WORDS}, '{nomenclature.DAOD_TOKEN}') END AS datatype,
+            ELSE first_word({_WORDS}, '{nomenclature.DAOD_TOKEN}') END AS named_type,
         CASE WHEN project_0 IS NOT NULL THEN project_0
             WHEN project_1 IS NOT NULL THEN project_1
             ELSE first_word({_WORDS}, '{nomenclature.PROJECT_TOKEN}') END AS project,
@@ -200,6 +265,8 @@ named AS (
         (source = 0 AND (project_0 IS NULL OR prodstep_0 IS NULL))
             OR (source = 1 AND (project_1 IS NULL OR prodstep IS NOT NULL)) AS completed
     FROM fields
+), parsed AS (
+    SELECT *, coalesce(named_type, $unnamed) AS datatype FROM worded
 )"""
 _KEPT = (
     "source",
@@ -222,7 +289,8 @@ _KEPT_COLUMNS = f"""
         try_cast(finite(inputfilebytes) AS BIGINT) AS inputfilebytes,
         finite(cores) * finite(cpuconsumptiontime) AS core_seconds, computingsite,
         coalesce(project, 'unknown') AS project, coalesce(prodstep, 'unknown') AS prodstep,
-        datatype, lower(jobstatus) AS jobstatus
+        coalesce(word(datatype, '{nomenclature.FORMAT}'), 'unknown') AS datatype,
+        lower(jobstatus) AS jobstatus
     FROM classified
 )
 SELECT reason, {", ".join(f"CASE WHEN reason = 0 THEN {name} END" for name in _KEPT)},

@@ -1,15 +1,13 @@
-"""Raw PanDA dumps in any format: CSV, CSV.gz, Parquet or BigPanDA JSON, larger than memory.
+"""Raw PanDA dumps in any format: CSV, Parquet or JSON, zipped or not, larger than memory.
 
-In: a file, whose format its first bytes tell, with columns in any order and letter case. Out: its
-rows in the table `staged` of a DuckDB connection, classified by `classification`. Messages state
-counts and our own names of columns; they repeat no value, no name found in a file and no error text
-of the engine.
+In: a file or a pipe, whose format its first bytes tell, with columns in any order and letter case.
+Out: its rows in the table `staged` of a DuckDB connection, classified by `classification`. Messages
+state counts and our own names of columns; they repeat no value, no name found in a file and no
+error text of the engine.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,92 +17,60 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
-from .bigpanda import stage_json
-from .classification import classify
+from .bigpanda import JobStream
+from .classification import Leniency, classify
+from .delimited import RowStream
 from .engine import plain_engine_errors
-from .first_bytes import PARQUET, plain_file_errors, read_first_bytes
-from .raw_columns import RAW, fold_names, match_columns
+from .first_bytes import PARQUET, open_once
+from .raw_columns import check_columns, match_columns
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
 def stage(
-    engine: ModuleType, connection: DuckDBPyConnection, path: Path, allow_unknown: bool
+    engine: ModuleType,
+    connection: DuckDBPyConnection,
+    path: Path,
+    leniency: Leniency,
+    encoding: str | None = None,
 ) -> int:
     """Add a dump's rows to `staged`, classified; return the number of unreadable lines.
 
     Args:
         engine: the module `duckdb`.
-        allow_unknown: keep rows without project or production step.
+        encoding: of a text file; by default UTF-8, or UTF-16 where its first bytes say so.
 
     Raises:
         ValueError: the file is no dump, or damaged.
     """
-    with plain_engine_errors(engine, str(path)), plain_file_errors(path):
-        first, is_gzip = read_first_bytes(path)
-        if first.startswith(PARQUET):
-            return _stage_parquet(connection, path, allow_unknown)
-        if first.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
-            return stage_json(connection, path, is_gzip, allow_unknown)
-        return _stage_csv(engine, connection, path, first, is_gzip, allow_unknown)
+    with plain_engine_errors(engine, str(path)), open_once(path, encoding) as opened:
+        if opened.first.startswith(PARQUET):
+            return _stage_parquet(connection, path, leniency)
+        text = opened.first_text
+        if "\0" in text:
+            raise ValueError(f"{path}: no PanDA dump, neither CSV nor Parquet nor JSON")
+        is_json = text.lstrip(" \t\r\n")[:1] in ("{", "[")
+        stream: JobStream | RowStream
+        if is_json:
+            stream = JobStream(opened.text(), path)
+        else:
+            stream = RowStream(opened.text(), path, leniency.all_analysis)
+        for batch in stream.batches():
+            connection.register("batch", batch)
+            classify(connection, "batch", stream.columns, {}, leniency)
+            connection.unregister("batch")
+        check_columns(set(stream.columns), path, leniency.all_analysis)
+        return stream.n_unreadable
 
 
-def _stage_parquet(connection: DuckDBPyConnection, path: Path, allow_unknown: bool) -> int:
-    names = match_columns(pq.read_schema(path).names, path)
+def _stage_parquet(connection: DuckDBPyConnection, path: Path, leniency: Leniency) -> int:
+    if path.is_fifo():
+        raise ValueError(f"{path}: Parquet is read from its end, so it must be a file, not a pipe")
+    names = match_columns(pq.read_schema(path).names, path, leniency.all_analysis)
     with _plain_name(path) as name:
-        classify(connection, "read_parquet($path)", names, {"path": name}, allow_unknown)
+        classify(connection, "read_parquet($path)", names, {"path": name}, leniency)
     return 0
-
-
-def _stage_csv(
-    engine: ModuleType,
-    connection: DuckDBPyConnection,
-    path: Path,
-    first: bytes,
-    is_gzip: bool,
-    allow_unknown: bool,
-) -> int:
-    header, delimiter = _read_header(first, path)
-    columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(header)))
-    relation = (
-        f"read_csv($path, columns = {{{columns}}}, delim = $delimiter, compression = $compression, "
-        "header = true, auto_detect = false, quote = '\"', escape = '\"', "
-        "ignore_errors = true, store_rejects = true, strict_mode = "
-    )
-    compression = "gzip" if is_gzip else "none"
-    with _plain_name(path) as name:
-        values = {"path": name, "delimiter": delimiter, "compression": compression}
-        work = (match_columns(header, path), values, allow_unknown)
-        try:
-            classify(connection, relation + "true)", *work)
-        except engine.InvalidInputException:  # lines that end in different ways
-            classify(connection, relation + "false)", *work)
-    return _count_rejects(connection)
-
-
-def _count_rejects(connection: DuckDBPyConnection) -> int:
-    """Number of lines the last CSV file had rejected; what the engine kept of them is dropped."""
-    kept = "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'reject_errors'"
-    if not connection.execute(kept).fetchone()[0]:
-        return 0
-    rejected = "SELECT count(DISTINCT (scan_id, file_id, line)) FROM reject_errors"
-    n_unreadable = connection.execute(rejected).fetchone()[0]
-    connection.execute("DELETE FROM reject_errors")
-    return n_unreadable
-
-
-def _read_header(first: bytes, path: Path) -> tuple[list[str], str]:
-    """Column names of a CSV file and its delimiter: the one that yields most names we know."""
-    if b"\0" in first:
-        raise ValueError(f"{path}: no PanDA dump, neither CSV nor Parquet nor JSON")
-    text = first.decode("utf-8-sig", errors="replace")
-    try:
-        headers = {d: next(csv.reader(io.StringIO(text, newline=""), delimiter=d)) for d in ",;\t|"}
-    except (csv.Error, StopIteration):
-        raise ValueError(f"{path}: no PanDA dump, its first line is no CSV header") from None
-    delimiter = max(headers, key=lambda d: len(set(fold_names(headers[d])) & set(RAW)))
-    return headers[delimiter], delimiter
 
 
 @contextmanager

@@ -1,73 +1,137 @@
 """The way from raw PanDA dumps to job records.
 
-In: dumps of PanDA's job table (CSV, CSV.gz, Parquet, BigPanDA JSON), larger than memory if need be.
+In: dumps of PanDA's job table (CSV, Parquet, JSON, zipped or not), larger than memory if need be.
 Out: a folder with the nine columns of `schema`, filtered in the order of Park et al. (2024),
 Fig. 3(b), split into train and test, and with the counts of kept and dropped rows at each stage.
 
 Personal data stay inside: user names, job names and ids enter the query engine and are never
 spilled in clear. Nothing but the nine columns leaves it, and text leaves it only if it is a word of
-the vocabulary or looks like the name of a site.
+the vocabulary or the name of a site that the catalogue or the user's table has.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from foundations import checks
+from pandaenv.sites import AliasTable, read_aliases
 
-from . import cascade, classification, dumps, engine, folder, outputs
+from . import cascade, classification, dumps, engine, folder, levels, outputs
 from .cascade import Cascade
+from .classification import Leniency
+from .first_bytes import check_encoding, what_is_there
+from .inspection import describe
 from .splits import SPLITS
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+Files = str | Path | Sequence[str | Path]
 
 
 def ingest(
-    files: str | Path | Sequence[str | Path],
+    files: Files,
     out: str | Path,
     *,
     split: str = "random",
     seed: int = 0,
     allow_unknown: bool = False,
+    all_analysis: bool = False,
+    sites: str | Path | None = None,
+    rare: int = levels.RARE,
+    encoding: str | None = None,
 ) -> Cascade:
     """Turn raw PanDA dumps into `records`, `train` and `test.parquet` and `cascade.json` in `out`.
 
     A record is kept if it is (1) user analysis, (2) in a final state, (3) with a DAOD for input and
-    (4) complete and valid. Zero files, bytes or cores are PanDA's way to say "unknown", so they
-    count as missing. Rows are sorted by time; the same rows give the same bytes, whatever their
-    order, format, or the number of threads. The four files appear together, or not at all.
+    (4) complete and valid; zero files, bytes or cores count as missing. Rows are sorted by time;
+    the same rows give the same bytes, whatever their order, format, or the number of threads. The
+    four files appear together, or not at all.
 
     Args:
         split: "random" (80 % train, as in the paper) or "time" (the last 20 % are the test).
         seed: of the random split.
-        allow_unknown: keep rows whose project or production step is missing, as level `unknown`.
-
+        allow_unknown, all_analysis: keep more, see `classification.Leniency`.
+        sites: a table of your own names of sites, see `pandaenv.sites.read_aliases`.
+        rare: levels of fewer rows become `unknown`, at least 1.
+        encoding: of text files; UTF-8 by default, or UTF-16 where the first bytes say so.
     Raises:
         ValueError: a file is no dump or is damaged, or none of its rows is kept.
-        FileNotFoundError: a dump does not exist.
-        ImportError: the extra `ingest` is missing.
+        FileNotFoundError, ImportError: a dump, or the extra `ingest`, is not there.
     """
-    duckdb = engine.load()
+    engine.load()
     paths, out = _check_dumps(files), Path(out)
     folder.check_target(out, paths)
     checks.known("split", split, SPLITS)
-    with folder.workspace(out) as work, engine.connect(duckdb, work) as connection:
-        classification.prepare(connection)
-        n_unreadable = sum(dumps.stage(duckdb, connection, path, allow_unknown) for path in paths)
-        with engine.plain_engine_errors(duckdb, "the staged records"):
-            result = cascade.count(connection, n_unreadable)
+    checks.whole("rare", rare, least=1)
+    aliases = _aliases(sites)
+    leniency = Leniency(allow_unknown, all_analysis)
+    with folder.workspace(out) as work:
+        with _kept(paths, work, leniency, aliases, encoding) as (connection, result):
+            cascade.check_dates(result)
             cascade.check_some_kept(result)
+            levels.drop_rare(connection, rare, result)
             outputs.write(connection, work, result, split, seed)
         folder.publish(work, out)
     return result
 
 
-def _check_dumps(files: str | Path | Sequence[str | Path]) -> list[Path]:
+def check(
+    files: Files,
+    *,
+    allow_unknown: bool = False,
+    all_analysis: bool = False,
+    sites: str | Path | None = None,
+    encoding: str | None = None,
+) -> str:
+    """Say in about ten lines what dumps hold, what of it `ingest` would keep and why not the rest.
+
+    Nothing is written. Arguments and errors are those of `ingest`.
+    """
+    paths, aliases = _check_dumps(files), _aliases(sites)
+    leniency = Leniency(allow_unknown, all_analysis)
+    with TemporaryDirectory(prefix="pandaenv-") as work:
+        with _kept(paths, Path(work), leniency, aliases, encoding) as (connection, result):
+            return describe(connection, result, len(paths))
+
+
+@contextmanager
+def _kept(
+    paths: list[Path],
+    work: Path,
+    leniency: Leniency,
+    aliases: AliasTable,
+    encoding: str | None,
+) -> Iterator[tuple[DuckDBPyConnection, Cascade]]:
+    """A connection with the tables `kept`, its sites named, and `power`; and what led to it."""
+    duckdb = engine.load()
+    check_encoding(encoding)
+    with engine.connect(duckdb, work) as connection:
+        classification.prepare(connection)
+        n_unreadable = sum(
+            dumps.stage(duckdb, connection, path, leniency, encoding) for path in paths
+        )
+        with engine.plain_engine_errors(duckdb, "the staged records"):
+            result = cascade.count(connection, n_unreadable)
+            levels.name_sites(connection, aliases, result)
+            result.default_power = outputs.add_power(connection, aliases.power)
+            yield connection, result
+
+
+def _aliases(path: str | Path | None) -> AliasTable:
+    return AliasTable() if path is None else read_aliases(path)
+
+
+def _check_dumps(files: Files) -> list[Path]:
     paths = [Path(files)] if isinstance(files, str | os.PathLike) else [Path(f) for f in files]
     if not paths:
         raise ValueError("ingest needs at least one dump, got none")
     for path in paths:
-        if not path.is_file():
-            what = "is a folder" if path.is_dir() else "does not exist"
-            raise FileNotFoundError(f"a dump must be a file; {path} {what}")
-    return [path.resolve() for path in paths]
+        if not (path.is_file() or path.is_fifo()):
+            raise FileNotFoundError(f"a dump must be a file; {path} {what_is_there(path)}")
+    return [path.absolute() if path.is_fifo() else path.resolve() for path in paths]

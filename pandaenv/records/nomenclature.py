@@ -37,6 +37,13 @@ other first field of a name (users have named data sets after themselves) passes
 PRODSTEP = "(?:" + "|".join(PRODSTEPS) + ")"
 DATATYPE = r"[A-Z][A-Z0-9]{1,11}(?:_[A-Z][A-Z0-9]{0,15})?"
 DAOD = r"DAOD_[A-Z][A-Z0-9]{0,15}"
+FORMAT = (
+    r"DAOD_(?:PHYS(?:LITE|VAL)?|RPVLL|IDTIDE|IDTRKVALID|SMWEIGHTS|TLA"
+    r"|(?:BPHY|EGAM|EXOT|FTAG|HDBS|HIGG|HIGP|HION|IDTR|JETM|L1CALO|LLJ|LLP|MUON|NCB|STDM|SUSY|TAUP"
+    r"|TCAL|TOPQ|TRIG|TRUTH)[0-9]{0,2}(?:D[0-9]{1,2})?)"
+)
+"""Public DAOD formats. A closed vocabulary: job names are free text, and the user `jdoe` may have
+called an output `DAOD_JDOE`."""
 NAME = (
     r"^(?:[A-Za-z0-9_.\-]+:)?([A-Za-z0-9_\-]+)\.([A-Za-z0-9_\-]+)\.([A-Za-z0-9_+\-]+)"
     r"\.([A-Za-z0-9_\-]+)\.([A-Za-z0-9_\-]+)\.([A-Za-z0-9_\-]+)/?$"

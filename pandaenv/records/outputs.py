@@ -32,12 +32,13 @@ BATCH_ROWS = 131_072
 def write(connection: DuckDBPyConnection, work: Path, cascade: Cascade, by: str, seed: int) -> None:
     """Write the sorted records, train, test and the cascade, which is completed on the way.
 
+    The table `power` (see `add_power`) must be there.
+
     Args:
         by: "random" or "time", see `splits.split`.
         seed: of the random split.
     """
-    cascade.default_power = _add_power(connection)
-    origin = _origin(connection)
+    origin = origin_of(connection)
     cascade.origin = origin.isoformat() + "Z"
     n_rows = cascade.stages[-1].kept
     is_test = mark_test_rows(n_rows, by, seed)
@@ -54,9 +55,14 @@ def write(connection: DuckDBPyConnection, work: Path, cascade: Cascade, by: str,
     (work / folder.CASCADE).write_text(cascade.to_json(), encoding="utf-8")
 
 
-def _add_power(connection: DuckDBPyConnection) -> dict[str, float]:
-    """Make the table `power` (site, GFLOP/s per core); return what got the default."""
+def add_power(connection: DuckDBPyConnection, declared: dict[str, float]) -> dict[str, float]:
+    """Make the table `power` (site, GFLOP/s per core); return what got the default.
+
+    Args:
+        declared: power of sites that the user named.
+    """
     known = sites.power_by_name(_levels(connection, "computingsite").to_pylist())
+    known |= {name: power for name, power in declared.items() if name in known}
     rows = pa.table(
         {
             "computingsite": pa.array(list(known), pa.string()),
@@ -74,7 +80,7 @@ def _add_power(connection: DuckDBPyConnection) -> dict[str, float]:
     return {"gflops_per_core": sites.DEFAULT_POWER, "sites": n_sites, "records": n_records}
 
 
-def _origin(connection: DuckDBPyConnection) -> pd.Timestamp:
+def origin_of(connection: DuckDBPyConnection) -> pd.Timestamp:
     """The Monday 00:00 UTC on or before the first record."""
     first = pd.Timestamp(connection.execute("SELECT min(moment) FROM kept").fetchone()[0])
     return (first - pd.Timedelta(days=first.weekday())).normalize().as_unit("ns")

@@ -29,7 +29,6 @@ RAW = (
 )
 """Columns of a dump that are used; all others are skipped unread."""
 REQUIRED = (
-    "prodsourcelabel",
     "jobstatus",
     "computingsite",
     "creationtime",
@@ -42,15 +41,20 @@ ONE_OF = (
     ("proddblock", "inputfiletype", "destinationdblock", "jobname"),
 )
 """Of each group at least one column must be there."""
+LABELS = ("prodsourcelabel", "jobname")
+"""One of these tells user analysis, unless the user says that all jobs are."""
 
 
-def match_columns(names: Sequence[str], path: Path) -> list[str]:
+def match_columns(names: Sequence[str], path: Path, all_analysis: bool = False) -> list[str]:
     """Our name of each column of a dump, or "" for a column that is not used.
+
+    Args:
+        all_analysis: no column needs to tell which jobs are user analysis.
 
     Raises: ValueError for missing columns and for names that differ in letter case only.
     """
     folded = fold_names(names)
-    check_columns(set(folded), path)
+    check_columns(set(folded), path, all_analysis)
     for i, name in enumerate(folded):
         if name in folded[:i]:
             raise ValueError(
@@ -65,9 +69,10 @@ def fold_names(names: Sequence[str]) -> list[str]:
     return [str(name).strip().lower() for name in names]
 
 
-def check_columns(found: set[str], path: Path) -> None:
+def check_columns(found: set[str], path: Path, all_analysis: bool = False) -> None:
     """Raise a ValueError that lists the columns a dump lacks."""
     missing = [name for name in REQUIRED if name not in found]
-    missing += [" or ".join(names) for names in ONE_OF if not found & set(names)]
+    groups = ONE_OF if all_analysis else (LABELS, *ONE_OF)
+    missing += [" or ".join(names) for names in groups if not found & set(names)]
     if missing:
         raise ValueError(f"{path}: no PanDA dump, it lacks {', '.join(missing)}")

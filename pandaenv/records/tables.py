@@ -9,15 +9,20 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from foundations.files import whole
 from pandaenv import schema
 
-from .first_bytes import PARQUET, plain_file_errors, read_first_bytes
+from .delimited import header_of
+from .first_bytes import PARQUET, Opened, open_once, what_is_there
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """Read a record table from Parquet, CSV or CSV.gz and check it against the schema.
+    """Read a record table and check it against the schema.
+
+    Parquet or CSV, zipped or not, with commas, semicolons, tabs or bars; columns in any order and
+    letter case. Columns beyond the nine are not read.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -25,12 +30,11 @@ def read(path: str | Path) -> pd.DataFrame:
         ValueError: the file is no readable table.
     """
     path = Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise FileNotFoundError(f"a record table must be a file; {path} {what}")
-    with plain_file_errors(path):
-        first, _ = read_first_bytes(path, n_bytes=64)
-        frame = _read_parquet(path) if first.startswith(PARQUET) else _read_csv(path)
+    if not (path.is_file() or path.is_fifo()):
+        raise FileNotFoundError(f"a record table must be a file; {path} {what_is_there(path)}")
+    with open_once(path) as opened:
+        is_parquet = opened.first.startswith(PARQUET)
+        frame = _read_parquet(path) if is_parquet else _read_csv(opened, path)
     try:
         return schema.check(frame)
     except schema.SchemaError as error:
@@ -51,17 +55,32 @@ def write(records: pd.DataFrame, path: str | Path) -> Path:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
+    """The columns that are ours; what pandas noted of others may name types it cannot make."""
     try:
-        return pd.read_parquet(path)
+        with pq.ParquetFile(path) as file:
+            ours = _our_names(file.schema_arrow.names)
+            table = file.read(columns=list(ours))
     except (pa.ArrowException, OSError):
         raise ValueError(f"{path}: the Parquet file is damaged") from None
+    return table.to_pandas(ignore_metadata=True).rename(columns=ours)
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    # "NA" is a name like any other in a text column.
-    text = dict.fromkeys(schema.CATEGORICAL, str)
-    missing = dict.fromkeys(schema.NUMERICAL, ["", "NA", "NaN", "nan", "null"])
+def _our_names(names: list[str]) -> dict[str, str]:
+    """Our name of each column that is ours but for letter case and outer spaces."""
+    folded = {name: str(name).strip().lower() for name in names}
+    return {name: ours for name, ours in folded.items() if ours in schema.COLUMNS}
+
+
+def _read_csv(opened: Opened, path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=missing)
+        header, delimiter = header_of(opened.first_text.lstrip("\r\n"), path)
+        ours = _our_names(header)
+        # "NA" is a name like any other in a text column.
+        text = {name: str for name, our in ours.items() if our in schema.CATEGORICAL}
+        missing = {name: ["", "NA", "NaN", "nan", "null"] for name in ours if name not in text}
+        frame = pd.read_csv(
+            opened.text(), sep=delimiter, dtype=text, keep_default_na=False, na_values=missing
+        )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError):
         raise ValueError(f"{path}: no readable CSV table") from None
+    return frame.rename(columns=ours)

@@ -1,5 +1,6 @@
 """The grid's sites: who computes, how fast, how much each stores, and how well they are linked."""
 
+from .alias_files import AliasTable, read_aliases
 from .aliases import ALIASES, DEFAULT_POWER, power_by_name, resolve
 from .catalogues import Catalogue
 from .choice import catalogue
@@ -14,10 +15,12 @@ __all__ = [
     "PATH",
     "SITES",
     "THROUGHPUT",
+    "AliasTable",
     "Catalogue",
     "catalogue",
     "derive_closeness",
     "power_by_name",
+    "read_aliases",
     "read_catalogue",
     "resolve",
     "resolve_queue",

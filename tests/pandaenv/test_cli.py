@@ -49,8 +49,8 @@ def test_ingest_prints_the_cascade_and_writes_four_files(ingested):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"zzuser,9876543\n1,2\n", "no PanDA dump, it lacks prodsourcelabel"),
-        (b"", "no PanDA dump, the file is empty"),
+        (b"zzuser,9876543\n1,2\n", "no PanDA dump, it lacks jobstatus"),
+        (b"", "the file is empty"),
         (RAW.assign(prodsourcelabel="zzuser").to_csv().encode(), "nothing is kept of "),
     ],
 )

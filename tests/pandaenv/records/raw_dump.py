@@ -38,6 +38,10 @@ BAD_ROWS = [
     ),
     ({"proddblock": "mc20_13TeV.410470.ttbar.recon.AOD.r1_p1"}, "input not a DAOD"),
     (
+        {"proddblock": "mc20_13TeV.410470.ttbar.deriv.DAOD_ZZUSER.p1"},
+        "input a DAOD of no known format",
+    ),
+    (
         {
             "proddblock": "zzuser.1.x.deriv.DAOD_PHYS.p1",
             "inputfileproject": "zzuser",
@@ -56,6 +60,7 @@ BAD_ROWS = [
     ({"computingsite": "User.zzuser.zzjob.v1/"}, "computingsite no site name"),
     ({"creationtime": ""}, "creationtime missing"),
     ({"creationtime": "zzuser at noon"}, "creationtime no date"),
+    ({"creationtime": "01/02/24 at noon"}, "creationtime no date"),
     ({"creationtime": "2024-02-30 00:00:00"}, "creationtime no date"),
     ({"creationtime": "infinity"}, "creationtime no date"),
     ({"creationtime": "-infinity"}, "creationtime no date"),
@@ -80,14 +85,14 @@ UNREADABLE_LINES = [  # of a CSV
     b"zzuser,9876543,too,few",
     b",".join([b"zzuser"] * 60),
     b'"zzjob"zz,9876543' + b"," * 27,
-    b"zz\xff\xfeuser" + b"," * 28,
+    b'zzuser,"zzjob' + b"," * 27,
 ]
 
 
 def random_records(n: int, seed: int = 0) -> pd.DataFrame:
     """A small record table without structure, but with every status and an unknown site."""
     rng = np.random.default_rng(seed)
-    names = [*sites.catalogue(12).names, "NOWHERE_GRID"]
+    names = [*sites.catalogue(12).names, "unknown"]
     days = np.sort(rng.uniform(0, 14, n))
     days[0] = 0.25  # the first record is on the Monday from which time counts
     return schema.check(
@@ -214,5 +219,6 @@ def assert_no_secret(*texts: str) -> None:
             assert secret not in text
 
 
-def ingest_raw(raw: pd.DataFrame, folder, **options):
-    return records.ingest(write_dump(raw, folder / "dump.parquet"), folder / "out", **options)
+def ingest_raw(raw: pd.DataFrame, folder, rare=1, **options):
+    dump = write_dump(raw, folder / "dump.parquet")
+    return records.ingest(dump, folder / "out", rare=rare, **options)

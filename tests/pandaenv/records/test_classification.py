@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pandaenv.records import nomenclature, read
-from pandaenv.records.classification import RULES
+from pandaenv.records.classification import MONTH_FIRST, RULES
 from tests.pandaenv.records.raw_dump import BAD_ROWS, dropped, ingest_raw, random_records, raw_table
 
 pytest.importorskip("duckdb")
@@ -14,7 +14,8 @@ REAL = random_records(60)
 
 
 def test_every_rule_has_a_bad_row_that_breaks_it():
-    assert {reason for _, reason in BAD_ROWS} == {reason for _, reason, _ in RULES}
+    refused = {MONTH_FIRST}  # no row of a dump with such a date is kept
+    assert {reason for _, reason in BAD_ROWS} | refused == {reason for _, reason, _ in RULES}
 
 
 PLACES = [

@@ -3,6 +3,8 @@
 import gzip
 import io
 import json
+import os
+import threading
 import traceback
 
 import pandas as pd
@@ -66,6 +68,108 @@ def test_native_parquet_types_and_time_zones_are_understood(tmp_path):
     pd.testing.assert_frame_equal(
         read(tmp_path / "out/records.parquet"), in_order(REAL), rtol=1e-12
     )
+
+
+def test_comments_and_blank_lines_may_stand_before_the_header(tmp_path):
+    text = "\n# made on Monday\n\n" + RAW.to_csv(index=False)
+    (tmp_path / "dump.csv").write_text(text, encoding="utf-8")
+    assert dropped(ingest(tmp_path / "dump.csv", tmp_path / "out")) == DROPPED
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_letters_of_other_encodings_cost_no_row(encoding, tmp_path):
+    text = RAW.assign(produsername="José").to_csv(index=False)
+    (tmp_path / "dump.csv").write_bytes(text.encode(encoding))
+    expected = {r: n for r, n in DROPPED.items() if r != "computingsite no site name"}
+    found = dropped(ingest(tmp_path / "dump.csv", tmp_path / "out"))
+    assert found["computingsite no site name"] == 2 and expected.items() <= found.items()
+
+
+def test_an_encoding_may_be_named_and_one_that_is_none_is_refused(tmp_path):
+    (tmp_path / "dump.csv").write_bytes(RAW.to_csv(index=False).encode("utf-16-le"))
+    assert dropped(ingest(tmp_path / "dump.csv", tmp_path / "out", encoding="utf-16-le")) == DROPPED
+    for name in ("no-such", "base64"):
+        with pytest.raises(ValueError, match=f"unknown encoding '{name}'"):
+            ingest(tmp_path / "dump.csv", tmp_path / "out", encoding=name)
+
+
+@pytest.mark.parametrize("name", ["dump.csv", "dump.csv.gz", "dump.json"])
+def test_a_pipe_is_read_as_a_file_is(name, tmp_path):
+    content = write_dump(RAW, tmp_path / name).read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,))
+    writer.start()
+    assert dropped(ingest(tmp_path / "pipe", tmp_path / "out")) == DROPPED
+    writer.join()
+
+
+def test_links_that_lead_nowhere_are_called_so(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(FileNotFoundError, match="loop is a link that leads nowhere"):
+        ingest(tmp_path / "loop", tmp_path / "out")
+
+
+def documents(jobs: list[dict]) -> dict[str, str]:
+    """The forms in which JSON jobs come."""
+    lines = "\n".join(map(json.dumps, jobs))
+    return {
+        "lines": lines,
+        "lines with an end": lines + "\n",
+        "data": json.dumps({"total": 3, "data": jobs}),
+        "jobs": json.dumps({"jobs": jobs, "data": []}),
+        "list": json.dumps(jobs),
+    }
+
+
+@pytest.mark.parametrize("form", documents([]))
+def test_every_form_of_json_holds_the_same_jobs(form, tmp_path):
+    (tmp_path / "dump.json").write_text(documents(RAW.to_dict("records"))[form])
+    assert dropped(ingest(tmp_path / "dump.json", tmp_path / "out")) == DROPPED
+
+
+def test_one_job_by_itself_is_a_dump(tmp_path):
+    job = raw_table(REAL).to_dict("records")[0]
+    for indent in (None, 2):
+        (tmp_path / "dump.json").write_text(json.dumps(job, indent=indent))
+        assert ingest(tmp_path / "dump.json", tmp_path / "out").stages[-1].kept == 1
+
+
+# --- times ---------------------------------------------------------------------------------------
+
+TIMES = {
+    "1709514123": "2024-03-04 01:02:03",
+    "1709514123.5": "2024-03-04 01:02:03.5",
+    "1.709514123e9": "2024-03-04 01:02:03",
+    "1709514123250": "2024-03-04 01:02:03.25",
+    "1709514123250000": "2024-03-04 01:02:03.25",
+    "04-MAR-24 01.02.03.250000 AM": "2024-03-04 01:02:03.25",
+    "04-mar-24 01.02.03 PM": "2024-03-04 13:02:03",
+    "04-MAR-24": "2024-03-04",
+    "2024-03-04 01:02:03,250": "2024-03-04 01:02:03.25",
+    "2024-03-04T01:02:03+02:00": "2024-03-03 23:02:03",
+    "2024-03-04": "2024-03-04",
+    "Mon, 04 Mar 2024 01:02:03 GMT": "2024-03-04 01:02:03",
+    "20240304T010203": "2024-03-04 01:02:03",
+    "20240304T010203Z": "2024-03-04 01:02:03",
+    "20240304": "2024-03-04",
+    "04/03/2024 01:02": "2024-03-04 01:02:00",
+}
+
+
+def test_times_are_read_in_every_form_that_archives_have(tmp_path):
+    raw = raw_table(random_records(len(TIMES))).assign(creationtime=list(TIMES))
+    raw["ninputdatafiles"] = [str(i + 1) for i in range(len(TIMES))]
+    cascade = ingest_raw(raw, tmp_path)
+    table = read(tmp_path / "out/records.parquet").sort_values("ninputdatafiles")
+    origin = pd.Timestamp(cascade.origin).tz_localize(None)
+    found = (origin + pd.to_timedelta(table["creationtime"], unit="D")).dt.round("ms")
+    assert found.tolist() == [pd.Timestamp(t) for t in TIMES.values()]
+
+
+def test_dates_with_the_month_first_are_refused_since_half_of_them_would_pass(tmp_path):
+    raw = raw_table(REAL.head(2)).assign(creationtime=["03/04/2024", "03/14/2024"])
+    with pytest.raises(ValueError, match="day/month/year, 1 have the month first"):
+        ingest_raw(raw, tmp_path)
 
 
 # --- files that are no dump -----------------------------------------------------------------------

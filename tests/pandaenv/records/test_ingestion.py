@@ -78,7 +78,7 @@ def test_workload_is_cores_times_power_times_cpu_seconds(tmp_path):
     power = dict(zip(catalogue.names, catalogue.power, strict=True))
     by_site = read(tmp_path / "out/records.parquet").set_index("computingsite")["workload"]
     assert by_site["BNL-ATLAS"] == pytest.approx(8 * 100 * power["BNL-ATLAS"])
-    assert by_site["SOMEWHERE_ELSE"] == pytest.approx(4 * 100 * 10)
+    assert by_site["unknown"] == pytest.approx(4 * 100 * 10)
     assert cascade.default_power == {"gflops_per_core": 10.0, "sites": 1, "records": 1}
 
 
@@ -107,6 +107,102 @@ def test_no_user_job_or_id_is_in_any_output(allow_unknown, tmp_path, capfd):
         assert_no_secret(frame.to_csv(), str(frame.columns))
         assert_no_secret(*(str(list(frame[c].cat.categories)) for c in schema.CATEGORICAL))
     assert_no_secret(*capfd.readouterr())
+
+
+def test_a_name_that_is_no_known_site_becomes_unknown_and_is_counted(tmp_path):
+    raw = raw_table(REAL.head(40))
+    raw["computingsite"] = ["BNL", "ANALY_CERN_LONG", "MWT2_SHORT", "zzuser"] * 10
+    cascade = ingest_raw(raw, tmp_path)
+    found = read(tmp_path / "out/records.parquet")["computingsite"].value_counts().to_dict()
+    assert found == dict.fromkeys(("BNL-ATLAS", "CERN-PROD", "MWT2_SHORT", "unknown"), 10)
+    assert cascade.unnamed == {"names": 1, "records": 10}
+    assert "10 records of 1 names that are not in the catalogue" in str(cascade)
+
+
+def test_sites_of_a_table_of_ones_own_leave_with_their_power(tmp_path):
+    (tmp_path / "sites.csv").write_text("name,site,power\nQ1,T3,\nT3,T3,12.5\nbnl2,BNL,\n")
+    raw = raw_table(REAL.head(4)).assign(computingsite=["q1", "T3", "BNL2", "elsewhere"])
+    raw["cpuconsumptiontime"], raw["actualcorecount"] = "100", "2"
+    with pytest.raises(ValueError, match="got 'BNL' in the row of 'bnl2'"):
+        ingest_raw(raw, tmp_path, sites=tmp_path / "sites.csv")
+    text = (tmp_path / "sites.csv").read_text().replace(",BNL,", ",BNL-ATLAS,")
+    (tmp_path / "sites.csv").write_text(text)
+    cascade = ingest_raw(raw, tmp_path, sites=tmp_path / "sites.csv")
+    table = read(tmp_path / "out/records.parquet")
+    assert sorted(table["computingsite"]) == ["BNL-ATLAS", "T3", "T3", "unknown"]
+    assert table.set_index("computingsite")["workload"].loc["T3"].tolist() == [2 * 100 * 12.5] * 2
+    assert cascade.default_power["records"] == 1
+
+
+def test_levels_of_a_handful_of_rows_become_unknown(tmp_path):
+    raw = raw_table(REAL)
+    raw["proddblock"] = "mc20_13TeV.1.x.deriv.DAOD_PHYS.p1"
+    raw.loc[:3, "proddblock"] = "mc20_13TeV.1.x.deriv.DAOD_EXOT5.p1"
+    assert ingest_raw(raw, tmp_path, rare=4).rare["datatype"] == 0
+    cascade = ingest_raw(raw, tmp_path, rare=5)
+    assert cascade.rare == {"fewer_than": 5, "datatype": 4, "computingsite": 0} | dict.fromkeys(
+        ("project", "prodstep"), 0
+    )
+    counts = read(tmp_path / "out/records.parquet")["datatype"].value_counts().to_dict()
+    assert counts == {"DAOD_PHYS": len(REAL) - 4, "unknown": 4}
+
+
+# --- dumps as users export them ------------------------------------------------------------------
+
+
+def users_dump(n: int = 60) -> pd.DataFrame:
+    """A dump without label, data set and task, its integers written as floats."""
+    real = random_records(n)
+    raw = raw_table(real)
+    words = raw["inputfileproject"] + ".00345.main.deriv." + raw["inputfiletype"] + ".p1"
+    raw["jobname"] = "user.zzuser." + words
+    for name in ("ninputdatafiles", "corecount", "inputfilebytes"):
+        raw[name] += ".0"
+    raw.loc[0, "ninputdatafiles"] = ""
+    raw["computingsite"] = "BNL"
+    needless = ["prodsourcelabel", "proddblock", "jeditaskid", "produsername", "actualcorecount"]
+    return raw.drop(columns=[*needless, "inputfileproject", "inputfiletype", "destinationdblock"])
+
+
+def test_user_jobs_are_told_by_their_name_where_there_is_no_label(tmp_path):
+    raw = users_dump()
+    raw.loc[1:10, "jobname"] = raw.loc[1:10, "jobname"].str.removeprefix("user.zzuser.")
+    for name in ("dump.csv", "dump.json"):
+        cascade = ingest(write_dump(raw, tmp_path / name), tmp_path / "out")
+        assert dropped(cascade) == {"prodsourcelabel missing": 10, "ninputdatafiles missing": 1}
+        table = read(tmp_path / "out/records.parquet")
+        assert len(table) == 49 and set(table["computingsite"]) == {"BNL-ATLAS"}
+    cascade = ingest(tmp_path / "dump.csv", tmp_path / "out", all_analysis=True)
+    assert dropped(cascade) == {"ninputdatafiles missing": 1}
+
+
+def test_without_label_and_job_name_the_missing_columns_are_named(tmp_path):
+    dump = write_dump(users_dump().drop(columns="jobname"), tmp_path / "dump.csv")
+    with pytest.raises(ValueError, match="lacks prodsourcelabel or jobname, proddblock or"):
+        ingest(dump, tmp_path / "out")
+
+
+def test_derived_data_of_no_named_format_are_kept_where_that_is_asked_for(tmp_path):
+    raw = users_dump()
+    raw["jobname"] = raw["jobname"].str.replace(r"\.DAOD_\w+", "", regex=True)
+    with pytest.raises(ValueError, match="nothing is kept of 60 rows"):
+        ingest_raw(raw, tmp_path)
+    cascade = ingest_raw(raw, tmp_path, allow_unknown=True)
+    assert cascade.stages[-1].kept == 59
+    assert set(read(tmp_path / "out/records.parquet")["datatype"]) == {"unknown"}
+
+
+def test_a_check_says_in_few_lines_what_is_kept_and_why_not_the_rest(tmp_path, capfd):
+    dump = write_dump(RAW, tmp_path / "dump.csv", garbage=True)
+    text = records.check(dump)
+    cascade = ingest(dump, tmp_path / "out")
+    n_lines = len(RAW) + len(UNREADABLE_LINES)
+    assert f"{n_lines:,} lines in 1 file, {cascade.stages[-1].kept} would be kept" in text
+    assert "created from 2024-01-01" in text and 3 < len(text.splitlines()) <= 10
+    assert_no_secret(text, *capfd.readouterr())
+    assert "0 would be kept" in records.check(
+        write_dump(RAW.assign(jobstatus="running"), tmp_path / "none.csv")
+    )
 
 
 def test_what_was_there_stays_when_ingest_fails(tmp_path):
