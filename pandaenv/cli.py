@@ -68,6 +68,7 @@ class Split(StrEnum):
 
     RANDOM = "random"
     TIME = "time"
+    TASK = "task"
 
 
 @app.command()
@@ -82,7 +83,7 @@ def ingest(
         typer.Option(help="Folder for the records, train and test rows, and the row counts."),
     ] = None,
     split: Annotated[
-        Split, typer.Option(help="Test rows: a random 20 %, or the latest 20 %.")
+        Split, typer.Option(help="Test rows: a random 20 %, the latest 20 %, or whole tasks.")
     ] = Split.RANDOM,
     seed: Seed = 0,
     allow_unknown: Unknown = False,
@@ -95,6 +96,10 @@ def ingest(
     check: Annotated[
         bool, typer.Option("--check", help="Only say what would be kept and why not the rest.")
     ] = False,
+    groups: Annotated[
+        bool,
+        typer.Option("--groups", help="Keep which rows share a task and a data set, as numbers."),
+    ] = False,
 ) -> None:
     """Turn raw PanDA dumps into job records, 80 % for training and 20 % for testing.
 
@@ -102,6 +107,9 @@ def ingest(
     ninputdatafiles, inputfilebytes, one of prodsourcelabel and jobname, one of corecount and
     actualcorecount, and one of proddblock, inputfiletype, destinationdblock and jobname, in any
     order and letter case. Other columns are not read. Names of users and jobs are never written.
+
+    --groups needs jeditaskid and proddblock and adds the columns task and dataset: numbers drawn at
+    random in every run, whatever the seed, that say which rows belong together and nothing else.
     """
     from . import records
 
@@ -112,7 +120,8 @@ def ingest(
     elif out is None:
         raise ValueError("ingest needs --out FOLDER for its files, or --check to write none")
     else:
-        typer.echo(records.ingest(dumps, out, split=split.value, seed=seed, rare=rare, **asked))
+        asked |= {"split": split.value, "seed": seed, "rare": rare, "groups": groups}
+        typer.echo(records.ingest(dumps, out, **asked))
 
 
 @app.command()

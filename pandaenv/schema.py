@@ -1,7 +1,8 @@
 """The record table: nine columns with their unit, range and meaning, and the check of a table.
 
-In: any frame that claims to be job records. Out: the nine columns in order with exact dtypes, or a
-`SchemaError` that states the rule, the column, the count and one example row.
+In: any frame that claims to be job records. Out: the nine columns in order with exact dtypes, and
+the two of a grouped table where asked for, or a `SchemaError` that states the rule, the column, the
+count and one example row.
 Source: Park et al. (2024), arXiv 2410.07940, section III (columns), section IV (numerical or not).
 """
 
@@ -74,16 +75,38 @@ SCHEMA = (
     Column("jobstatus", "category", "", "final state; known only at the end", levels=STATUSES),
 )
 
+GROUP_SCHEMA = (
+    Column(
+        "task",
+        "int64",
+        "",
+        "number of the task the job is of; equal numbers, one task",
+        high=N_EXACT_INTEGERS,
+    ),
+    Column(
+        "dataset",
+        "int64",
+        "",
+        "number of the data set the job reads; equal numbers, one data set",
+        high=N_EXACT_INTEGERS,
+    ),
+)
+"""What a grouped table has at its end, beyond the nine: which rows belong together."""
+
+GROUPS = tuple(c.name for c in GROUP_SCHEMA)
 NUMERICAL = tuple(c.name for c in SCHEMA if c.is_numerical)
 CATEGORICAL = tuple(c.name for c in SCHEMA if not c.is_numerical)
 COLUMNS = NUMERICAL + CATEGORICAL
 
 
-def check(frame: pd.DataFrame) -> pd.DataFrame:
+def check(frame: pd.DataFrame, *, groups: bool = False) -> pd.DataFrame:
     """Return the nine record columns of `frame` in order and with exact dtypes.
 
     Whole numbers stored as floats become int64 and text becomes `category` (levels sorted); nothing
     else is changed, the input is not touched, columns beyond the nine are left out.
+
+    Args:
+        groups: ask for the columns of `GROUPS`, too, and return them behind the nine.
 
     Raises:
         SchemaError: an empty table, missing or duplicate columns, a wrong dtype, or a value outside
@@ -98,21 +121,22 @@ def check(frame: pd.DataFrame) -> pd.DataFrame:
     """
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(f"a record table must be a pandas.DataFrame, got {type(frame).__name__}")
-    _check_names(frame)
+    wanted = SCHEMA + GROUP_SCHEMA if groups else SCHEMA
+    _check_names(frame, [column.name for column in wanted])
     if not len(frame):
         raise SchemaError("a record table needs at least one row, got 0")
-    columns = {c.name: _CHECKS[c.dtype](c, frame[c.name]) for c in SCHEMA}
+    columns = {c.name: _CHECKS[c.dtype](c, frame[c.name]) for c in wanted}
     return pd.DataFrame(columns, index=frame.index)
 
 
-def _check_names(frame: pd.DataFrame) -> None:
+def _check_names(frame: pd.DataFrame, names: list[str]) -> None:
     duplicate = frame.columns[frame.columns.duplicated()].unique()
     if len(duplicate):
         names = ", ".join(map(str, duplicate))
         raise SchemaError(f"column names must be unique; duplicate: {names}")
-    missing = [name for name in COLUMNS if name not in frame.columns]
+    missing = [name for name in names if name not in frame.columns]
     if missing:
-        needed = ", ".join(COLUMNS)
+        needed = ", ".join(names)
         raise SchemaError(
             f"a record table needs the columns {needed}; missing: {', '.join(missing)}"
         )
@@ -121,15 +145,21 @@ def _check_names(frame: pd.DataFrame) -> None:
 def _check_float(column: Column, values: pd.Series) -> np.ndarray:
     """Finite float64 inside the column's range. Shape: (n,)."""
     if not _is_real(values.dtype):
-        raise SchemaError(
-            f"{column.name} must be numbers in {column.unit}, got dtype {values.dtype}"
-        )
+        raise SchemaError(f"{column.name} must be numbers{_in(column)}, got dtype {values.dtype}")
     numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
     _refuse(column, values, np.isnan(numbers), "are missing (NaN)")
     _refuse(column, values, np.isinf(numbers), "are infinite")
-    _refuse(column, values, numbers < column.low, f"are below {column.low:g} {column.unit}")
-    _refuse(column, values, numbers > column.high, f"are above {column.high:g} {column.unit}")
+    _refuse(
+        column, values, numbers < column.low, f"are below {column.low:g} {column.unit}".rstrip()
+    )
+    _refuse(
+        column, values, numbers > column.high, f"are above {column.high:g} {column.unit}".rstrip()
+    )
     return numbers
+
+
+def _in(column: Column) -> str:
+    return f" in {column.unit}" if column.unit else ""
 
 
 def _check_int(column: Column, values: pd.Series) -> np.ndarray:

@@ -9,6 +9,7 @@ Source: Park et al. (2024), arXiv 2410.07940, Fig. 3(b).
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,17 +24,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Leniency:
-    """What an ingest takes beyond the paper's rules.
+    """What an ingest takes beyond the paper's rules and columns.
 
     Attributes:
         allow_unknown: rows without project or production step, or of a format that is not in the
             vocabulary; a derived data set of no named format counts as a DAOD.
         all_analysis: rows without a label are user analysis. By default, of a dump without the
             column prodsourcelabel those are whose jobname begins with `user.` or `group.`.
+        groups: pseudonyms of task and data set, of rows that have both; other rows are dropped.
     """
 
     allow_unknown: bool = False
     all_analysis: bool = False
+    groups: bool = False
 
 
 MAX_CORES = 512
@@ -119,9 +122,12 @@ RULES = (
     (4, "ninputdatafiles not a positive whole number", "NOT is_count(ninputdatafiles)"),
     (4, "inputfilebytes missing", "inputfilebytes IS NULL OR finite(inputfilebytes) = 0"),
     (4, "inputfilebytes not a positive whole number", "NOT is_count(inputfilebytes)"),
+    (4, "jeditaskid missing", "jeditaskid IS NULL OR finite(jeditaskid) = 0"),
+    (4, "proddblock missing", "proddblock IS NULL"),
 )
 """(position in STAGES, reason, SQL condition); a row is dropped for the first rule it breaks."""
-_OPTIONAL = ("project missing", "prodstep missing", "input a DAOD of no known format")
+_UNLESS_UNKNOWN = ("project missing", "prodstep missing", "input a DAOD of no known format")
+_FOR_GROUPS = ("jeditaskid missing", "proddblock missing")
 _TIMES = (
     "%d-%b-%y %I.%M.%S.%n %p",  # Oracle's default
     "%d-%b-%y %I.%M.%S %p",
@@ -168,13 +174,19 @@ _STAGED = """
 CREATE TEMP TABLE staged (
     reason UTINYINT, source UTINYINT, completed BOOLEAN, moment TIMESTAMP,
     ninputdatafiles BIGINT, inputfilebytes BIGINT, core_seconds DOUBLE, computingsite VARCHAR,
-    project VARCHAR, prodstep VARCHAR, datatype VARCHAR, jobstatus VARCHAR, identity UBIGINT
+    project VARCHAR, prodstep VARCHAR, datatype VARCHAR, jobstatus VARCHAR, task UBIGINT,
+    dataset UBIGINT, identity UBIGINT
 )"""
 
 
-def prepare(connection: DuckDBPyConnection) -> None:
-    """Make the empty table `staged` and the macros that fill it."""
+def prepare(connection: DuckDBPyConnection, groups: bool) -> None:
+    """Make the empty table `staged` and the macros that fill it.
+
+    groups: ids become pseudonyms, keyed with a secret that is drawn here and kept nowhere.
+    """
     connection.execute(_MACROS)
+    keyed = f"md5_number_lower('{secrets.token_hex(32)}' || x)" if groups else "NULL::UBIGINT"
+    connection.execute(f"CREATE TEMP MACRO pseudonym(x) AS {keyed}")
     connection.execute(_STAGED)
 
 
@@ -202,18 +214,20 @@ def classify(
     connection.execute(
         f"INSERT INTO staged WITH raw AS (SELECT {raw} FROM {relation} AS dump({aliases})), "
         f"{_parsed(leniency, 'prodsourcelabel' in names)}, "
-        f"classified AS (SELECT *, {_reason(leniency.allow_unknown)} AS reason FROM parsed) "
+        f"classified AS (SELECT *, {_reason(leniency)} AS reason FROM parsed) "
         f"{_KEPT_COLUMNS}",
         values or None,
     )
 
 
-def _reason(allow_unknown: bool) -> str:
+def _reason(leniency: Leniency) -> str:
     """SQL for the number of the first rule a row breaks, 0 for none."""
+    waived = _UNLESS_UNKNOWN if leniency.allow_unknown else ()
+    waived += () if leniency.groups else _FOR_GROUPS
     cases = (
         f"WHEN {condition} THEN {i}"
         for i, (_, reason, condition) in enumerate(RULES, start=1)
-        if not (allow_unknown and reason in _OPTIONAL)
+        if reason not in waived
     )
     return f"CASE {' '.join(cases)} ELSE 0 END"
 
@@ -281,6 +295,11 @@ _KEPT = (
     "datatype",
     "jobstatus",
 )
+_STAGED_COLUMNS = ", ".join(
+    f"CASE WHEN reason = 0 THEN {name} END" for name in (*_KEPT, *schema.GROUPS)
+)
+_TASK = "coalesce(try_cast(finite(jeditaskid) AS BIGINT)::VARCHAR, jeditaskid)"
+_DATASET = f"regexp_replace(proddblock, '{nomenclature.AROUND}', '', 'g')"
 # Of a dropped row nothing but the reason is kept.
 _KEPT_COLUMNS = f"""
 , typed AS (
@@ -290,9 +309,10 @@ _KEPT_COLUMNS = f"""
         finite(cores) * finite(cpuconsumptiontime) AS core_seconds, computingsite,
         coalesce(project, 'unknown') AS project, coalesce(prodstep, 'unknown') AS prodstep,
         coalesce(word(datatype, '{nomenclature.FORMAT}'), 'unknown') AS datatype,
-        lower(jobstatus) AS jobstatus
+        lower(jobstatus) AS jobstatus,
+        pseudonym({_TASK}) AS task, pseudonym({_DATASET}) AS dataset
     FROM classified
 )
-SELECT reason, {", ".join(f"CASE WHEN reason = 0 THEN {name} END" for name in _KEPT)},
+SELECT reason, {_STAGED_COLUMNS},
     CASE WHEN reason = 0 AND pandaid IS NOT NULL THEN hash(pandaid, {", ".join(_KEPT[2:])}) END
 FROM typed"""

@@ -29,11 +29,13 @@ class RowStream:
     ROWS = 400_000
     JOINED = 100  # lines that one quoted value may span
 
-    def __init__(self, handle: TextIO, path: Path, all_analysis: bool = False):
+    def __init__(
+        self, handle: TextIO, path: Path, all_analysis: bool = False, groups: bool = False
+    ):
         self.handle, self.path = handle, path
         self.text = ""
         header, self.delimiter = self._read_header()
-        self.names = match_columns(header, path, all_analysis)
+        self.names = match_columns(header, path, all_analysis, groups)
         self.used = [i for i, name in enumerate(self.names) if name]
         self.n_unreadable = 0
 

@@ -55,19 +55,19 @@ def stage(
         if is_json:
             stream = JobStream(opened.text(), path)
         else:
-            stream = RowStream(opened.text(), path, leniency.all_analysis)
+            stream = RowStream(opened.text(), path, leniency.all_analysis, leniency.groups)
         for batch in stream.batches():
             connection.register("batch", batch)
             classify(connection, "batch", stream.columns, {}, leniency)
             connection.unregister("batch")
-        check_columns(set(stream.columns), path, leniency.all_analysis)
+        check_columns(set(stream.columns), path, leniency.all_analysis, leniency.groups)
         return stream.n_unreadable
 
 
 def _stage_parquet(connection: DuckDBPyConnection, path: Path, leniency: Leniency) -> int:
     if path.is_fifo():
         raise ValueError(f"{path}: Parquet is read from its end, so it must be a file, not a pipe")
-    names = match_columns(pq.read_schema(path).names, path, leniency.all_analysis)
+    names = match_columns(pq.read_schema(path).names, path, leniency.all_analysis, leniency.groups)
     with _plain_name(path) as name:
         classify(connection, "read_parquet($path)", names, {"path": name}, leniency)
     return 0

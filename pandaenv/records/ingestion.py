@@ -7,6 +7,10 @@ Fig. 3(b), split into train and test, and with the counts of kept and dropped ro
 Personal data stay inside: user names, job names and ids enter the query engine and are never
 spilled in clear. Nothing but the nine columns leaves it, and text leaves it only if it is a word of
 the vocabulary or the name of a site that the catalogue or the user's table has.
+
+Where groups are asked for, two numbers a row leave it as well: which rows share a task, and which a
+data set. Tasks are numbered from 0 in an order that a secret of this run draws, and so are data
+sets; the secret is forgotten. A number says nothing about the id, and another run gives another.
 """
 
 from __future__ import annotations
@@ -45,21 +49,23 @@ def ingest(
     sites: str | Path | None = None,
     rare: int = levels.RARE,
     encoding: str | None = None,
+    groups: bool = False,
 ) -> Cascade:
     """Turn raw PanDA dumps into `records`, `train` and `test.parquet` and `cascade.json` in `out`.
 
     A record is kept if it is (1) user analysis, (2) in a final state, (3) with a DAOD for input and
     (4) complete and valid; zero files, bytes or cores count as missing. Rows are sorted by time;
     the same rows give the same bytes, whatever their order, format, or the number of threads. The
-    four files appear together, or not at all.
+    four files appear together, or not at all. Only the numbers of groups no seed repeats.
 
     Args:
-        split: "random" (80 % train, as in the paper) or "time" (the last 20 % are the test).
-        seed: of the random split.
+        split: "random" (80 % train, as in the paper), "time" or "task", see `splits.split`.
+        seed: of the random splits.
         allow_unknown, all_analysis: keep more, see `classification.Leniency`.
         sites: a table of your own names of sites, see `pandaenv.sites.read_aliases`.
         rare: levels of fewer rows become `unknown`, at least 1.
         encoding: of text files; UTF-8 by default, or UTF-16 where the first bytes say so.
+        groups: keep which rows share `jeditaskid` and `proddblock`, as `task` and `dataset`.
     Raises:
         ValueError: a file is no dump or is damaged, or none of its rows is kept.
         FileNotFoundError, ImportError: a dump, or the extra `ingest`, is not there.
@@ -67,16 +73,16 @@ def ingest(
     engine.load()
     paths, out = _check_dumps(files), Path(out)
     folder.check_target(out, paths)
-    checks.known("split", split, SPLITS)
+    _check_split(split, groups)
     checks.whole("rare", rare, least=1)
     aliases = _aliases(sites)
-    leniency = Leniency(allow_unknown, all_analysis)
+    leniency = Leniency(allow_unknown, all_analysis, groups)
     with folder.workspace(out) as work:
         with _kept(paths, work, leniency, aliases, encoding) as (connection, result):
             cascade.check_dates(result)
             cascade.check_some_kept(result)
             levels.drop_rare(connection, rare, result)
-            outputs.write(connection, work, result, split, seed)
+            outputs.write(connection, work, result, split, seed, groups)
         folder.publish(work, out)
     return result
 
@@ -112,7 +118,7 @@ def _kept(
     duckdb = engine.load()
     check_encoding(encoding)
     with engine.connect(duckdb, work) as connection:
-        classification.prepare(connection)
+        classification.prepare(connection, leniency.groups)
         n_unreadable = sum(
             dumps.stage(duckdb, connection, path, leniency, encoding) for path in paths
         )
@@ -121,6 +127,12 @@ def _kept(
             levels.name_sites(connection, aliases, result)
             result.default_power = outputs.add_power(connection, aliases.power)
             yield connection, result
+
+
+def _check_split(split: str, groups: bool) -> None:
+    checks.known("split", split, SPLITS)
+    if split == "task" and not groups:
+        raise ValueError("a split by task needs groups, got groups=False")
 
 
 def _aliases(path: str | Path | None) -> AliasTable:

@@ -50,6 +50,8 @@ NAME = (
 )
 PRIVATE = r"^(?:[A-Za-z0-9_.\-]+:)?(?:user|group|panda|hc_test)\."
 """Names of data sets that users, groups and tests made: never a central DAOD."""
+AROUND = r"^[A-Za-z0-9_.\-]+:|/$"
+"""What may stand before and behind a name without making it that of another data set."""
 
 # A word in free text ends where letters and digits do: `_` may part two words (x_DAOD_PHYS_v1).
 _START, _END = r"(?:^|[^A-Za-z0-9])", r"(?:[^A-Za-z0-9]|$)"

@@ -26,6 +26,7 @@ RAW = (
     "destinationdblock",
     "pandaid",
     "produsername",
+    "jeditaskid",
 )
 """Columns of a dump that are used; all others are skipped unread."""
 REQUIRED = (
@@ -43,18 +44,23 @@ ONE_OF = (
 """Of each group at least one column must be there."""
 LABELS = ("prodsourcelabel", "jobname")
 """One of these tells user analysis, unless the user says that all jobs are."""
+GROUPED = ("jeditaskid", "proddblock")
+"""Columns that must be there too where groups are kept."""
 
 
-def match_columns(names: Sequence[str], path: Path, all_analysis: bool = False) -> list[str]:
+def match_columns(
+    names: Sequence[str], path: Path, all_analysis: bool = False, groups: bool = False
+) -> list[str]:
     """Our name of each column of a dump, or "" for a column that is not used.
 
     Args:
         all_analysis: no column needs to tell which jobs are user analysis.
+        groups: columns must tell task and data set.
 
     Raises: ValueError for missing columns and for names that differ in letter case only.
     """
     folded = fold_names(names)
-    check_columns(set(folded), path, all_analysis)
+    check_columns(set(folded), path, all_analysis, groups)
     for i, name in enumerate(folded):
         if name in folded[:i]:
             raise ValueError(
@@ -69,10 +75,14 @@ def fold_names(names: Sequence[str]) -> list[str]:
     return [str(name).strip().lower() for name in names]
 
 
-def check_columns(found: set[str], path: Path, all_analysis: bool = False) -> None:
+def check_columns(
+    found: set[str], path: Path, all_analysis: bool = False, groups: bool = False
+) -> None:
     """Raise a ValueError that lists the columns a dump lacks."""
     missing = [name for name in REQUIRED if name not in found]
-    groups = ONE_OF if all_analysis else (LABELS, *ONE_OF)
-    missing += [" or ".join(names) for names in groups if not found & set(names)]
+    choices = ONE_OF if all_analysis else (LABELS, *ONE_OF)
+    missing += [" or ".join(names) for names in choices if not found & set(names)]
     if missing:
         raise ValueError(f"{path}: no PanDA dump, it lacks {', '.join(missing)}")
+    if groups and (missing := [name for name in GROUPED if name not in found]):
+        raise ValueError(f"{path}: groups need {' and '.join(GROUPED)}, it lacks {missing[0]}")

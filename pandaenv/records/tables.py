@@ -18,11 +18,14 @@ from .delimited import header_of
 from .first_bytes import PARQUET, Opened, open_once, what_is_there
 
 
-def read(path: str | Path) -> pd.DataFrame:
+def read(path: str | Path, *, groups: bool = False) -> pd.DataFrame:
     """Read a record table and check it against the schema.
 
     Parquet or CSV, zipped or not, with commas, semicolons, tabs or bars; columns in any order and
     letter case. Columns beyond the nine are not read.
+
+    Args:
+        groups: ask for the columns `task` and `dataset`, too.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -36,7 +39,7 @@ def read(path: str | Path) -> pd.DataFrame:
         is_parquet = opened.first.startswith(PARQUET)
         frame = _read_parquet(path) if is_parquet else _read_csv(opened, path)
     try:
-        return schema.check(frame)
+        return schema.check(frame, groups=groups)
     except schema.SchemaError as error:
         raise schema.SchemaError(f"{path}: {error}") from None
 
@@ -68,7 +71,9 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _our_names(names: list[str]) -> dict[str, str]:
     """Our name of each column that is ours but for letter case and outer spaces."""
     folded = {name: str(name).strip().lower() for name in names}
-    return {name: ours for name, ours in folded.items() if ours in schema.COLUMNS}
+    return {
+        name: ours for name, ours in folded.items() if ours in (*schema.COLUMNS, *schema.GROUPS)
+    }
 
 
 def _read_csv(opened: Opened, path: Path) -> pd.DataFrame:

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from foundations import checks
-from pandaenv import sites
+from pandaenv import schema, sites
 
 from . import arrivals, background, datasets, formats, outcomes, sizes, tables, users, work
 from .published import calibration
@@ -31,7 +31,9 @@ RATE = 11_000
 """Jobs a day: 1.65 M records in 150 days (Park et al. 2024, section IV)."""
 
 
-def records(days: int = 150, seed: int = 0, rate: float = RATE) -> pd.DataFrame:
+def records(
+    days: int = 150, seed: int = 0, rate: float = RATE, *, groups: bool = False
+) -> pd.DataFrame:
     """Record table of whole days from a Monday 00:00, exactly round(days x rate) rows by time.
 
     Same arguments and versions, same bytes.
@@ -40,6 +42,7 @@ def records(days: int = 150, seed: int = 0, rate: float = RATE) -> pd.DataFrame:
         days: 1 to 3650.
         seed: a whole number of at least 0.
         rate: jobs a day, 10 to 1e7.
+        groups: add the columns of `schema.GROUPS`, the true task and data set of each row.
 
     Raises:
         ValueError: an argument out of its range.
@@ -48,7 +51,8 @@ def records(days: int = 150, seed: int = 0, rate: float = RATE) -> pd.DataFrame:
         >>> records(days=1, rate=500).shape
         (500, 9)
     """
-    return _generate(*_checked(days, seed, rate))[0].copy()
+    table, truth = _generate(*_checked(days, seed, rate))
+    return table.assign(**truth.jobs[list(schema.GROUPS)]) if groups else table.copy()
 
 
 def tasks(days: int = 150, seed: int = 0, rate: float = RATE) -> Tasks:

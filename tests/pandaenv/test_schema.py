@@ -49,6 +49,20 @@ def test_checked_table_has_exact_dtypes_in_order_and_passes_again():
     pd.testing.assert_frame_equal(check(checked), checked)
 
 
+def test_groups_are_kept_behind_the_nine_where_they_are_asked_for():
+    grouped = table().assign(dataset=[0, 0, 1, 1, 2], task=[5, 5, 6, 6, 2**53])
+    checked = check(grouped, groups=True)
+    assert list(checked) == [*COLUMNS, *schema.GROUPS]
+    assert (checked[list(schema.GROUPS)].dtypes == np.int64).all()
+    assert list(check(grouped)) == list(COLUMNS)
+    with pytest.raises(SchemaError, match="missing: task$"):
+        check(grouped.drop(columns="task"), groups=True)
+    with pytest.raises(SchemaError, match="^task must be numbers, got dtype object$"):
+        check(grouped.assign(task=pd.Series(["a"] * 5, dtype=object)), groups=True)
+    with pytest.raises(SchemaError, match="^dataset: 1 of 5 rows are below 0, e.g. row 4 = -1$"):
+        check(grouped.assign(dataset=[0, 0, 0, 0, -1]), groups=True)
+
+
 def test_check_does_not_touch_its_input():
     frame, before = table(), table()
     check(frame)

@@ -81,6 +81,12 @@ BAD_ROWS = [
     ({"inputfilebytes": "-5"}, "inputfilebytes not a positive whole number"),
     ({"inputfilebytes": "1e400"}, "inputfilebytes not a positive whole number"),
 ]
+BAD_FOR_GROUPS = [
+    ({"jeditaskid": ""}, "jeditaskid missing"),
+    ({"jeditaskid": "0"}, "jeditaskid missing"),
+    ({"proddblock": ""}, "proddblock missing"),
+]
+"""Bad where groups are kept; the format of the last is told by another column."""
 UNREADABLE_LINES = [  # of a CSV
     b"zzuser,9876543,too,few",
     b",".join([b"zzuser"] * 60),
@@ -163,6 +169,25 @@ def raw_table(records: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
             "exeerrorcode": "0",
         }
     )
+
+
+def grouped_records(n: int, seed: int = 0) -> pd.DataFrame:
+    """Random records in tasks of about ten rows, each of which reads one of few data sets."""
+    table, rng = random_records(n, seed), np.random.default_rng(seed)
+    task = rng.integers(0, max(1, n // 10), n)
+    return table.assign(task=task, dataset=task % 7)
+
+
+def grouped_dump(records: pd.DataFrame) -> pd.DataFrame:
+    """Rows of PanDA's archive whose ids of tasks and names of data sets say the groups."""
+    number = records["dataset"].astype(str).str.zfill(6)
+    name = records["project"].astype(str) + "." + number + ".zzjob."
+    name += records["prodstep"].astype(str) + "." + records["datatype"].astype(str) + ".p5980"
+    # The same data set in three spellings.
+    around = [("", ""), ("mc20_13TeV:", ""), ("", "/")]
+    spelt = [around[i % 3][0] + n + around[i % 3][1] for i, n in enumerate(name)]
+    task = records["task"].astype(str).str.zfill(6).radd("8765432")
+    return raw_table(records).assign(jeditaskid=task.to_numpy(), proddblock=spelt)
 
 
 def with_bad_rows(raw: pd.DataFrame, each: int = 1) -> tuple[pd.DataFrame, dict[str, int]]:

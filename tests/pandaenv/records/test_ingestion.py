@@ -13,9 +13,12 @@ from pandaenv.records import ingest, read
 from pandaenv.records.classification import STAGES
 from pandaenv.records.folder import TABLES
 from tests.pandaenv.records.raw_dump import (
+    BAD_FOR_GROUPS,
     UNREADABLE_LINES,
     assert_no_secret,
     dropped,
+    grouped_dump,
+    grouped_records,
     in_order,
     ingest_raw,
     random_records,
@@ -205,6 +208,106 @@ def test_a_check_says_in_few_lines_what_is_kept_and_why_not_the_rest(tmp_path, c
     )
 
 
+# --- groups ---------------------------------------------------------------------------------------
+
+GROUPED = grouped_records(300)
+GROUPED_RAW = grouped_dump(GROUPED)
+
+
+def alike(numbers: pd.Series) -> list[int]:
+    """Numbers from 0 in the order first met: the partition, whatever the names of its parts."""
+    return pd.factorize(numbers)[0].tolist()
+
+
+def name_of(table: pd.DataFrame) -> pd.Series:
+    """The data set of a grouped record: its number and the format it has in the dump."""
+    columns = ["dataset", "project", "prodstep", "datatype"]
+    return table[columns].astype(str).agg(".".join, axis=1)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_groups_say_which_rows_share_a_task_and_a_data_set(name, tmp_path):
+    ingest(write_dump(GROUPED_RAW, tmp_path / name), tmp_path / "out", groups=True)
+    found = read(tmp_path / "out/records.parquet", groups=True)
+    assert list(found) == [*schema.COLUMNS, *schema.GROUPS]
+    expected = in_order(GROUPED)
+    pd.testing.assert_frame_equal(
+        found[list(schema.COLUMNS)], expected[list(schema.COLUMNS)], rtol=1e-12
+    )
+    assert alike(found["task"]) == alike(expected["task"])
+    assert alike(found["dataset"]) == alike(name_of(expected))
+    for group in schema.GROUPS:
+        assert sorted(found[group].unique()) == list(range(found[group].nunique()))
+
+
+def test_numbers_of_groups_are_drawn_anew_in_every_run_and_all_else_is_the_same(tmp_path):
+    dump = write_dump(GROUPED_RAW, tmp_path / "dump.parquet")
+    for out in ("a", "b"):
+        ingest(dump, tmp_path / out, groups=True, split="task", seed=3)
+    for name in TABLES:
+        a, b = (read(tmp_path / out / name, groups=True) for out in ("a", "b"))
+        pd.testing.assert_frame_equal(a[list(schema.COLUMNS)], b[list(schema.COLUMNS)])
+        for group in schema.GROUPS:
+            assert alike(a[group]) == alike(b[group])
+            assert a[group].tolist() != b[group].tolist()
+    assert (tmp_path / "a/cascade.json").read_bytes() == (tmp_path / "b/cascade.json").read_bytes()
+
+
+def test_numbers_of_tasks_follow_neither_ids_nor_time(tmp_path):
+    n = 2_000
+    table = random_records(n).assign(task=range(n), dataset=range(n))
+    ingest_raw(grouped_dump(table), tmp_path, groups=True)
+    found = read(tmp_path / "out/records.parquet", groups=True)
+    # Rows are in order of time, and ids rise with it. Six standard errors of no correlation.
+    for group in schema.GROUPS:
+        assert abs(found[group].corr(pd.Series(range(n)), method="spearman")) < 6 / n**0.5
+    assert abs(found["task"].corr(found["dataset"], method="spearman")) < 6 / n**0.5
+
+
+def test_no_id_and_no_name_of_a_data_set_is_in_a_grouped_output(tmp_path, capfd):
+    bad, _ = with_bad_rows(GROUPED_RAW)
+    path = write_dump(bad, tmp_path / "dump.csv", garbage=True)
+    cascade = ingest(path, tmp_path / "out", groups=True, split="task")
+    for name in records.OUTPUTS:
+        assert_no_secret((tmp_path / "out" / name).read_bytes().decode("latin-1"))
+    for name in TABLES:
+        frame = pd.read_parquet(tmp_path / "out" / name)
+        assert list(frame) == [*schema.COLUMNS, *schema.GROUPS]
+        assert_no_secret(frame.to_csv())
+    assert_no_secret(str(cascade), *capfd.readouterr())
+
+
+def test_rows_without_a_group_are_dropped_and_counted_and_without_groups_nothing_is_kept(tmp_path):
+    good = GROUPED_RAW.iloc[0].to_dict()
+    bad = pd.DataFrame([{**good, **changes} for changes, _ in BAD_FOR_GROUPS])
+    raw = pd.concat([GROUPED_RAW, bad], ignore_index=True)
+    cascade = ingest_raw(raw, tmp_path, groups=True)
+    assert dropped(cascade) == {"jeditaskid missing": 2, "proddblock missing": 1}
+    ingest_raw(raw, tmp_path)
+    assert list(pd.read_parquet(tmp_path / "out/records.parquet")) == list(schema.COLUMNS)
+
+
+@pytest.mark.parametrize("name", ["dump.csv", "dump.parquet", "dump.json"])
+@pytest.mark.parametrize("column", ["jeditaskid", "proddblock"])
+def test_a_dump_without_groups_is_told_so(name, column, tmp_path):
+    dump = write_dump(GROUPED_RAW.drop(columns=column), tmp_path / name)
+    with pytest.raises(ValueError, match=f"groups need jeditaskid and proddblock, .*{column}$"):
+        ingest(dump, tmp_path / "out", groups=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_split_by_task_keeps_tasks_whole_in_the_files(tmp_path):
+    cascade = ingest_raw(GROUPED_RAW, tmp_path, groups=True, split="task", seed=1)
+    whole, train, test = (read(tmp_path / "out" / name, groups=True) for name in TABLES)
+    assert not set(train["task"]) & set(test["task"])
+    assert len(train) + len(test) == len(whole) and abs(len(test) - 60) < 20
+    for part, saved in zip(records.split(whole, by="task", seed=1), (train, test), strict=True):
+        pd.testing.assert_frame_equal(schema.check(part.reset_index(drop=True), groups=True), saved)
+    assert cascade.split == {"by": "task", "seed": 1, "train": len(train), "test": len(test)}
+    with pytest.raises(ValueError, match="a split by task needs groups, got groups=False"):
+        ingest_raw(GROUPED_RAW, tmp_path, split="task")
+
+
 def test_what_was_there_stays_when_ingest_fails(tmp_path):
     ingest_raw(RAW, tmp_path)
     before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
@@ -222,7 +325,7 @@ def test_ingest_refuses_wrong_arguments(tmp_path):
         ingest(tmp_path, tmp_path / "out")
     with pytest.raises(ValueError, match="at least one dump, got none"):
         ingest([], tmp_path / "out")
-    with pytest.raises(ValueError, match="unknown split 'weekly'; known: random, time"):
+    with pytest.raises(ValueError, match="unknown split 'weekly'; known: random, time, task"):
         ingest(dump, tmp_path / "out", split="weekly")
     with pytest.raises(ValueError, match="must be a folder; .* is a file"):
         ingest(dump, dump)

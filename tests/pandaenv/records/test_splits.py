@@ -39,6 +39,32 @@ def test_a_time_split_tests_on_the_last_days():
     assert test["creationtime"].min() >= train["creationtime"].max()
 
 
+@given(st.lists(st.integers(0, 9), min_size=2, max_size=80), st.integers(0, 5))
+def test_a_split_by_task_parts_no_task_and_knows_no_numbers(task, seed):
+    table = pd.DataFrame({"task": task})
+    if len(set(task)) < 2:
+        with pytest.raises(ValueError, match="needs at least two tasks, got 1"):
+            split(table, by="task", seed=seed)
+        return
+    train, test = split(table, by="task", seed=seed)
+    assert len(train) and len(test) and not set(train["task"]) & set(test["task"])
+    assert sorted([*train.index, *test.index]) == list(range(len(task)))
+    renumbered = table.assign(task=[(7 * t + 3) % 1_000_003 for t in task])
+    assert split(renumbered, by="task", seed=seed)[1].index.equals(test.index)
+
+
+def test_a_split_by_task_has_a_fifth_of_many_rows():
+    task = np.random.default_rng(0).integers(0, 400, 4_000)
+    assert len(split(pd.DataFrame({"task": task}), by="task")[1]) == pytest.approx(800, abs=10)
+
+
+def test_a_split_by_task_needs_tasks():
+    with pytest.raises(ValueError, match="needs a column 'task'"):
+        split(REAL, by="task")
+    with pytest.raises(ValueError, match="the task of every row, missing in row 2"):
+        split(pd.DataFrame({"task": [1.0, 2.0, np.nan]}), by="task")
+
+
 @pytest.mark.parametrize("seed", ["a", -1, 1.5, None, True, [1]])
 def test_a_seed_of_a_split_is_a_whole_number(seed):
     table = pd.DataFrame({"creationtime": np.arange(10.0)})
@@ -47,5 +73,5 @@ def test_a_seed_of_a_split_is_a_whole_number(seed):
 
 
 def test_an_unknown_way_to_split_is_refused():
-    with pytest.raises(ValueError, match="unknown split 'weekly'; known: random, time"):
+    with pytest.raises(ValueError, match="unknown split 'weekly'; known: random, time, task"):
         split(REAL, by="weekly")

@@ -18,6 +18,19 @@ def test_written_records_are_read_back_exactly(name, tmp_path):
     assert [p.name for p in (tmp_path / "deep").iterdir()] == [name]
 
 
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv"])
+def test_a_grouped_table_is_read_with_or_without_its_groups(name, tmp_path):
+    grouped = schema.check(REAL.assign(dataset=7, task=range(300)), groups=True)
+    path = write(grouped, tmp_path / name)
+    pd.testing.assert_frame_equal(read(path, groups=True), grouped)
+    pd.testing.assert_frame_equal(read(path), REAL)
+    with pytest.raises(SchemaError, match=f"{name}.*missing: task, dataset"):
+        read(write(REAL, path), groups=True)
+    write(grouped.assign(task=[None, *range(299)]), tmp_path / "b.csv")
+    with pytest.raises(SchemaError, match=r"task: 1 of 300 rows are missing \(NaN\), e.g. row 0"):
+        read(tmp_path / "b.csv", groups=True)
+
+
 def test_read_says_what_is_wrong_and_where(tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing.csv does not exist"):
         read(tmp_path / "nothing.csv")

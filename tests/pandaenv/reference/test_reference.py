@@ -35,6 +35,13 @@ def test_records_keep_the_schema_exactly(records):
     pd.testing.assert_frame_equal(schema.check(part), part)
 
 
+def test_groups_are_the_true_tasks_and_data_sets_behind_the_same_records(records, truth):
+    grouped = reference.records(days=DAYS, seed=0, rate=5_500, groups=True)
+    assert digest(grouped[list(schema.COLUMNS)]) == digest(records)
+    pd.testing.assert_frame_equal(grouped[["task", "dataset"]], truth.jobs[["task", "dataset"]])
+    pd.testing.assert_frame_equal(schema.check(grouped, groups=True), grouped)
+
+
 @pytest.mark.parametrize(("days", "rate"), [(1, 10), (1, 333.3), (2, 5_000), (3, 100.0)])
 def test_the_number_of_records_is_days_times_rate(days, rate):
     frame = reference.records(days=days, rate=rate, seed=1)
