@@ -13,6 +13,7 @@ from . import (
     membership,
     neighbours,
     privacy,
+    streams,
     tails,
     temporal,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "membership",
     "neighbours",
     "privacy",
+    "streams",
     "tails",
     "temporal",
     "wd",

@@ -14,6 +14,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from .evaluation import Evaluator
     from .frames import OnDisk
+    from .streams import Stream
 
 Made = TypeVar("Made")
 
@@ -33,7 +34,7 @@ class Comparison(Cache):
     """A table to be scored against real tables.
 
     table: n rows, perhaps on disk. large_table: n_mlef rows, perhaps on disk. real: the prepared
-    real tables, and the settings.
+    real tables, and the settings. stream: the whole table in order of time, where it has groups.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class Comparison(Cache):
         table: "pd.DataFrame | OnDisk",
         large_table: "pd.DataFrame | OnDisk",
         real: "Evaluator",
+        stream: "Stream | None" = None,
     ):
         self.table, self.large_table, self.real = table, large_table, real
+        self.stream = stream
 
     @cached_property
     def rows(self) -> pd.DataFrame:

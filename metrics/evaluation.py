@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from . import association, efficacy, frames, privacy, streaming
+from . import association, efficacy, frames, privacy, streaming, streams
 from .checkpoints import Checkpoints, digest
 from .comparisons import Cache, Comparison
 from .measures import Measure
@@ -45,6 +45,8 @@ def evaluate(
     """Score a synthetic table against the train table it was learned from and unseen real rows.
 
     Columns of the synthetic table that train lacks, such as the stages of a job log, are ignored.
+    Where train and holdout have `creationtime`, `task` and `dataset`, the last two say which rows
+    belong together: the measure "streams" reads them from whole tables, no other measure does.
     Dates count as days; a missing category is a category, a missing number the median of its column
     beside a truth that says so.
 
@@ -100,6 +102,8 @@ class Evaluator(Cache):
             streaming.open_table(table, s.in_memory, what)
             for table, what in ((train, "train"), (holdout, "holdout"))
         )
+        self.stream, self.other_stream = _streams(train, holdout)
+        train, holdout = streams.without_groups(train), streams.without_groups(holdout)
         self.view = frames.view_of(train)
         train, holdout, extra = (
             frames.plain(self.view, table) for table in (train, holdout, extra)
@@ -107,7 +111,7 @@ class Evaluator(Cache):
         self.train = frames.check(train, "train")
         holdout = frames.aligned(train, holdout, "holdout")
         self.labels = s.labels_of(train)
-        self.measures = s.measures_for(train)
+        self.measures = s.measures_for(train, grouped=self.stream is not None)
         self.n_holdout = len(holdout)
         half, self.test = _halves(holdout, s.seed)
         self.n = min(len(half), n_max or len(holdout))
@@ -127,7 +131,8 @@ class Evaluator(Cache):
         with tqdm(total=seconds, disable=not progress, leave=False, bar_format=BAR) as bar:
             score = self.score(synthetic, _Progress(bar, "synthetic"))
             if "floor" not in vars(self):
-                self.floor = self._score(self.baseline, _Progress(bar, "real rows"))
+                notify = _Progress(bar, "real rows")
+                self.floor = self._score(self.baseline, notify, self.other_stream)
         return Report(
             score,
             self.floor,
@@ -151,9 +156,17 @@ class Evaluator(Cache):
         notify: called with the name of each measure before it is taken.
         """
         table = streaming.open_table(table, self.settings.in_memory, "synthetic")
-        return self._score(frames.plain(self.view, table), notify)
+        is_read = self.takes("streams") and streams.is_grouped(table)
+        stream = streams.Stream.of(table, "synthetic") if is_read else None
+        table = streams.without_groups(table)
+        return self._score(frames.plain(self.view, table), notify, stream)
 
-    def _score(self, table: Any, notify: Callable[[str], None] = lambda name: None) -> Score:
+    def _score(
+        self,
+        table: Any,
+        notify: Callable[[str], None] = lambda name: None,
+        stream: streams.Stream | None = None,
+    ) -> Score:
         table = frames.aligned(
             self.train, frames.without_extra_columns(self.train, table), "synthetic"
         )
@@ -162,18 +175,25 @@ class Evaluator(Cache):
             raise ValueError(f"synthetic must have at least {need} rows, got {len(table)}")
         order = np.random.default_rng([self.settings.seed, 1]).permutation(len(table))
         rows, large = (streaming.take(table, order[:n]) for n in (self.n, self.n_mlef))
-        comparison, score = Comparison(rows, large, self), Score()
-        key = digest(table) if self.checkpoints else ""
+        comparison, score = Comparison(rows, large, self, stream), Score()
+        key = self._key(table, stream)
         for measure in self.measures:
             notify(measure.name)
             compute = partial(measure.function, comparison)
             score.add(self.checkpoints.score(measure.name, key, compute))
         return score
 
+    def _key(self, table: Any, stream: streams.Stream | None) -> str:
+        """What a kept score belongs to; "" where none is kept."""
+        if not self.checkpoints:
+            return ""
+        parts = [one for one in (self.stream, self.other_stream, stream) if one is not None]
+        return " ".join([digest(table), *(digest(one.groups) for one in parts)])
+
     @cached_property
     def floor(self) -> Score:
-        """The score of the held-out baseline."""
-        return self._score(self.baseline)
+        """The score of the held-out baseline; as a stream, of the whole holdout."""
+        return self._score(self.baseline, stream=self.other_stream)
 
     @property
     def association(self) -> pd.DataFrame:
@@ -240,6 +260,13 @@ class Evaluator(Cache):
         """At most n train rows, drawn with the seed."""
         order = np.random.default_rng([self.seed, 2]).permutation(len(self.train_rows))
         return self.train_rows.iloc[order[:n]]
+
+
+def _streams(train: Any, holdout: Any) -> tuple[streams.Stream | None, streams.Stream | None]:
+    """Both tables in order of time, with their groups; None where one has none."""
+    if not (streams.is_grouped(train) and streams.is_grouped(holdout)):
+        return None, None
+    return streams.Stream.of(train, "train"), streams.Stream.of(holdout, "holdout")
 
 
 def _halves(holdout: Any, seed: int) -> tuple[Any, Any]:

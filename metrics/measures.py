@@ -73,6 +73,6 @@ class Measure:
     cap: int | None = None
     rows: Literal["n", "n_mlef"] = "n"
     exact: bool = False
-    needs: Literal["target", "labels", "times"] | None = None
+    needs: Literal["target", "labels", "times", "groups"] | None = None
     default: bool = True
     listed_after: str | None = None

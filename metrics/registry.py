@@ -15,6 +15,7 @@ from . import (
     marginals,
     membership,
     privacy,
+    streams,
     tails,
     temporal,
 )
@@ -35,6 +36,7 @@ MEASURES: dict[str, Measure] = {
         tails.TAILS,
         tails.VALIDITY,
         temporal.TEMPORAL,
+        streams.STREAMS,
         density.DENSITY,
         membership.MEMBERSHIP,
         attacks.ATTACKS,

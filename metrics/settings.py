@@ -32,7 +32,8 @@ class Settings:
             `computingsite` by default, where the table has them.
         seed: seed of all random choices, 0..2^32 - n_seeds.
         only: names of `metrics.registry.MEASURES`; all but the slow "MLE" and the secondary
-            learning rate by default, and "temporal" only for a table with `creationtime`.
+            learning rate by default, "temporal" only for a table with `creationtime`, and "streams"
+            only where train and holdout have the columns `task` and `dataset`, too.
         n_seeds: runs of the stochastic metrics, whose mean and standard deviation are reported.
         regressor, classifier: of diff-MLEF (the paper's by default) and of MLE.
         in_memory: rows beyond which a table given as the path of a Parquet file stays on disk.
@@ -76,16 +77,23 @@ class Settings:
                 )
         return tuple(self.labels)
 
-    def measures_for(self, train: Any) -> tuple[Measure, ...]:
-        """The measures to take, in the order of the registry."""
+    def measures_for(self, train: Any, grouped: bool = False) -> tuple[Measure, ...]:
+        """The measures to take, in the order of the registry; grouped: all real tables are."""
         self._check_target(train)
         wanted = default() if self.only is None else self.only
         if self.only is None and not temporal.has_days(train):
             wanted = [name for name in wanted if MEASURES[name].needs != "times"]
+        if self.only is None and not grouped:
+            wanted = [name for name in wanted if MEASURES[name].needs != "groups"]
         measures = [measure for name, measure in MEASURES.items() if name in wanted]
         needs = {measure.needs for measure in measures}
         if "times" in needs:
             temporal.check_days(train)
+        if "groups" in needs and not grouped:
+            raise ValueError(
+                "streams needs creationtime, task and dataset in train and in holdout, "
+                f"got {list(train.columns)} in train"
+            )
         if "labels" in needs and not self.labels_of(train):
             raise ValueError("MLE needs labels, categorical columns to predict, got none")
         if self.target is None:

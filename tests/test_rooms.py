@@ -27,7 +27,7 @@ foundations               checks errors files objects plain tables units version
 metrics                   association attacks bootstrap checkpoints comparisons density detection
                           efficacy evaluation frames glossary grades kdtree marginals measures
                           membership neighbours page plots privacy registry report scores settings
-                          streaming tails temporal
+                          streaming streams tails temporal
 generators                arrays base bins conditions devices distributed drawing fielded fields
                           layout likelihood modes options ordering plan smote training tvae
 generators.ctabganplus    conditions layers loss model networks target training
