@@ -156,7 +156,7 @@ class Evaluator(Cache):
         notify: called with the name of each measure before it is taken.
         """
         table = streaming.open_table(table, self.settings.in_memory, "synthetic")
-        is_read = self.takes("streams") and streams.is_grouped(table)
+        is_read = any(m.needs == "groups" for m in self.measures) and streams.is_grouped(table)
         stream = streams.Stream.of(table, "synthetic") if is_read else None
         table = streams.without_groups(table)
         return self._score(frames.plain(self.view, table), notify, stream)

@@ -78,6 +78,11 @@ class Stream:
         return pd.DataFrame({DAYS: self.time, TASK: self.task, DATASET: self.dataset})
 
     @property
+    def table(self) -> pd.DataFrame:
+        """The grouped table in order of time."""
+        return pd.concat([self.rest.reset_index(drop=True), self.groups], axis=1)
+
+    @property
     def rate(self) -> float:
         """Rows a day, over the days from the first to the last row."""
         first, last = whole_days(self.time)
@@ -351,15 +356,22 @@ def hourly(stream: Stream, tops: dict[str, pd.Index]) -> pd.DataFrame:
 
 def score_streams(comparison: Comparison) -> Score:
     """The measure "streams"; NaN for a table without groups."""
-    real, stream = comparison.real, comparison.stream
-    if stream is None:
+    pair, seed = comparison.once(at_one_rate), comparison.real.seed
+    if pair is None:
         return Score({number.name: float("nan") for number in STREAMS.numbers})
-    rate = min(one.rate for one in (real.stream, real.other_stream, stream))
-    pair = [one.thinned(rate, real.seed) for one in (real.stream, stream)]
     score = compare(*pair)
-    score.values["task C2ST"] = tasks_apart(*pair, real.seed)
-    score.values["hour C2ST"] = hours_apart(*pair, real.seed)
+    score.values["task C2ST"] = tasks_apart(*pair, seed)
+    score.values["hour C2ST"] = hours_apart(*pair, seed)
     return score
+
+
+def at_one_rate(comparison: Comparison) -> tuple[Stream, Stream] | None:
+    """The streams of train and of the table, thinned to one rate; None without groups."""
+    real, stream = comparison.real, comparison.stream
+    if stream is None or real.stream is None or real.other_stream is None:
+        return None
+    rate = min(one.rate for one in (real.stream, real.other_stream, stream))
+    return real.stream.thinned(rate, real.seed), stream.thinned(rate, real.seed)
 
 
 _FANO = "variance/mean of its rows per {} over that of train"

@@ -73,8 +73,8 @@ benchmarks.table1         markdown profile progress run
 benchmarks.plain          gan tabddpm tvae
 benchmarks.speed          __main__ device env gan metrics neighbours ppo replay smote tabar tabddpm
 benchmarks                animate anomalies calibration defects device fidelity frontier load
-                          memorisation offline offline_agents peers policies ppo pretrain readers
-                          sampler stops tasks transfer
+                          memorisation offline offline_agents peers policies popularity ppo pretrain
+                          queues readers sampler stops streams tasks transfer
 benchmarks.report.readme
 """
 
