@@ -214,12 +214,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure and write; 1 where a defect was missed."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
-    MEASURES.setdefault(queues.QUEUES.name, queues.QUEUES)
     surrogates = {path.stem: records.read(path, groups=True) for path in options.streams}
     found = reference.records(options.days, options.seed, options.rate, groups=True)
     if options.write_train:
         records.write(thirds(found, 0)[0], options.write_train)
         return 0
+    MEASURES[queues.QUEUES.name] = queues.QUEUES
     values = measure(found, options.seeds, surrogates)
     spreads = defects.distances(values)
     result = (
