@@ -90,12 +90,9 @@ DEFECTS = {  # name: (how it is made, the numbers meant to catch it)
     "gaps doubled": (gaps_doubled, ("gap in tasks KS",)),
     "starts spread out": (starts_spread_out, ("gap of tasks KS", "task C2ST")),
     "sizes levelled": (sizes_levelled, ("task size KS",)),
-    "popularity flattened": (
-        popularity_flattened,
-        ("popularity slope", "top 1 % share", "reuse KS"),
-    ),
+    "popularity flattened": (popularity_flattened, ("top 10 % share", "reuse KS")),
     "reuse shuffled": (reuse_shuffled, ("reuse KS",)),
-    "rows strewn": (rows_strewn, ("gap in tasks KS", "counts 1h", "hour C2ST")),
+    "rows strewn": (rows_strewn, ("gap in tasks KS", "hour C2ST", "wait 75%")),
 }
 
 
