@@ -420,12 +420,20 @@ def read_saved(folder: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
             raise ValueError(f"{CARD} was changed after it was written")
         if missing := [key for key in KEYS if key not in card]:
             raise ValueError(f"{CARD} lacks {missing[0]!r}")
-        data = (folder / _weights_name(str(card["sha256"]))).read_bytes()
+        data = files.read_regular(folder / _weights_name(str(card["sha256"])))
         if _sha256(data) != card["sha256"]:
             raise ValueError("the weights do not have the hash of the card")
-        return card, tensors_from_bytes(data)
+        return card, _without_nan(tensors_from_bytes(data))
     except (ValueError, OSError, RecursionError, SafetensorError) as error:
         raise ValueError(f"{folder} holds no whole saved generator: {error}") from error
+
+
+def _without_nan(tensors: dict[str, Any]) -> dict[str, Any]:
+    """The weights as they are; a ValueError where some are no numbers."""
+    for name, values in tensors.items():
+        if np.asarray(values).dtype.kind == "f" and np.isnan(values).any():
+            raise ValueError(f"the weights must be numbers, those of {name} are not")
+    return tensors
 
 
 def check_target(folder: str | os.PathLike) -> Path:

@@ -37,6 +37,8 @@ import numba
 import numpy as np
 import pandas as pd
 
+from foundations.forks import Forkable
+
 from . import frames, privacy
 from .comparisons import Comparison
 from .grades import Rule, above
@@ -133,6 +135,7 @@ def _predicates(
     return chosen, np.take_along_axis(rows, chosen, 1), sides
 
 
+@Forkable
 @numba.njit(parallel=True, cache=True)
 def count_matches(
     table: np.ndarray, chosen: np.ndarray, values: np.ndarray, sides: np.ndarray

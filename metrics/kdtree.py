@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, prange
 
+from foundations.forks import Forkable
+
 LEAF = 12  # a node with at most this many rows is scanned
 CHUNK = 256  # most queries handed to a thread at a time
 DEPTH = 130  # room on the stack of nodes: two for each level of 2^64 rows
@@ -101,6 +103,7 @@ def sort_by_group(group, n_groups):
     return rows, starts
 
 
+@Forkable
 @njit(parallel=True, cache=True)
 def _build(points, rows, axis, starts, groups):
     for i in prange(groups.size):
@@ -174,6 +177,7 @@ def _swap(points, rows, a, b):
         rows[a], rows[b] = rows[b], rows[a]
 
 
+@Forkable
 @njit(parallel=True, cache=True)
 def search(trees, queries, costs, exclude_self, best_cost, best_row):
     """Improve best_cost and best_row (m, k) of the active queries by the rows of their trees.

@@ -124,6 +124,42 @@ def ingest(
         typer.echo(records.ingest(dumps, out, **asked))
 
 
+@app.command("import")
+@one_sentence()
+def import_(
+    trace: Annotated[
+        Path, typer.Argument(help="Trace of another grid: SWF, GWF or CSV, zipped or not.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for records, train, test and sites.csv.")],
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of a CSV, such as time=submit; of time, run, cores, site, status, wait, "
+            "files and bytes; repeatable."
+        ),
+    ] = None,
+    sites: SiteNames = None,
+    split: Annotated[
+        Split, typer.Option(help="Test rows: a random 20 %, or the latest 20 %.")
+    ] = Split.RANDOM,
+    seed: Seed = 0,
+) -> None:
+    """Turn a job trace of another grid into records and a catalogue of its sites."""
+    from . import records
+
+    pairs = [text.partition("=") for text in column or ()]
+    if any(not (sign and theirs) for _, sign, theirs in pairs):
+        raise ValueError(f"a column is given as OURS=THEIRS, got {', '.join(column or ())}")
+    columns = {ours: theirs for ours, _, theirs in pairs} if column else None
+    read = records.import_trace(
+        trace, out, columns=columns, sites=sites, split=split.value, seed=seed
+    )
+    dropped = "".join(f"; {n:,} dropped: {reason}" for reason, n in read.dropped.items() if n)
+    typer.echo(
+        f"{len(read.records):,} of {read.n_read:,} jobs at {len(read.sites):,} sites{dropped}"
+    )
+
+
 @app.command()
 @one_sentence()
 def fit(

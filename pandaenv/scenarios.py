@@ -19,6 +19,8 @@ from foundations.units import DAY_S, HOUR_S
 LONGEST_S = 1e9
 """Longest length that may be given: 30 years."""
 COUNTS = ("n_outages", "black_holes")
+MOST = 10_000
+"""Outages of a site that an episode draws beforehand: more than any needs, little memory."""
 _LENGTH: dict[str, float] = {"above": 0, "most": LONGEST_S}
 RANGES: dict[str, dict[str, float]] = {
     "outage_length_s": _LENGTH,
@@ -126,7 +128,7 @@ def untroubled(n_sites: int) -> Troubles:
 def _check(name: str, value: Any) -> None:
     """Raise a ValueError for a value out of its range."""
     if name in COUNTS:
-        checks.whole(name, value)
+        checks.whole(name, value, most=MOST)
     elif name in RANGES:
         checks.number(name, value, **RANGES[name])
     else:  # infinity means never

@@ -43,11 +43,11 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
         copy: whether each batch of observations is an array of its own; if not, the next step
             overwrites it.
         n_threads: threads of a step; results do not depend on it.
-        max_episode_steps: episodes longer than that are truncated.
+        max_episode_steps: episodes longer than that are truncated; -1 or None is no limit.
         options: arguments of `PandaSiteAllocationEnv`.
 
     Raises:
-        ValueError: a wrong option, as the single environment says it.
+        ValueError, AssertionError: a wrong option, as the single environment says it.
         InvalidAction, ResetNeeded: as there.
     """
 
@@ -64,9 +64,12 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
         **options: Any,
     ):
         num_envs, n_threads = check_counts(num_envs=num_envs, n_threads=n_threads)
+        max_episode_steps = None if max_episode_steps == -1 else max_episode_steps
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = type(self).metadata | {"autoreset_mode": self.autoreset_mode}
         self.single = PandaSiteAllocationEnv(**options)
+        if max_episode_steps is not None:
+            gym.wrappers.TimeLimit(self.single, max_episode_steps)  # its check of the number
         self.episodes = many(self.single, num_envs, n_threads)
         self.num_envs, self.copy, self.max_episode_steps = num_envs, copy, max_episode_steps
         self.render_mode = self.single.render_mode

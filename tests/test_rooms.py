@@ -23,7 +23,7 @@ PACKAGES = ("foundations", "metrics", "generators", "pandaenv", "benchmarks")
 # A room, then its files; a room imports from the rooms drawn before it. A file with a line of its
 # own is a room by itself.
 HOUSE = """
-foundations               checks errors files objects plain tables units versions
+foundations               checks errors files forks objects plain tables units versions
 metrics                   association attacks bootstrap checkpoints comparisons density detection
                           efficacy evaluation frames glossary grades kdtree marginals measures
                           membership neighbours page plots privacy registry report scores settings
@@ -43,13 +43,15 @@ pandaenv.kernel_cache
 pandaenv.kernels
 pandaenv.sites            alias_files aliases catalogues choice drawing links names reading
 pandaenv.records          bigpanda cascade classification delimited dumps engine first_bytes folder
-                          ingestion inspection levels nomenclature outputs raw_columns splits tables
+                          ingestion inspection levels nomenclature outputs raw_columns splits
+                          tables traces
 pandaenv.brokerage
 pandaenv.reference        arrivals background bursts datasets formats outcomes published sizes
                           tables users work
-pandaenv.workload         base bursting embedded exports exports.cgsim exports.companion
-                          exports.files exports.numbers exports.swf folding gathering jobs making
-                          pools recorded replicas scaling stream synthetic tasks trace
+pandaenv.workload         base bursting embedded exports exports.cgsim exports.cgsim_grid
+                          exports.companion exports.files exports.numbers exports.swf folding
+                          gathering jobs making pools recorded replicas scaling stream synthetic
+                          tasks trace
 pandaenv.scenarios
 pandaenv.simulator        arrivals bookings caches carryover draws events forecast log motion
                           outages prefetch queues reset simulator site_jobs state transfers

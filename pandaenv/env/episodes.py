@@ -13,6 +13,7 @@ from gymnasium.error import ResetNeeded
 from numba import get_num_threads, prange, set_num_threads, types
 from numba.experimental import structref
 
+from foundations.forks import is_forked
 from pandaenv.kernel_cache import cached_njit
 from pandaenv.kernels import kernel, part
 from pandaenv.scenarios import Scenario
@@ -106,7 +107,7 @@ class Episodes:
 
         A masked site rejects the job. Where none is left it must be skipped.
         """
-        if self.n_threads == 1 or self.n == 1:
+        if self.n_threads == 1 or self.n == 1 or is_forked():
             step_range(self.bound, sites, skip, self.reward, self.cost, 0, self.n, self.n)
         else:
             before = get_num_threads()

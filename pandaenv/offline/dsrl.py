@@ -31,8 +31,11 @@ import numpy as np
 
 from .trajectories import REQUIRED
 
+MOST_PACKED = 1_100
+"""Bytes of an array for each of its file; gzip packs 1,032 into one at most."""
 FORMAT = "pandaenv offline 1, DSRL layout"
 EPISODES = "episodes"
+FLAT = ("rewards", "costs", "terminals", "timeouts", EPISODES)
 JSON_ATTRIBUTES = ("env_arguments", "versions", "policy_mix", "reference")
 
 
@@ -67,7 +70,14 @@ def metadata(path: str | os.PathLike) -> dict[str, Any]:
     """How a data set was made: the attributes of its file, those in JSON decoded."""
     with open_file(_sources(Path(path))[0]) as file:
         found = {key: _to_python(value) for key, value in file.attrs.items()}
-    return found | {k: json.loads(found[k]) for k in JSON_ATTRIBUTES if k in found}
+    try:
+        decoded = {k: json.loads(found[k]) for k in JSON_ATTRIBUTES if k in found}
+    except (TypeError, ValueError):
+        raise ValueError(f"{path}: its attributes must be JSON where those of a set are") from None
+    mix = decoded.get("policy_mix", ["any"])
+    if not (isinstance(mix, list) and mix and all(isinstance(name, str) for name in mix)):
+        raise ValueError(f"{path}: policy_mix must be a list of names of policies, got {mix!r}")
+    return found | decoded
 
 
 def parts_of(path: str | os.PathLike) -> Path:
@@ -114,7 +124,7 @@ def _read(
 ) -> dict[str, np.ndarray]:
     h5py = import_h5py()
     with open_file(path) as file:
-        known = [k for k, v in file.items() if isinstance(v, h5py.Dataset) and v.shape]
+        known = [key for key in file if _is_own_array(h5py, file, key, path)]
         for column in columns or ():
             if column not in known:
                 raise ValueError(f"{path} lacks {column}; it has {', '.join(known)}")
@@ -124,6 +134,26 @@ def _read(
             raise ValueError(f"{path}: the HDF5 file is damaged") from None
 
 
+def _is_own_array(h5py: ModuleType, file: Any, key: str, path: Path) -> bool:
+    """Whether a key is an array that lies in the file, as large as the file can hold.
+
+    Raises: ValueError for arrays that HDF5 would read from other files or make of nothing.
+    """
+    if not isinstance(file.get(key, getlink=True), h5py.HardLink):
+        raise ValueError(f"{path}: arrays must lie in the file itself, {key} is a link")
+    array = file[key]
+    if not isinstance(array, h5py.Dataset) or not array.shape:
+        return False
+    if array.external or array.is_virtual:
+        raise ValueError(f"{path}: arrays must lie in the file itself, {key} lies in another")
+    if array.nbytes > MOST_PACKED * path.stat().st_size:
+        raise ValueError(
+            f"{path}: {key} claims {array.nbytes:,} bytes, more than its file of "
+            f"{path.stat().st_size:,} bytes can hold"
+        )
+    return True
+
+
 def _check_whole(whole: dict[str, np.ndarray], path: Path) -> None:
     missing = [key for key in REQUIRED if key not in whole]
     if missing:
@@ -131,8 +161,27 @@ def _check_whole(whole: dict[str, np.ndarray], path: Path) -> None:
     n = {key: len(values) for key, values in whole.items()}
     if len(set(n.values())) != 1:
         raise ValueError(f"{path}: every array needs one row a step, got {n}")
-    if n["rewards"] and not (whole["terminals"] | whole["timeouts"])[-1]:
+    if not n["rewards"]:
+        raise ValueError(f"{path}: a data set needs at least one step, got none")
+    _check_values(whole, path)
+    if not (whole["terminals"] | whole["timeouts"])[-1]:
         raise ValueError(f"{path}: the last episode has no end, neither terminal nor timeout")
+
+
+def _check_values(whole: dict[str, np.ndarray], path: Path) -> None:
+    """Refuse arrays of a wrong shape, dtype or range."""
+    for key, values in whole.items():
+        if key in FLAT and values.ndim != 1:
+            raise ValueError(f"{path}: {key} must have one value a step, got {values.shape}")
+        if values.dtype.kind not in "biuf":
+            raise ValueError(f"{path}: {key} must hold numbers, got dtype {values.dtype}")
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ValueError(f"{path}: {key} must be finite")
+    actions = whole["actions"]
+    n_actions = whole["action_masks"].shape[1] if "action_masks" in whole else np.inf
+    if actions.dtype.kind in "iu" and not ((actions >= 0) & (actions < n_actions)).all():
+        low, high = actions.min(), actions.max()
+        raise ValueError(f"{path}: actions must be in [0, {n_actions}), got {low} to {high}")
 
 
 def _to_python(value: Any) -> Any:

@@ -4,6 +4,7 @@ from .folder import CASCADE, OUTPUTS, RECORDS, TEST, TRAIN, is_ingested, table_p
 from .ingestion import check, ingest
 from .splits import split
 from .tables import read, write
+from .traces import TraceFile, import_trace, read_trace
 
 __all__ = [
     "CASCADE",
@@ -11,10 +12,13 @@ __all__ = [
     "RECORDS",
     "TEST",
     "TRAIN",
+    "TraceFile",
     "check",
+    "import_trace",
     "ingest",
     "is_ingested",
     "read",
+    "read_trace",
     "split",
     "table_path",
     "write",

@@ -5,6 +5,7 @@ In: a path, or a record table. Out: the table with the columns of `pandaenv.sche
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -18,11 +19,13 @@ from .delimited import header_of
 from .first_bytes import PARQUET, Opened, open_once, what_is_there
 
 
-def read(path: str | Path, *, groups: bool = False) -> pd.DataFrame:
+def read(
+    path: str | Path, *, groups: bool = False, also: Iterable[str] = ()
+) -> pd.DataFrame:
     """Read a record table and check it against the schema.
 
     Parquet or CSV, zipped or not, with commas, semicolons, tabs or bars; columns in any order and
-    letter case. Columns beyond the nine are not read.
+    letter case. Columns beyond the nine are not read, but for those of `also` that are there.
 
     Args:
         groups: ask for the columns `task` and `dataset`, too.
@@ -37,9 +40,12 @@ def read(path: str | Path, *, groups: bool = False) -> pd.DataFrame:
         raise FileNotFoundError(f"a record table must be a file; {path} {what_is_there(path)}")
     with open_once(path) as opened:
         is_parquet = opened.first.startswith(PARQUET)
-        frame = _read_parquet(path) if is_parquet else _read_csv(opened, path)
+        names = [*schema.COLUMNS, *(schema.GROUPS if groups else ()), *also]
+        frame = _read_parquet(path, names) if is_parquet else _read_csv(opened, path, names)
     try:
-        return schema.check(frame, groups=groups)
+        checked = schema.check(frame, groups=groups)
+        more = [name for name in also if name in frame and name not in checked]
+        return checked.join(frame[more]) if more else checked
     except schema.SchemaError as error:
         raise schema.SchemaError(f"{path}: {error}") from None
 
@@ -57,29 +63,27 @@ def write(records: pd.DataFrame, path: str | Path) -> Path:
     return Path(path)
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _read_parquet(path: Path, names: list[str]) -> pd.DataFrame:
     """The columns that are ours; what pandas noted of others may name types it cannot make."""
     try:
         with pq.ParquetFile(path) as file:
-            ours = _our_names(file.schema_arrow.names)
+            ours = _our_names(file.schema_arrow.names, names)
             table = file.read(columns=list(ours))
     except (pa.ArrowException, OSError):
         raise ValueError(f"{path}: the Parquet file is damaged") from None
     return table.to_pandas(ignore_metadata=True).rename(columns=ours)
 
 
-def _our_names(names: list[str]) -> dict[str, str]:
+def _our_names(found: list[str], names: list[str]) -> dict[str, str]:
     """Our name of each column that is ours but for letter case and outer spaces."""
-    folded = {name: str(name).strip().lower() for name in names}
-    return {
-        name: ours for name, ours in folded.items() if ours in (*schema.COLUMNS, *schema.GROUPS)
-    }
+    folded = {name: str(name).strip().lower() for name in found}
+    return {name: ours for name, ours in folded.items() if ours in names}
 
 
-def _read_csv(opened: Opened, path: Path) -> pd.DataFrame:
+def _read_csv(opened: Opened, path: Path, names: list[str]) -> pd.DataFrame:
     try:
         header, delimiter = header_of(opened.first_text.lstrip("\r\n"), path)
-        ours = _our_names(header)
+        ours = _our_names(header, names)
         # "NA" is a name like any other in a text column.
         text = {name: str for name, our in ours.items() if our in schema.CATEGORICAL}
         missing = {name: ["", "NA", "NaN", "nan", "null"] for name in ours if name not in text}

@@ -10,10 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from pandaenv.records import is_ingested
+from pandaenv.records import is_ingested, read
 
 from .base import Workload
 from .embedded import Reference
+from .recorded import COLUMNS
 from .synthetic import Synthetic
 from .trace import Trace
 
@@ -35,4 +36,4 @@ def make(which: Any) -> Workload:
         return Reference()
     made = Synthetic(which)
     is_recorded = isinstance(made.source, Path) and is_ingested(made.source)
-    return Trace(made.records) if is_recorded else made
+    return Trace(read(made.source, also=COLUMNS.values())) if is_recorded else made

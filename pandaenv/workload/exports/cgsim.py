@@ -6,7 +6,8 @@ Source: Vatsavai et al. (2025), arXiv 2510.00822.
 CGSim finds columns by PanDA's names. Its workload readers take `pandaid`, `creationtime` (here s
 since Monday 00:00 UTC), `computingsite`, `corecount`, `cpuconsumptiontime` (s a core),
 `inputfilebytes`, `outputfilebytes` (here 0), and make floating-point operations of them as GFLOPS
-of the site x cpuconsumptiontime x corecount, which is how `workload` is defined. `jobstatus`,
+of the site x cpuconsumptiontime x corecount, which is how `workload` is defined; GFLOPS are whole
+numbers there. One of its branches reads the time as `creationtime_sec`. `jobstatus`,
 `ninputdatafiles` and `noutputdatafiles` bear PanDA's names too; `datatype`, `proddblock` (the data
 set), `jeditaskid` (the task) and `workload` (GFLOP, exact) are columns that it ignores.
 """
@@ -24,11 +25,15 @@ from pandaenv.schema import STATUSES
 from pandaenv.sites import Catalogue
 
 from ..stream import Stream
+from .cgsim_grid import files_beside, gflops
 from .numbers import floats
+
+__all__ = ["COLUMNS", "files_beside", "from_text", "to_text"]
 
 COLUMNS = (
     "pandaid",
     "creationtime",
+    "creationtime_sec",
     "jobstatus",
     "computingsite",
     "corecount",
@@ -48,9 +53,10 @@ def to_text(stream: Stream) -> tuple[bytes, dict[str, Any]]:
     """The text of the file, and an empty dict, since it holds all of each job."""
     jobs, catalogue = stream.jobs, stream.catalogue
     n = len(jobs)
-    seconds = jobs.work / (jobs.cores * catalogue.power[jobs.site])
+    seconds = jobs.work / (jobs.cores * gflops(catalogue)[jobs.site])
     columns = (
         np.arange(1, n + 1),
+        jobs.time,
         jobs.time,
         np.array(STATUSES)[jobs.status],
         np.array(catalogue.names)[jobs.site],

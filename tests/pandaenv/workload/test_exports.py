@@ -1,5 +1,6 @@
 import json
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -103,12 +104,72 @@ def test_swf_is_read_by_the_letter_of_the_standard(stream, written):
 
 def test_cgsim_would_compute_the_work_of_each_job(stream, written):
     table = pd.read_csv(written["cgsim"])
-    power = dict(zip(stream.catalogue.names, stream.catalogue.power, strict=True))
+    sites = json.loads(written["cgsim"].with_name("jobs.sites.json").read_text())
+    power = {name: int(site["SITE_PROPERTIES"]["GFLOPS"]) for name, site in sites.items()}
     operations = table["computingsite"].map(power) * table["cpuconsumptiontime"]
     np.testing.assert_allclose(operations * table["corecount"], stream.jobs.work, rtol=1e-12)
     assert table["pandaid"].is_unique and table["creationtime"].is_monotonic_increasing
     assert set(table["jobstatus"]) <= set(STATUSES)
     assert (table["inputfilebytes"] == stream.jobs.nbytes).all()
+
+
+def test_cgsim_finds_all_that_a_run_needs_under_the_names_it_reads(stream, tmp_path):
+    jobs, _ = exports.write(stream, tmp_path / "jobs.csv", "cgsim")
+    run = json.loads((tmp_path / "jobs.run.json").read_text())
+    assert set(run) == {
+        "Grid_Name",
+        "Sites_Information",
+        "Sites_Connection_Information",
+        "Plugin",
+        "Limited_Sites",
+        "Custom_Parameters",
+    }
+    told = run["Custom_Parameters"]
+    assert told == {"jobs_file": str(jobs), "Num_of_Jobs": str(len(stream.jobs))}
+    sites = json.loads(Path(run["Sites_Information"]).read_text())
+    links = json.loads(Path(run["Sites_Connection_Information"]).read_text())
+    assert list(sites) == list(stream.catalogue.names)
+    for i, site in enumerate(sites.values()):
+        properties, hosts = site["SITE_PROPERTIES"], site["CPUInfo"]
+        assert all(isinstance(value, str) for value in properties.values())
+        assert int(properties["storage_capacity_bytes"]) == int(stream.catalogue.disk[i])
+        assert sum(h["units"] * h["cores"] for h in hosts) == stream.catalogue.cores[i]
+        assert {h["speed"] for h in hosts} == {int(properties["GFLOPS"])}
+        for host in hosts:
+            assert all(isinstance(host[key], str) for key in ("BW_CPU", "LAT_CPU"))
+            assert set(host["disks"][0]) == {"name", "read_bw", "write_bw"}
+        held = {f"dataset_{d}" for d in np.flatnonzero(stream.jobs.replicas[:, i])}
+        assert {name for name, _ in site["files"]} == held
+    n = len(sites)
+    assert len(links) == n * (n - 1) // 2
+    for pair, link in links.items():
+        assert set(pair.split(":")) <= set(sites) and set(link) == {"bandwidth", "latency"}
+    table = pd.read_csv(jobs, dtype=str)
+    needed = "pandaid creationtime cpuconsumptiontime computingsite corecount inputfilebytes"
+    assert {*needed.split(), "outputfilebytes", "creationtime_sec"} <= set(table.columns)
+    assert set(table["computingsite"]) <= set(sites)
+    assert table["pandaid"].astype(int).is_unique
+
+
+def test_a_colon_in_the_name_of_a_site_is_refused_for_cgsim(stream, tmp_path):
+    names = ("a:b", *stream.catalogue.names[1:])
+    odd = replace(stream, catalogue=replace(stream.catalogue, names=names))
+    with pytest.raises(ValueError, match="no colon in their names, got 'a:b'"):
+        exports.write(odd, tmp_path / "jobs.csv", "cgsim")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_trace_of_another_grid_is_played_as_recorded_on_its_own_sites(tmp_path):
+    jobs = [
+        f"{i} {i * 600} 5 3600 {1 + i % 4} -1 -1 -1 -1 -1 1 1 1 1 1 {1 + i % 2} -1 -1"
+        for i in range(1, 300)
+    ]
+    text = "; UnixStartTime: 1072911600\n; Partition: 1 BIG\n" + "\n".join(jobs)
+    (tmp_path / "trace.swf").write_text(text)
+    played = exports.read(tmp_path / "trace.swf")
+    assert len(played.jobs) == 299 and set(played.catalogue.names) == {"BIG", "2"}
+    assert played.jobs.cores.tolist() == [1 + i % 4 for i in range(1, 300)]
+    assert np.diff(played.jobs.time) == pytest.approx(600.0)
 
 
 def test_the_file_beside_lists_sites_and_replicas_by_name(stream, written):
@@ -130,8 +191,9 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(stream, tmp_path, kind):
     with pytest.raises(ValueError, match="must be the JSON file written with"):
         exports.read(path)
     beside.unlink()
-    with pytest.raises(ValueError, match="needs the JSON file written with it"):
-        exports.read(path)
+    if kind == "cgsim":
+        with pytest.raises(ValueError, match="needs the JSON file written with it"):
+            exports.read(path)
 
 
 def test_swf_has_no_time_before_its_start(stream, tmp_path):
