@@ -30,7 +30,7 @@ class Forkable:
         python = self.py_func
         copy = FunctionType(python.__code__, python.__globals__, python.__name__ + "_alone")
         copy.__qualname__ = python.__qualname__ + "_alone"
-        return numba.njit(cache=True)(copy)
+        return numba.njit(cache=os.path.isfile(python.__code__.co_filename))(copy)
 
     def __call__(self, *arguments: Any) -> Any:
         return (self.alone if is_forked() else self.kernel)(*arguments)

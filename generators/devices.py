@@ -10,6 +10,7 @@ on the same device and version, and on each device its own.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,3 +91,15 @@ def to_tensor(array: np.ndarray) -> Tensor:
 def to_array(tensor: Tensor) -> np.ndarray:
     """The tensor as an array, from whatever device; of the processor's without a copy."""
     return tensor.detach().cpu().numpy()
+
+
+def memory_gib() -> float:
+    """GiB of memory that this process may have; infinity where the system does not say."""
+    try:
+        import resource
+
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    except (ImportError, OSError, ValueError):
+        return math.inf
+    return (pages if limit == resource.RLIM_INFINITY else min(pages, limit)) / 2**30

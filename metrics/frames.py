@@ -117,7 +117,25 @@ def aligned(train: Any, other: Any, what: str) -> Any:
                 f"{what}: column {name!r} must be of one kind everywhere, "
                 f"got {there[name]} in train and {here[name]} here"
             )
+        _check_kinds(train, other, name, what)
     return other
+
+
+def _check_kinds(train: Any, other: Any, name: Any, what: str) -> None:
+    """Raise where a column's categories would be alike if the ones were text and the others not.
+
+    A table that was a CSV in between has "1" where it had 1: no row would match another.
+    """
+    if is_numerical(other.dtypes[name]) or isinstance(train, OnDisk) or isinstance(other, OnDisk):
+        return
+    ours, theirs = (set(table[name].dropna().unique().tolist()) for table in (train, other))
+    if ours & theirs or not {str(v) for v in ours} & {str(v) for v in theirs}:
+        return
+    kinds = [type(next(iter(levels))).__name__ for levels in (ours, theirs)]
+    raise ValueError(
+        f"{what}: the categories of {name!r} must be of one type everywhere, got {kinds[0]} in "
+        f"train and {kinds[1]} here; read both tables in the same way"
+    )
 
 
 def without_extra_columns(train: Any, table: Any) -> Any:

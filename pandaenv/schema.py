@@ -170,6 +170,8 @@ def _check_int(column: Column, values: pd.Series) -> np.ndarray:
 
 def _check_category(column: Column, values: pd.Series) -> pd.Categorical:
     """Non-empty text of the allowed levels, as a categorical whose levels are those in use."""
+    if str(values.dtype).startswith("dictionary<") and len(values):  # Arrow's categories
+        values = values.astype(object)
     if not _is_text(values.dtype):
         raise SchemaError(f"{column.name} must be text, got dtype {values.dtype}")
     _refuse(column, values, values.isna().to_numpy(), "are missing")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -59,8 +60,36 @@ def write(records: pd.DataFrame, path: str | Path) -> Path:
         if draft.name.lower().endswith((".csv", ".csv.gz")):
             records.to_csv(draft, index=False)
         else:
-            records.to_parquet(draft, index=False)
+            _write_parquet(records, draft, path)
     return Path(path)
+
+
+def _write_parquet(records: pd.DataFrame, draft: Path, path: str | Path) -> None:
+    """Write numbers in the dtypes that Parquet has: dense, of the machine's order, 64 bits."""
+    plain = {}
+    for name, column in records.items():
+        dtype = column.dtype
+        if isinstance(dtype, pd.SparseDtype):
+            plain[name] = column.sparse.to_dense()
+        elif isinstance(dtype, np.dtype) and dtype.kind in "iuf":
+            plain[name] = column.astype("f8" if dtype.itemsize > 8 else dtype.newbyteorder("="))
+    table = records.assign(**plain)
+    try:
+        table.to_parquet(draft, index=False)
+    except (pa.ArrowException, TypeError, ValueError):
+        odd = [str(name) for name in table if not _fits_parquet(table[[name]])]
+        raise ValueError(
+            f"{path}: Parquet has one type a column, {', '.join(odd)} cannot be written; "
+            "give a name that ends in .csv"
+        ) from None
+
+
+def _fits_parquet(column: pd.DataFrame) -> bool:
+    try:
+        pa.Table.from_pandas(column, preserve_index=False)
+    except (pa.ArrowException, TypeError, ValueError):
+        return False
+    return True
 
 
 def _read_parquet(path: Path, names: list[str]) -> pd.DataFrame:

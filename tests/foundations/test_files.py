@@ -77,3 +77,38 @@ def test_digests_are_those_of_the_bytes(tmp_path):
     assert files.digest(a) == hashlib.sha256(b"one").hexdigest()
     assert files.digest_of_all([a, b]) == hashlib.sha256(b"onetwo").hexdigest()
     assert files.digest_of_all([b, a]) != files.digest_of_all([a, b])
+
+
+def test_the_next_run_of_a_file_removes_what_a_killed_one_left_and_no_living_draft(tmp_path):
+    dead = tmp_path / ".a.txt.abcdefgh.draft"
+    dead.mkdir()
+    (dead / "a.txt").write_text("half")
+    with files.whole(tmp_path / "a.txt") as draft:
+        draft.write_text("mine")
+        assert not dead.exists()
+        with files.whole(tmp_path / "a.txt") as other:
+            other.write_text("other")
+            assert draft.exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "mine"
+
+
+def test_an_error_that_names_no_file_gets_the_name_of_the_one_to_be_written(tmp_path):
+    with pytest.raises(OSError, match="No space left on device: .*a.txt"):
+        with files.whole(tmp_path / "a.txt"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_regular_files_of_the_folder_are_read(tmp_path):
+    (tmp_path / "a").write_bytes(b"12345")
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner/out").symlink_to(tmp_path / "a")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe")
+    assert files.read_regular(tmp_path / "a") == b"12345"
+    for name in ("inner/out", "device", "pipe", "inner", "nothing"):
+        with pytest.raises(ValueError, match="must be a regular file in its folder"):
+            files.read_regular(tmp_path / name)
+    with pytest.raises(ValueError, match="at most 4 bytes, got 5"):
+        files.read_regular(tmp_path / "a", most=4)

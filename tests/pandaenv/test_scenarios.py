@@ -283,3 +283,8 @@ def test_what_cannot_be_drawn_is_refused_in_one_sentence(wrong, rule):
 def test_a_grid_of_black_holes_alone_is_refused(make):
     with pytest.raises(ValueError, match=r"black_holes must be fewer than the sites \(13\), got 1"):
         make(scenario=Scenario(black_holes=13))
+
+
+def test_no_more_outages_are_drawn_than_memory_holds():
+    with pytest.raises(ValueError, match="n_outages must be a whole number between 0 and 10000"):
+        Scenario(n_outages=10**9)

@@ -243,3 +243,19 @@ def test_wrong_arguments_are_named(make):
     ):
         with pytest.raises(ValueError, match=message):
             env.reset(**options)
+
+
+@pytest.mark.parametrize("limit", [-1, 3, 0, 2.5, "5"])
+def test_a_limit_of_steps_means_what_it_means_for_one_environment(small, limit):
+    found = []
+    for mode in ("sync", "vector_entry_point"):
+        try:
+            envs = gym.make_vec(
+                TIER1, 2, mode, **small | {"episode_jobs": 6}, max_episode_steps=limit
+            )
+            envs.reset(seed=0)
+            steps = [envs.step(envs.action_space.sample() * 0) for _ in range(8)]
+            found.append([truncated.tolist() for _, _, _, truncated, _ in steps])
+        except (AssertionError, ValueError) as error:
+            found.append(str(error))
+    assert found[0] == found[1]

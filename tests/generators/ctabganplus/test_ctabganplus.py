@@ -21,6 +21,7 @@ from generators.ctabganplus.layers import (
     stages,
 )
 from generators.ctabganplus.loss import condition_loss, gradient_penalty, information_loss
+from generators.ctabganplus.model import check_memory
 from generators.ctabganplus.networks import Networks, draw_weights, gumbel_softmax
 from generators.ctabganplus.target import Target
 from generators.ctabganplus.training import Adversaries
@@ -422,3 +423,10 @@ def test_a_single_value_beside_an_atom_at_the_end_of_the_integers_is_learned():
     model = make("ctabganplus", **SMALL).fit(table, steps=2, progress=False)
     assert np.isfinite(model.losses_.to_numpy()).all()
     assert set(model.sample(20)["a"]) <= set(table["a"])
+
+
+def test_more_categories_than_memory_holds_are_refused_before_any_is_taken():
+    n = 10_000_000
+    with pytest.raises(ValueError, match="needs about 6500 GiB for 10,000,000 categories"):
+        check_memory(n)
+    check_memory(2)

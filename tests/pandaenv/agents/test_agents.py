@@ -105,11 +105,40 @@ def test_damage_is_noticed(agent, tmp_path):
         with pytest.raises(ValueError, match="must hold|must be the card"):
             agents.load(folder)
     agents.save(agent, folder)
+    (tmp_path / "elsewhere").mkdir()
+    weights.rename(tmp_path / "elsewhere/weights")
+    for target in ("/dev/zero", tmp_path / "elsewhere/weights"):
+        weights.symlink_to(target)
+        with pytest.raises(ValueError, match="must be a regular file in its folder"):
+            agents.load(folder)
+        weights.unlink()
+    agents.save(agent, folder)
+    for wrong in (0, 10**12, "8", True):
+        odd = json.loads(whole) | {"n_sites": wrong}
+        card.write_text(json.dumps(odd))
+        with pytest.raises(ValueError, match="n_sites must be a whole number between 1 and"):
+            agents.load(folder)
+    card.write_text(whole.replace('"width": 8', '"width": 1000000000'))
+    with pytest.raises(ValueError, match="width must be a whole number between 1 and"):
+        agents.load(folder)
     card.write_text(whole.replace('"width": 8', '"width": 9'))
     with pytest.raises(ValueError, match="does not fit an agent"):
         agents.load(folder)
     with pytest.raises(ValueError, match="must hold"):
         agents.load(tmp_path / "nowhere")
+
+
+def test_weights_that_are_no_numbers_are_refused(agent, tmp_path):
+    tensors = agent.network.state_dict()
+    name = next(name for name, values in tensors.items() if values.dtype.is_floating_point)
+    kept = tensors[name].clone()
+    tensors[name][...] = torch.nan
+    try:
+        agents.save(agent, tmp_path)
+    finally:
+        tensors[name].copy_(kept)
+    with pytest.raises(ValueError, match="weights must be finite, those of"):
+        agents.load(tmp_path)
 
 
 def test_moments_centre_and_scale_what_changes():

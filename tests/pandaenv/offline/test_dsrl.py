@@ -157,6 +157,11 @@ def test_reading_says_what_is_wrong_and_where(tmp_path):
         ({"costs": None}, "it lacks costs"),
         ({"costs": np.zeros(3)}, "one row a step"),
         ({"terminals": np.zeros(5, bool)}, "the last episode has no end"),
+        ({"rewards": np.full(5, np.nan)}, "rewards must be finite"),
+        ({"rewards": np.zeros((5, 2))}, "rewards must have one value a step"),
+        ({"actions": np.full(5, -7)}, "actions must be in"),
+        ({"costs": np.array([b"a"] * 5)}, "costs must hold numbers"),
+        ({key: values[:0] for key, values in walk().items()}, "at least one step"),
     ]:
         with h5py.File(tmp_path / "odd.hdf5", "w") as file:
             for key, values in (walk() | changes).items():
@@ -164,6 +169,38 @@ def test_reading_says_what_is_wrong_and_where(tmp_path):
                     file[key] = values
         with pytest.raises(ValueError, match=message):
             read(tmp_path / "odd.hdf5")
+
+
+def test_arrays_of_other_files_and_of_nothing_are_not_read(tmp_path):
+    (tmp_path / "secret").write_bytes(np.arange(5.0).tobytes())
+    for name in ("external", "virtual", "link", "huge"):
+        with h5py.File(tmp_path / "odd.hdf5", "w") as file:
+            for key, values in walk().items():
+                if key != "rewards":
+                    file[key] = values
+            if name == "external":
+                external = [(str(tmp_path / "secret"), 0, 40)]
+                file.create_dataset("rewards", (5,), "f8", external=external)
+            elif name == "virtual":
+                layout = h5py.VirtualLayout((5,), "f8")
+                layout[:] = h5py.VirtualSource("other.hdf5", "x", (5,))
+                file.create_virtual_dataset("rewards", layout)
+            elif name == "link":
+                file["rewards"] = h5py.ExternalLink("other.hdf5", "x")
+            else:
+                file.create_dataset("rewards", (10**12,), "f8", chunks=(1_000,))
+        message = "claims 8,000,000,000,000 bytes" if name == "huge" else "lie in the file itself"
+        with pytest.raises(ValueError, match=message):
+            read(tmp_path / "odd.hdf5")
+
+
+def test_a_mix_of_no_policy_is_refused(tmp_path):
+    path = cart(tmp_path / "cart.hdf5")
+    for mix in ("[]", "[1]", "no JSON"):
+        with h5py.File(path, "a") as file:
+            file.attrs["policy_mix"] = mix
+        with pytest.raises(ValueError, match="policy_mix must be a list|must be JSON"):
+            metadata(path)
 
 
 def test_a_missing_extra_names_the_line_that_brings_it(tmp_path, monkeypatch):

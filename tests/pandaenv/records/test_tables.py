@@ -1,6 +1,10 @@
 """Record tables written to files and read back, and what is refused."""
 
+import gzip
+
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from pandaenv import schema
@@ -46,3 +50,48 @@ def test_read_says_what_is_wrong_and_where(tmp_path):
     write(REAL.assign(workload=-1.0), tmp_path / "negative.csv")
     with pytest.raises(SchemaError, match="negative.csv: workload: 300 of 300 rows are below 0"):
         read(tmp_path / "negative.csv")
+
+
+def test_a_table_is_read_in_every_form_that_ingest_takes(tmp_path):
+    text = REAL.to_csv(index=False)
+    forms = {
+        "case.csv": text.replace("creationtime", " CreationTime").encode(),
+        "semicolons.csv": text.replace(",", ";").encode(),
+        "zipped.csv": gzip.compress(text.encode()),
+        "utf16.csv": text.encode("utf-16"),
+        "blank.csv": ("\n" + text).encode(),
+    }
+    for name, content in forms.items():
+        (tmp_path / name).write_bytes(content)
+        pd.testing.assert_frame_equal(read(tmp_path / name), REAL)
+
+
+def test_columns_of_types_that_nobody_needs_do_not_stop_the_reading(tmp_path):
+    write(REAL, tmp_path / "plain.parquet")
+    arrow = pd.read_parquet(tmp_path / "plain.parquet", dtype_backend="pyarrow")
+    pd.testing.assert_frame_equal(schema.check(arrow), REAL)
+    lists = pd.Series([["a"]] * len(REAL), dtype=pd.ArrowDtype(pa.list_(pa.string())))
+    arrow.assign(f=lists).to_parquet(tmp_path / "odd.parquet")
+    pd.testing.assert_frame_equal(read(tmp_path / "odd.parquet"), REAL)
+
+
+def test_columns_beyond_the_nine_are_read_where_they_are_asked_for(tmp_path):
+    write(REAL.assign(corecount=8, other=1), tmp_path / "more.parquet")
+    table = read(tmp_path / "more.parquet", also=("corecount", "jeditaskid"))
+    assert list(table) == [*schema.COLUMNS, "corecount"] and set(table["corecount"]) == {8}
+
+
+def test_numbers_of_any_dtype_are_written_and_what_has_no_type_is_named(tmp_path):
+    table = pd.DataFrame(
+        {
+            "sparse": pd.Series(pd.arrays.SparseArray([0, 1])),
+            "long": np.array([0.5, 1], np.longdouble),
+            "big endian": np.array([0.5, 1], ">f8"),
+        }
+    )
+    written = pd.read_parquet(write(table, tmp_path / "a.parquet"))
+    assert written.to_numpy().tolist() == [[0, 0.5, 0.5], [1, 1, 1]]
+    mixed = table.assign(c=pd.Series([1, "1"], dtype=object))
+    with pytest.raises(ValueError, match="one type a column, c cannot be written.*in .csv"):
+        write(mixed, tmp_path / "b.parquet")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.parquet"]
