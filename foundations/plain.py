@@ -163,7 +163,7 @@ def _special(column: pd.Series, taken: set[str], place: int) -> Special | None:
             return Special(name, dtype, kind) if foreign else None
         values = np.sort(_floats(column.dropna()))
         return Special(name, dtype, kind, flag, fill=float(values[(len(values) - 1) // 2]))
-    values = np.unique(_integers(kind, column[~gaps]))
+    values = np.unique(integers_of(kind, column[~gaps]))
     origin, top = int(values[0]), int(values[-1])
     step = gcd(*(int(v) - origin for v in values)) or 1
     return Special(name, dtype, kind, flag, origin=origin, step=step, top=top)
@@ -206,7 +206,7 @@ def _free(name: str, taken: set) -> str:
     return name
 
 
-def _integers(kind: str, column: pd.Series) -> np.ndarray:
+def integers_of(kind: str, column: pd.Series) -> np.ndarray:
     """The values (n,) of a column without gaps as whole numbers, of nanoseconds for times."""
     if kind == "integer":
         return column.to_numpy(dtype=object)
@@ -229,9 +229,9 @@ def _to_plain(special: Special, column: pd.Series) -> pd.Series:
         whole = special.dtype.lower().removeprefix("sparse[").startswith(("int", "uint"))
         return plain.astype(np.int64) if whole and plain.notna().all() else plain
     out = np.full(len(column), np.nan)
-    out[~gaps] = _scaled(special, _integers(special.kind, column[~gaps]))
+    out[~gaps] = scaled(special, integers_of(special.kind, column[~gaps]))
     if special.flag is not None and gaps.any():
-        out[gaps] = _scaled(special, np.array([_middle(special)], dtype=object))[0]
+        out[gaps] = scaled(special, np.array([middle_of(special)], dtype=object))[0]
     return pd.Series(out, index=column.index)
 
 
@@ -262,11 +262,12 @@ def _dtype(text: str) -> Any:
     return types.pandas_dtype(text)
 
 
-def _middle(special: Special) -> int:
+def middle_of(special: Special) -> int:
+    """The whole number on the grid of a date, span or integer that stands for a missing one."""
     return special.origin + (special.top - special.origin) // special.step // 2 * special.step
 
 
-def _scaled(special: Special, values: np.ndarray) -> np.ndarray:
+def scaled(special: Special, values: np.ndarray) -> np.ndarray:
     """Days of times, steps from the origin of integers, as float64."""
     if special.kind == "integer":
         return np.array([(int(v) - special.origin) // special.step for v in values], np.float64)
@@ -282,7 +283,7 @@ def _restore(special: Special, plain: pd.DataFrame) -> pd.Series:
     if special.kind == "number":
         values = column
     else:
-        values = pd.Series(_from_scaled(special, column.to_numpy(np.float64)), plain.index)
+        values = pd.Series(_fromscaled(special, column.to_numpy(np.float64)), plain.index)
     if special.dtype.startswith("decimal"):
         places = int(special.dtype.split(", ")[1].split(")")[0])
         values = values.map(lambda x: Decimal(f"{x:.{places}f}"))
@@ -301,7 +302,7 @@ def _without_level(special: Special, column: pd.Series) -> pd.Series:
     return values if special.dtype == "object" else values.astype(_dtype(special.dtype))
 
 
-def _from_scaled(special: Special, values: np.ndarray) -> Any:
+def _fromscaled(special: Special, values: np.ndarray) -> Any:
     """The whole numbers, dates or spans of scaled values, on the column's grid."""
     if special.kind == "integer":
         last = (special.top - special.origin) // special.step

@@ -26,12 +26,14 @@ from safetensors.numpy import load as tensors_from_bytes
 from safetensors.numpy import save as tensors_to_bytes
 
 from foundations import checks, files
+from foundations.parquet import Dataset, as_dataset, is_path
 from foundations.plain import PlainView
 
 from . import conditions, distributed
 from .conditions import Given, Rows
 from .layout import Layout, as_tuples, check, check_frame
-from .plan import Plan, fingerprint
+from .plan import Plan
+from .sources import Source, opened
 
 if TYPE_CHECKING:
     from .training import Learner, Pace
@@ -56,6 +58,7 @@ class Generator(ABC):
     name: ClassVar[str]
     Config: ClassVar[type[Any]]
     has_network: ClassVar[bool] = True  # which can lie on an accelerator
+    learns_files: ClassVar[bool] = False  # larger than memory
     view_: PlainView = PlainView()  # that of a plain table, until another is fitted
     _device: Any = "cpu"
 
@@ -64,7 +67,7 @@ class Generator(ABC):
 
     def fit(
         self,
-        table: pd.DataFrame,
+        table: pd.DataFrame | str | os.PathLike | Dataset,
         *,
         seed: int = 0,
         budget: float | None = None,
@@ -78,7 +81,12 @@ class Generator(ABC):
 
         Args:
             table: rows to learn from; not changed. Numbers, dates, spans of time, categories and
-                truths of any dtype, missing values among them.
+                truths of any dtype, missing values among them. Or where Parquet files lie: a file,
+                a folder of them (where it holds `train.parquet`, that one) or a pattern. Models
+                over fields (`tabar`, `tabddpm`) learn from files larger than memory what they learn
+                from the table in memory, byte for byte; they put counts and coded rows into the
+                system's folder for temporary files, about 20 bytes a row and 16 bytes a number.
+                The others read the files into memory.
             seed: same seed, steps, versions, threads and kind of device: same model, bit for bit.
             budget: wall-clock seconds; a short timed probe turns them into `n_steps_`.
             steps: optimizer steps, instead of a budget. Without either the configuration's number.
@@ -92,39 +100,60 @@ class Generator(ABC):
             the generator itself.
 
         Raises:
-            TypeError: the table is no DataFrame.
-            ValueError: a table that cannot be learned, a wrong argument, a device that this machine
-                lacks, or a damaged or foreign checkpoint.
+            TypeError: the table is neither a DataFrame nor a path.
+            FileNotFoundError: there are no Parquet files.
+            ValueError: a table that cannot be learned, files that disagree in their columns, a
+                wrong argument, a device that this machine lacks, or a damaged or foreign
+                checkpoint.
             OSError: the checkpoint cannot be read or written.
             MemoryError: the device has too little memory.
         """
         chosen = self._resolved(device)
-        view, plain = _as_plain(table)
         plan = Plan.of(seed, budget, steps, progress, checkpoint, every)
-        self._device = chosen
-        self._fit_from_scratch(view, plain, plan)
+        with opened(self._readable(table)) as source:
+            self._device = chosen
+            self._fit_from_scratch(source, plan)
         return self
 
-    def _fit_from_scratch(self, view: PlainView, table: pd.DataFrame, plan: Plan) -> None:
+    def _readable(self, table: Any) -> Any:
+        """The table as this model learns it: read from its files unless it learns from these.
+
+        Raises: ValueError where there is no room for it.
+        """
+        if self.learns_files or not is_path(table):
+            return table
+        dataset = as_dataset(table)
+        need = len(dataset) * len(dataset.columns) * CELL_BYTES
+        if need > memory():
+            raise ValueError(
+                f"{self.name} learns a table in memory, and {len(dataset):,} rows of "
+                f"{len(dataset.columns)} columns need about {need / 2**30:,.0f} GiB; "
+                "tabar and tabddpm learn from files"
+            )
+        return dataset.frame()
+
+    def _fit_from_scratch(self, source: Source, plan: Plan) -> None:
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
-        layout = Layout.from_table(table, view.dates)
-        numbers, codes = layout.split(table)
         self.losses_, self.n_steps_, self.seconds_ = pd.DataFrame(), 0, 0.0
         if plan.checkpoint is not None:
-            plan = replace(plan, key=self._run_key(layout, numbers, codes))
+            plan = replace(plan, key=self._run_key(source))
         with self.here():
-            self._fit(layout, numbers, codes, plan)
-        self.view_, self.layout_ = view, layout
+            self._fit_source(source, plan)
+        self.view_, self.layout_ = source.view, source.layout
 
-    def _run_key(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray) -> dict[str, Any]:
+    def _fit_source(self, source: Source, plan: Plan) -> None:
+        """Learn a source; models that `learns_files` get one that may lie in files."""
+        self._fit(source.layout, source.numbers, source.codes, plan)
+
+    def _run_key(self, source: Source) -> dict[str, Any]:
         """What tells the checkpoint of this run from another's."""
         elsewhere = {"device": self.device} if self.device != "cpu" else {}
         return {
             "generator": self.name,
             "config": asdict(self.config),
-            "columns": layout.to_json(),
-            "data": fingerprint(numbers, codes),
+            "columns": source.layout.to_json(),
+            "data": source.fingerprint(),
         } | elsewhere
 
     def _train(self, learner: Learner, plan: Plan, pace: Pace) -> None:
@@ -372,15 +401,6 @@ class Generator(ABC):
             if getattr(self.config, f.name) != getattr(default, f.name)
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
-
-
-def _as_plain(table: pd.DataFrame) -> tuple[PlainView, pd.DataFrame]:
-    """What is not plain in a table, and the checked plain one."""
-    check_frame(table)
-    view = PlainView.of(table)
-    plain = view.to_plain(table)
-    check(plain)
-    return view, plain
 
 
 def memory() -> int:

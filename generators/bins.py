@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PER_DAY = (1, 24, 1440, 86_400)  # grids of a column in days: days, hours, minutes, seconds
+from .counts import Histogram
 
 
 @dataclass(frozen=True)
@@ -108,15 +108,21 @@ def fit_bins(
     blur: int = 8,
     days: bool = False,
 ) -> Bins:
-    """Learn the bins of one column (n,) by quantiles.
+    """Learn the bins of one column (n,) by quantiles, as `bins_of` says."""
+    return bins_of(Histogram.of(x, atom), n_coarse, n_fine, blur=blur, days=days)
+
+
+def bins_of(
+    column: Histogram, n_coarse: int, n_fine: int, *, blur: int = 8, days: bool = False
+) -> Bins:
+    """The bins of a counted column, by quantiles.
 
     Args:
         n_coarse, n_fine: bins at most; a column of fewer distinct values has a bin for each.
-        atom: rows that make a value an atom.
         blur: rows whose ground is drawn from evenly, so that no value sits on a record.
         days: the column counts days and may lie on a grid of hours, minutes or seconds.
     """
-    value, count = np.unique(x, return_counts=True)
+    value, count = column.value, column.rows
     coarse = _quantile_bins(count, n_coarse)
     fine = np.zeros(len(value), np.int64)
     if len(value) > n_coarse:
@@ -125,10 +131,10 @@ def fit_bins(
     cell = np.append(0, np.cumsum((np.diff(coarse) != 0) | (np.diff(fine) != 0)))
     starts = _starts(cell)
     middle = np.concatenate([value[:1], value[:-1] / 2 + value[1:] / 2, value[-1:]])
-    piece = _pieces(cell, count, atom, blur)
+    piece = _pieces(cell, count, column.is_atom, blur)
     begin = _starts(piece)
     end = np.append(begin[1:], len(value))
-    is_atom = count[begin] >= atom
+    is_atom = column.is_atom[begin]
     return Bins(
         cut=middle[starts[1:]],
         coarse=coarse[starts],
@@ -137,7 +143,7 @@ def fit_bins(
         low=np.where(is_atom, value[begin], middle[begin]),
         high=np.where(is_atom, value[begin], middle[end]),
         upto=np.cumsum(count)[end - 1].astype(np.float64),
-        grid=_grid(value, days),
+        grid=column.grid.lines(value[0], days),
     )
 
 
@@ -154,9 +160,8 @@ def _quantile_bins(count: np.ndarray, n_bins: int) -> np.ndarray:
     return np.unique(np.minimum(bins, n_bins - 1), return_inverse=True)[1]
 
 
-def _pieces(cell: np.ndarray, count: np.ndarray, atom: int, blur: int) -> np.ndarray:
+def _pieces(cell: np.ndarray, count: np.ndarray, is_atom: np.ndarray, blur: int) -> np.ndarray:
     """Piece (m,) of each value: an atom its own, the others about `blur` rows together."""
-    is_atom = count >= atom
     new = np.append(True, (np.diff(cell) != 0) | is_atom[1:] | is_atom[:-1])
     run = np.cumsum(new) - 1
     total = np.bincount(run, weights=count)
@@ -165,14 +170,3 @@ def _pieces(cell: np.ndarray, count: np.ndarray, atom: int, blur: int) -> np.nda
     share = (upto - count / 2 - before) / total[run]
     group = (share * np.maximum(total[run] // blur, 1)).astype(np.int64)
     return np.cumsum(new | np.append(False, np.diff(group) != 0)) - 1
-
-
-def _grid(value: np.ndarray, days: bool) -> np.ndarray:
-    """Origin, step and steps a unit of the coarsest grid all values (m,) lie on; zeros if none."""
-    if (value == np.rint(value)).all() and np.abs(value).max() <= 2.0**53:
-        step = np.gcd.reduce((value - value[0]).astype(np.int64))
-        return np.array([value[0], step or 1, 1.0])
-    for per_day in PER_DAY if days else ():
-        if np.abs(value * per_day - np.rint(value * per_day)).max() < 1e-4:
-            return np.array([0.0, 1.0, per_day])
-    return np.zeros(3)

@@ -22,9 +22,11 @@ from torch import Tensor
 from . import training
 from .arrays import pack_columns, pack_weights, unpack_columns, unpack_weights
 from .base import Generator
-from .bins import Bins, fit_bins
+from .bins import Bins, bins_of
+from .coded import CodedFile, CodedRows
 from .conditions import Given, Rows, reject
-from .devices import seeded, to_array
+from .counts import Histogram
+from .devices import seeded, to_array, to_tensor
 from .drawing import FREE, Limits, PartialRows
 from .fields import KINDS, Field, encode, fit_column, list_fields, time_column
 from .layout import Column, Layout
@@ -38,9 +40,12 @@ from .likelihood import (
     set_weights,
 )
 from .options import Config, not_negative, positive, share_below_one, whole
-from .ordering import by_information
+from .ordering import JointCounts, by_information
 from .plan import Plan
+from .sources import InMemory, Source
 from .training import Pace
+
+INFORMATION_BINS = 16  # of a number, by which columns are ordered
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class FieldConfig(Config):
 class FieldGenerator(Generator):
     """A generator over fields; subclasses make the network and draw from it."""
 
+    learns_files = True
     bins_: list[Bins]
     net_: FieldNet | None
 
@@ -73,14 +79,20 @@ class FieldGenerator(Generator):
         """The network of these fields, with no weights yet."""
 
     def _fit(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan) -> None:
-        config = self.config
+        self._fit_source(InMemory(self.view_, layout, numbers, codes), plan)
+
+    def _fit_source(self, source: Source, plan: Plan) -> None:
+        config, layout = self.config, source.layout
         when = time_column(layout, config.time)
-        self.bins_ = [fit_column(x, config, j == when) for j, x in enumerate(numbers.T)]
-        fields = list_fields(layout, self.bins_, self._order(layout, numbers, codes, when), when)
+        columns = [source.histogram(j, config.atom) for j in range(len(layout.numericals))]
+        self.bins_ = [fit_column(c, config, j == when) for j, c in enumerate(columns)]
+        coded, shared = self._code(source, columns, when)
+        places = self._order(layout, shared, when)
+        fields = list_fields(layout, self.bins_, places, when)
         self.net_ = self._make_net(fields) if fields else None
         if not fields:
             return
-        x = encode(fields, self.bins_, numbers, codes)
+        x = coded.of_fields([self._in_table_order(layout, when).index(f) for f in fields])
         rng = seeded(plan.seed)
         self.net_.start(x, rng)
         validation, train = self._split(x, rng)
@@ -89,13 +101,36 @@ class FieldGenerator(Generator):
         else:
             self._learn(train, validation, plan)
 
-    def _split(self, x: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _in_table_order(self, layout: Layout, when: int | None) -> list[Field]:
+        """The fields in which rows are coded, before their order is known."""
+        return list_fields(layout, self.bins_, _places(layout), when)
+
+    def _code(
+        self, source: Source, columns: list[Histogram], when: int | None
+    ) -> tuple[CodedRows | None, np.ndarray]:
+        """The rows as fields in the order of the table, and what each two columns share."""
+        layout, fields = source.layout, self._in_table_order(source.layout, when)
+        coarse = [bins_of(c, INFORMATION_BINS, 1) for c in columns]
+        sizes = [len(c.categories) for c in layout.categoricals] + [b.sizes[0] for b in coarse]
+        joint = JointCounts(sizes if self.config.order == "information" else [])
+        file = CodedFile(source.n, [f.size for f in fields], source.folder) if fields else None
+        for numbers, codes in source.parts():
+            if file:
+                file.add(encode(fields, self.bins_, numbers, codes))
+            if joint.sizes:
+                cells = (b.encode(x)[0] for b, x in zip(coarse, numbers.T, strict=True))
+                joint.add(np.column_stack([codes, *cells]))
+        return file and file.rows(), joint.shared()
+
+    def _split(self, x: CodedRows, rng: torch.Generator) -> tuple[Tensor, CodedRows]:
         """Validation and training rows, at random."""
         n = n_validation_rows(len(x), self.config.validation)
         shuffled = torch.randperm(len(x), generator=rng)
-        return x[shuffled[:n]], x[shuffled[n:]]
+        if len(x) <= torch.iinfo(torch.int32).max:
+            shuffled = shuffled.int()  # kept as long as it is learned from
+        return x[shuffled[:n].long()], x.take(shuffled[n:])
 
-    def _learn(self, train: Tensor, validation: Tensor, plan: Plan) -> None:
+    def _learn(self, train: CodedRows, validation: Tensor, plan: Plan) -> None:
         """Train, and keep the weights and the heads that do best on the validation rows."""
         config = self.config
         per_epoch = max(1, len(train) // config.batch_size)
@@ -111,20 +146,19 @@ class FieldGenerator(Generator):
                 select_heads(self.net_, validation)
 
     def _order(
-        self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, when: int | None
+        self, layout: Layout, shared: np.ndarray, when: int | None
     ) -> list[tuple[bool, int]]:
         """Columns as (is it numerical, its number among its kind), in the order of the fields."""
         names = [c.name for c in layout.categoricals + layout.numericals]
         order = self.config.order
         if order == "information":
-            ranked = _by_information(numbers, codes, when)
+            ranked = _by_information(shared, len(layout.categoricals), when)
         else:
             order = [c.name for c in layout.columns] if order == "table" else order
             if sorted(order) != sorted(names):
                 raise ValueError(f"order must name all columns {names}, got {list(order)}")
             ranked = [names.index(name) for name in order]
-        places = [(False, j) for j in range(codes.shape[1])]
-        places += [(True, j) for j in range(numbers.shape[1])]
+        places = _places(layout)
         return [places[i] for i in ranked]
 
     def _sample(self, n: int, seed: int, given: dict[int, int]) -> Rows:
@@ -178,7 +212,7 @@ class FieldGenerator(Generator):
         """Indices x (n, F) of the rows of a table; a category never seen becomes the first."""
         numbers, codes = self.split(table)
         with self.here():
-            return encode(self.net_.fields, self.bins_, numbers, codes.clip(0))
+            return to_tensor(encode(self.net_.fields, self.bins_, numbers, codes.clip(0)))
 
     def from_rows(self, x: np.ndarray, drawn: np.ndarray) -> Rows:
         """Numbers and codes of rows x (n, F) and of the numbers (n, numericals) drawn for them."""
@@ -219,10 +253,14 @@ class FieldGenerator(Generator):
         )
 
 
-def _by_information(numbers: np.ndarray, codes: np.ndarray, when: int | None) -> list[int]:
+def _places(layout: Layout) -> list[tuple[bool, int]]:
+    """All columns as (is it numerical, its number among its kind), categoricals first."""
+    places = [(False, j) for j in range(len(layout.categoricals))]
+    return places + [(True, j) for j in range(len(layout.numericals))]
+
+
+def _by_information(shared: np.ndarray, n_categoricals: int, when: int | None) -> list[int]:
     """The time column, then categoricals, then numericals, each group by information."""
-    coarse = [fit_bins(x, 16, 1).encode(x)[0] for x in numbers.T]
-    every, n_cats = np.column_stack([codes, *coarse]), codes.shape[1]
-    first = [] if when is None else [n_cats + when]
-    rest = [i for i in range(n_cats, every.shape[1]) if i not in first]
-    return by_information(every, [first, list(range(n_cats)), rest])
+    first = [] if when is None else [n_categoricals + when]
+    rest = [i for i in range(n_categoricals, len(shared)) if i not in first]
+    return by_information(shared, [first, list(range(n_categoricals)), rest])

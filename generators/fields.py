@@ -10,10 +10,9 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from torch import Tensor
 
-from .bins import Bins, fit_bins
-from .devices import to_tensor
+from .bins import Bins, bins_of
+from .counts import Histogram
 from .layout import Layout
 
 if TYPE_CHECKING:
@@ -48,11 +47,11 @@ def time_column(layout: Layout, name: str | None) -> int | None:
     return names.index(known[0]) if known else dates[0] if dates else None
 
 
-def fit_column(x: np.ndarray, config: FieldConfig, days: bool) -> Bins:
-    """Bins of a column (n,), fewer where rows are few: about 24 rows a cell, sqrt(n) / 2 coarse."""
-    n_coarse = min(config.n_coarse, max(4, int(math.sqrt(len(x)) / 2)))
-    n_fine = min(config.n_fine, max(1, len(x) // (24 * n_coarse)))
-    return fit_bins(x, n_coarse, n_fine, atom=config.atom, blur=config.blur, days=days)
+def fit_column(column: Histogram, config: FieldConfig, days: bool) -> Bins:
+    """Bins of a column of n rows, fewer where these are few: 24 rows a cell, sqrt(n) / 2 coarse."""
+    n_coarse = min(config.n_coarse, max(4, int(math.sqrt(column.n) / 2)))
+    n_fine = min(config.n_fine, max(1, column.n // (24 * n_coarse)))
+    return bins_of(column, n_coarse, n_fine, blur=config.blur, days=days)
 
 
 def list_fields(
@@ -73,8 +72,10 @@ def list_fields(
     return [f for f in fields if f.size > 1]
 
 
-def encode(fields: list[Field], bins: list[Bins], numbers: np.ndarray, codes: np.ndarray) -> Tensor:
-    """Indices x (n, F) of rows."""
+def encode(
+    fields: list[Field], bins: list[Bins], numbers: np.ndarray, codes: np.ndarray
+) -> np.ndarray:
+    """Indices x (n, F) int64 of rows."""
     places = [b.encode(x) for b, x in zip(bins, numbers.T, strict=True)]
     columns = []
     for f in fields:
@@ -86,7 +87,7 @@ def encode(fields: list[Field], bins: list[Bins], numbers: np.ndarray, codes: np
             columns.append(clock(f.kind, numbers[:, f.column]))
         else:
             columns.append(places[f.column][f.kind == "fine"])
-    return to_tensor(np.column_stack(columns).astype(np.int64))
+    return np.column_stack(columns).astype(np.int64)
 
 
 def clock(kind: str, days: np.ndarray) -> np.ndarray:

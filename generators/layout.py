@@ -18,6 +18,7 @@ from foundations.tables import check_shape, is_numerical
 
 EXACT = 2.0**53  # beyond it a float64 no longer holds every integer
 MAX_DECIMALS = 9  # floats that end within so many decimals are given back so
+PLACES = (0, 1, 2, 3, 4, 6, MAX_DECIMALS)  # numbers of decimals that are tried
 
 
 @dataclass(frozen=True)
@@ -248,7 +249,7 @@ def _decimals(column: pd.Series) -> int | None:
     values = _as_float(column)
     if np.abs(values).max() >= EXACT * 10.0**-MAX_DECIMALS:
         return 0 if np.abs(values).max() < EXACT and (values == np.rint(values)).all() else None
-    for decimals in (0, 1, 2, 3, 4, 6, MAX_DECIMALS):
+    for decimals in PLACES:
         rounded = np.round(values, decimals).astype(str(column.dtype).lower())
         if (rounded == column.to_numpy()).all():
             return decimals

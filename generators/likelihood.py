@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from .coded import Indices
 from .fields import CLOCKS, Field
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class FieldNet(nn.Module):
         """Which fields (F,) have a head that is used; the others keep their frequencies."""
 
     @abstractmethod
-    def start(self, x: Tensor, rng: torch.Generator) -> None:
+    def start(self, x: Indices, rng: torch.Generator) -> None:
         """Begin at the distributions of the single fields of the rows (n, F)."""
 
     @abstractmethod
@@ -75,14 +76,14 @@ class ValidatedDescent:
     Its state is in the module's buffers, so that a checkpoint holds it.
 
     Args:
-        train, validation: rows as indices (n, F).
+        train, validation: rows as indices (n, F), those of the training coded or not.
         every: steps between two looks at the validation rows.
     """
 
     def __init__(
         self,
         module: AveragedNet,
-        train: Tensor,
+        train: Indices,
         validation: Tensor,
         config: FieldConfig,
         every: int,
@@ -135,13 +136,6 @@ def draw_embeddings(field: Field, d: int, rng: torch.Generator) -> Tensor:
     octave = torch.arange(1, 9)
     waves = torch.cos(math.pi * octave * (torch.arange(k)[:, None] + 0.5) / k) / octave
     return 0.7 * waves @ torch.randn((8, d), generator=rng)
-
-
-def log_shares(x: Tensor, before: Tensor, rows: int, k: int) -> Tensor:
-    """Log frequencies (rows, k) of x (n,), with several rows within each value of `before`."""
-    at = x + (before * k if rows > 1 else 0)
-    count = torch.bincount(at, minlength=rows * k).reshape(rows, k).double()
-    return (count / count.sum(1, keepdim=True).clamp(min=1)).log()
 
 
 @torch.no_grad()

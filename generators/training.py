@@ -296,13 +296,22 @@ def batches(n_rows: int, batch_size: int, seed: int, first: int, last: int) -> I
     size = min(batch_size, n_rows)
     per_epoch = n_rows // size
     repeat = -(-min(batch_size, MIN_BATCH) // size)
-    order, epoch = torch.empty(0, dtype=torch.long), -1
+    order, epoch = torch.empty(0, dtype=torch.int32), -1
     for step in range(first, last):
         if step // per_epoch != epoch:
             epoch = step // per_epoch
-            order = to_tensor(np.random.default_rng([seed, epoch]).permutation(n_rows))
+            del order  # of millions of rows two would not fit
+            order = to_tensor(_permutation(n_rows, [seed, epoch]))
         at = step % per_epoch * size
-        yield order[at : at + size].repeat(repeat)
+        yield order[at : at + size].long().repeat(repeat)
+
+
+def _permutation(n: int, seed: list[int]) -> np.ndarray:
+    """The numbers below n shuffled, four bytes each where that will do; the same either way."""
+    small = n <= np.iinfo(np.int32).max
+    rows = np.arange(n, dtype=np.int32 if small else np.int64)
+    np.random.default_rng(seed).shuffle(rows)
+    return rows
 
 
 def rate(step: int, n_steps: int, pace: Pace) -> float:

@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from generators.coded import Indices, log_shares
 from generators.drawing import draw_index, inverse_cdf
 from generators.fields import Field
-from generators.likelihood import FieldNet, draw_embeddings, log_shares
+from generators.likelihood import FieldNet, draw_embeddings
 
 NEVER = -1e4  # log probability of what has none; infinity would spoil gradients
 
@@ -37,10 +38,9 @@ class Head(nn.Module):
             self.outer, self.outer_bias = _zeros(h, k), _zeros(k)
 
     @torch.no_grad()
-    def start(self, x: Tensor, before: Tensor, rng: torch.Generator) -> None:
-        """Draw the weights, and set the base from the field's and the previous field's x (n,)."""
+    def start(self, shares: Tensor, rng: torch.Generator) -> None:
+        """Draw the weights, and set the base from the field's log frequencies (rows, K)."""
         self.table.copy_(draw_embeddings(self.field, self.table.shape[1], rng))
-        shares = log_shares(x, before, *self.base.shape)
         self.base.copy_(shares.clamp(min=NEVER))
         if self.predicts:
             d, h = self.inner.shape
@@ -82,10 +82,11 @@ class Net(FieldNet):
             Head(f, i, rows[i], d_trunk, d_head) for i, f in enumerate(fields)
         )
 
-    def start(self, x: Tensor, rng: torch.Generator) -> None:
+    def start(self, x: Indices, rng: torch.Generator) -> None:
         """Begin at the distributions of the single fields of the rows (n, F)."""
-        for i, head in enumerate(self.heads):
-            head.start(x[:, i], x[:, i - 1], rng)
+        shares = log_shares(x, [(i, *head.base.shape) for i, head in enumerate(self.heads)])
+        for head, own in zip(self.heads, shares, strict=True):
+            head.start(own, rng)
 
     @property
     def learns(self) -> bool:

@@ -14,7 +14,7 @@ import torch
 
 from foundations.tables import is_numerical
 from generators.conditions import Given, Rows
-from generators.devices import to_array
+from generators.devices import to_array, to_tensor
 from generators.drawing import Limits
 from generators.fields import encode
 
@@ -91,7 +91,7 @@ class Imputation:
         if not self.net:
             return self.model.from_rows(np.empty((len(gaps), 0), np.int64), numbers)
         numbers = np.where(np.isnan(numbers), 0.0, numbers)
-        x = encode(self.net.fields, self.model.bins_, numbers, codes)
+        x = to_tensor(encode(self.net.fields, self.model.bins_, numbers, codes))
         hidden, limits = gaps[self._units()].to_numpy(), self._limits()
         for pattern in np.unique(hidden, axis=0):
             rows = np.flatnonzero((hidden == pattern).all(1))

@@ -35,7 +35,7 @@ import pandas as pd
 import torch
 
 from foundations import checks
-from generators.devices import seeded, to_array
+from generators.devices import seeded, to_array, to_tensor
 from generators.drawing import FREE, Limits, PartialRows, draw_given
 from generators.fielded import FieldConfig, FieldGenerator
 from generators.fields import Field, encode
@@ -43,6 +43,7 @@ from generators.layout import Layout, check_frame
 from generators.likelihood import evaluate_nll
 from generators.options import choice, positive, share, whole
 from generators.plan import Plan
+from generators.sources import Source
 
 from ..model import TabDDPM
 from .imputation import Imputation
@@ -83,7 +84,7 @@ class MaskedTabDDPM(FieldGenerator, TabDDPM, process="masked"):
         log_p = np.zeros(len(table))
         if self.net_:
             with self.here():
-                x = encode(self.net_.fields, self.bins_, inside, seen)
+                x = to_tensor(encode(self.net_.fields, self.bins_, inside, seen))
                 log_p = -to_array(evaluate_nll(self.net_, x).sum(1))
         return np.where(outside > 0, -np.inf, log_p)
 
@@ -98,7 +99,7 @@ class MaskedTabDDPM(FieldGenerator, TabDDPM, process="masked"):
         if not self.net_:
             return outside
         with self.here():
-            x = encode(self.net_.fields, self.bins_, inside, seen)
+            x = to_tensor(encode(self.net_.fields, self.bins_, inside, seen))
             worst = [self.net_.surprise(part).amax(1) for part in x.split(CHUNK)]
         return outside + to_array(torch.cat(worst).double())
 
@@ -121,9 +122,9 @@ class MaskedTabDDPM(FieldGenerator, TabDDPM, process="masked"):
         with self.here():
             return Imputation(self).fill(table, seeded(int(checks.seed(seed))))
 
-    def _fit(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan) -> None:
-        self.n_rows_ = len(numbers)
-        super()._fit(layout, numbers, codes, plan)
+    def _fit_source(self, source: Source, plan: Plan) -> None:
+        self.n_rows_ = source.n
+        super()._fit_source(source, plan)
 
     def _to_arrays(self) -> dict[str, np.ndarray]:
         return super()._to_arrays() | {"n_rows": np.array([self.n_rows_])}

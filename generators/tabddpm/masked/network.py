@@ -20,9 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from generators.coded import Indices, log_shares
 from generators.devices import seeded
 from generators.fields import Field
-from generators.likelihood import FieldNet, draw_embeddings, log_shares
+from generators.likelihood import FieldNet, draw_embeddings
 
 NEVER = -20.0  # log probability at most of what was never seen; infinity would spoil gradients
 
@@ -84,7 +85,7 @@ class MaskedNet(FieldNet):
         return len(self.units) > 1
 
     @torch.no_grad()
-    def start(self, x: Tensor, rng: torch.Generator) -> None:
+    def start(self, x: Indices, rng: torch.Generator) -> None:
         """Draw the weights, and set the bases from the rows x (n, F)."""
         self.table.copy_(torch.cat([draw_embeddings(f, self.d, rng) for f in self.fields]))
         self.gain.fill_(1 / math.sqrt(len(self.units) / 2 + 1))
@@ -95,9 +96,9 @@ class MaskedNet(FieldNet):
         for weight in self.outer:
             bound = 0.1 / math.sqrt(len(weight))
             weight.uniform_(-bound, bound, generator=rng)
-        for i, p in self.place.items():
-            base = self._base(p)
-            base.copy_(log_shares(x[:, i], x[:, i - 1], *base.shape).clamp(min=NEVER))
+        shapes = [(i, *self._base(p).shape) for i, p in self.place.items()]
+        for p, shares in zip(self.place.values(), log_shares(x, shapes), strict=True):
+            self._base(p).copy_(shares.clamp(min=NEVER))
         self.used.fill_(True)
 
     def used_heads(self) -> Tensor:
