@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 SUFFIXES = (".parquet", ".pq")
-BATCH_ROWS = 1 << 17
+BATCH_ROWS = 1 << 16
 
 
 class Dataset:

@@ -108,7 +108,7 @@ def log_shares(x: Indices, shapes: Sequence[tuple[int, int, int]]) -> list[Tenso
     With several rows they are those within each value of the field before.
     """
     counts = [torch.zeros(rows * k, dtype=torch.long) for _, rows, k in shapes]
-    for part in x.split(1 << 18):
+    for part in x.split(1 << 16):
         for count, (i, rows, k) in zip(counts, shapes, strict=True):
             at = part[:, i] + (part[:, i - 1] * k if rows > 1 else 0)
             count += torch.bincount(at, minlength=rows * k)

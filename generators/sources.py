@@ -47,7 +47,7 @@ class Source(ABC):
 
     @abstractmethod
     def histogram(self, j: int, atom: int) -> Histogram:
-        """The counted values of numerical column j."""
+        """The counted values of numerical column j; each can be asked for once."""
 
     @abstractmethod
     def parts(self) -> Iterator[Rows]:
@@ -101,10 +101,10 @@ class InFiles(Source):
         for part in dataset.batches():
             survey.add(part)
         self.view, self.layout = survey.finish()
-        self._columns = survey.columns
+        self._counts = {name: column.counts for name, column in survey.columns.items()}
 
     def histogram(self, j: int, atom: int) -> Histogram:
-        counts = self._columns[self.layout.numericals[j].name].counts
+        counts = self._counts.pop(self.layout.numericals[j].name)
         found = counts.histogram(atom)
         shutil.rmtree(counts.folder, ignore_errors=True)
         return found

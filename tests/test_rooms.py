@@ -23,18 +23,18 @@ PACKAGES = ("foundations", "metrics", "generators", "pandaenv", "benchmarks")
 # A room, then its files; a room imports from the rooms drawn before it. A file with a line of its
 # own is a room by itself.
 HOUSE = """
-foundations               checks errors files forks objects plain tables units versions
+foundations               checks errors files forks objects parquet plain tables units versions
 metrics                   association attacks bootstrap checkpoints comparisons density detection
                           efficacy evaluation frames glossary grades kdtree marginals measures
                           membership neighbours page plots privacy registry report scores settings
                           streaming streams tails temporal
-generators                arrays base bins conditions devices distributed drawing fielded fields
-                          layout likelihood modes options ordering plan smote training tvae
+generators                arrays base bins coded conditions counts devices distributed drawing
+                          fielded fields layout likelihood modes options ordering plan smote sources
+                          survey training tvae
 generators.ctabganplus    conditions layers loss model networks target training
 generators.tabar          model network sampling
-generators.tabddpm        masked masked.imputation masked.model masked.network masked.sampling
-                          model uniform
-                          uniform.anomaly uniform.encoding uniform.loss uniform.model
+generators.tabddpm        masked masked.imputation masked.model masked.network masked.sampling model
+                          uniform uniform.anomaly uniform.encoding uniform.loss uniform.model
                           uniform.network uniform.process uniform.sampling uniform.scales
                           uniform.steering
 pandaenv
@@ -43,8 +43,8 @@ pandaenv.kernel_cache
 pandaenv.kernels
 pandaenv.sites            alias_files aliases catalogues choice drawing links names reading
 pandaenv.records          bigpanda cascade classification delimited dumps engine first_bytes folder
-                          ingestion inspection levels nomenclature outputs raw_columns splits
-                          tables traces
+                          ingestion inspection levels nomenclature outputs raw_columns splits tables
+                          traces
 pandaenv.brokerage
 pandaenv.reference        arrivals background bursts datasets formats outcomes published sizes
                           tables users work
@@ -74,6 +74,7 @@ benchmarks.play           apprentices cells checkpoints episodes leaderboard lea
 benchmarks.table1         markdown profile progress run
 benchmarks.plain          gan tabddpm tvae
 benchmarks.speed          __main__ device env gan metrics neighbours ppo replay smote tabar tabddpm
+                          years
 benchmarks                animate anomalies calibration defects device fidelity frontier load
                           memorisation offline offline_agents peers policies popularity ppo pretrain
                           queues readers sampler stops streams tasks transfer

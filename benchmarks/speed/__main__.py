@@ -4,7 +4,7 @@ Measures each area beside other libraries and plain implementations. Writes one 
 speed-AREA.json, with all times, sizes and ratios, and the command, versions and processor. Times
 depend on the machine; ratios carry over.
 
-    python -m benchmarks.speed [--only generators metrics env] [--out DIR]
+    python -m benchmarks.speed [--only generators metrics env years] [--out DIR]
 
 The area `device` needs nothing but what the generators need.
 """
@@ -24,6 +24,7 @@ AREAS = {
     "env": ("env", "replay"),
     "generators": ("tabddpm", "gan", "smote", "tabar"),
     "metrics": ("neighbours", "metrics"),
+    "years": ("years",),
 }  # modules benchmarks.speed.NAME, each with measure(seed) -> dict
 
 

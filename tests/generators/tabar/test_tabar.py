@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 import torch
 
+from generators.counts import Histogram
 from generators.drawing import PartialRows, draw_index
 from generators.fields import clock, encode, fit_column, list_fields
 from generators.layout import Layout
 from generators.likelihood import evaluate_nll, select_heads
-from generators.ordering import by_information, mutual_information
+from generators.ordering import JointCounts, by_information
 from generators.plan import Plan
 from generators.tabar import TabAR, TabARConfig
 from generators.tabar.network import Net
@@ -38,11 +39,11 @@ def prepared(config=None, table=TABLE, seed=3):
     config = config or TabARConfig(**SMALL)
     layout = Layout.from_table(table)
     numbers, codes = layout.split(table)
-    bins = [fit_column(x, config, j == 0) for j, x in enumerate(numbers.T)]
+    bins = [fit_column(Histogram.of(x, 20), config, j == 0) for j, x in enumerate(numbers.T)]
     order = [(True, 0), (False, 0), (False, 1), (True, 1), (True, 2)]
     fields = list_fields(layout, bins, order, 0)
     net = Net(fields, config.d_trunk, config.d_head)
-    x = encode(fields, bins, numbers, codes)
+    x = torch.from_numpy(encode(fields, bins, numbers, codes))
     rng = torch.Generator().manual_seed(seed)
     net.start(x, rng)
     with torch.no_grad():
@@ -90,10 +91,11 @@ def test_probabilities_of_all_rows_sum_to_one():
     table = pd.DataFrame({"p": list("aabbc") * 8, "q": list("xyyyx") * 8, "r": [1, 2, 1, 1, 3] * 8})
     layout = Layout.from_table(table)
     numbers, codes = layout.split(table)
-    bins = [fit_column(numbers[:, 0], TabARConfig(), False)]
+    bins = [fit_column(Histogram.of(numbers[:, 0], 20), TabARConfig(), False)]
     fields = list_fields(layout, bins, [(False, 0), (False, 1), (True, 0)], None)
     net = Net(fields, 32, 16)
-    net.start(encode(fields, bins, numbers, codes), torch.Generator().manual_seed(0))
+    x = torch.from_numpy(encode(fields, bins, numbers, codes))
+    net.start(x, torch.Generator().manual_seed(0))
     every = torch.tensor(list(itertools.product(*(range(f.size) for f in fields))))
     assert float((-net.nll(every).detach().sum(1)).exp().sum()) == pytest.approx(1, abs=1e-5)
 
@@ -208,7 +210,7 @@ def test_columns_may_come_in_any_order_and_categories_have_any_name(fitted):
 
 
 def nll_of(model, table):
-    x = encode(model.net_.fields, model.bins_, *model.layout_.split(table))
+    x = torch.from_numpy(encode(model.net_.fields, model.bins_, *model.layout_.split(table)))
     return float(evaluate_nll(model.net_, x).sum(1).mean())
 
 
@@ -276,9 +278,12 @@ def _parts(table):
 
 def test_mutual_information_is_that_of_the_formula():
     a = np.array([0, 0, 1, 1] * 500)
-    assert mutual_information(a, a) == pytest.approx(math.log(2), abs=1e-3)
     b = RNG.integers(0, 5, 2000)
-    assert mutual_information(a, b) < 2e-3
+    joint = JointCounts([2, 2, 5])
+    for part in np.array_split(np.column_stack([a, a, b]), 3):
+        joint.add(part)
+    assert joint.shared()[0, 1] == pytest.approx(math.log(2), abs=1e-3)
+    assert joint.shared()[2, 0] < 2e-3
 
 
 def test_the_next_column_is_the_one_most_informed_by_those_before():
@@ -288,9 +293,11 @@ def test_the_next_column_is_the_one_most_informed_by_those_before():
     far = np.where(rng.random(5000) < 0.5, near, rng.integers(0, 6, 5000))
     alone = rng.integers(0, 6, 5000)
     codes = np.column_stack([alone, far, hub, near])
-    order = by_information(codes, [[0, 1, 2, 3]])
+    joint = JointCounts([6] * 4)
+    joint.add(codes)
+    order = by_information(joint.shared(), [[0, 1, 2, 3]])
     assert order.index(1) > order.index(3) and order[-1] == 0
-    assert by_information(codes, [[0], [1, 2, 3]])[0] == 0
+    assert by_information(joint.shared(), [[0], [1, 2, 3]])[0] == 0
 
 
 def test_a_budget_is_kept():
