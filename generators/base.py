@@ -33,7 +33,7 @@ from . import conditions, distributed
 from .conditions import Given, Rows
 from .layout import Layout, as_tuples, check, check_frame
 from .plan import Plan
-from .sources import Source, opened
+from .sources import InMemory, Source, opened
 
 if TYPE_CHECKING:
     from .training import Learner, Pace
@@ -144,6 +144,7 @@ class Generator(ABC):
 
     def _fit_source(self, source: Source, plan: Plan) -> None:
         """Learn a source; models that `learns_files` get one that may lie in files."""
+        assert isinstance(source, InMemory)
         self._fit(source.layout, source.numbers, source.codes, plan)
 
     def _run_key(self, source: Source) -> dict[str, Any]:

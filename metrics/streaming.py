@@ -1,8 +1,9 @@
 """A table that stays on disk: Parquet read a row group at a time, or one column at a time.
 
-In: the path of a Parquet file. Out: `Stored`, which answers what the exact metrics ask of a frame:
-names, dtypes, length, one column, batches of rows, a selection of rows. In memory are at most one
-row group, one column (two for the pairs of tails and temporal), and 8 bytes a row for a selection.
+In: where Parquet files of one schema lie. Out: `Stored`, which answers what the exact metrics ask
+of a frame: names, dtypes, length, one column, batches of rows, a selection of rows. In memory are
+at most one row group, one column (two for the pairs of tails and temporal), and 8 bytes a row for a
+selection.
 """
 
 import copy
@@ -15,32 +16,35 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from foundations.parquet import Dataset, as_dataset, plain_parquet_errors
 from foundations.tables import check_shape
 
 from . import frames
 
 
 class Stored(frames.OnDisk):
-    """Rows of a Parquet file, read when they are asked for.
+    """Rows of Parquet files, read when they are asked for.
 
     Args:
-        path: the file; strings are read as categories.
+        path: a file, a folder or a pattern (`foundations.parquet`); strings are read as categories.
         names: columns in the order wanted, all by default.
         rows: (n,) positions of the rows wanted, in the order `frame` gives them; all by default.
 
-    Raises: ValueError in one sentence for a file that is no Parquet table.
+    Raises: ValueError in one sentence for a file that is no Parquet table, or files that disagree.
     """
 
     def __init__(
         self,
-        path: Path | str,
+        path: Path | str | Dataset,
         names: Sequence[Hashable] | None = None,
         rows: np.ndarray | None = None,
     ):
-        self.path, self.rows = Path(path), rows
-        self._state = _state(self.path)
-        self._schema, self._file_rows, self._words = _described(self.path)
-        self.names = list(_columns(self._schema) if names is None else names)
+        data = as_dataset(path)
+        self.path, self.files, self.rows = data.path, data.files, rows
+        self._state = _state(self.files)
+        self._schema, self._words = _described(self.files[0])
+        self._file_rows = len(data)
+        self.names = list(data.columns if names is None else names)
         missing = [name for name in self.names if name not in self._schema.names]
         if missing:
             raise ValueError(
@@ -117,50 +121,41 @@ class Stored(frames.OnDisk):
 
     def _arrow(self, names: list) -> Iterator[pa.Table]:
         """Selected rows of each row group."""
-        if _state(self.path) != self._state:
+        if _state(self.files) != self._state:
             raise ValueError(f"{self.path.name} must not change while it is scored, but it did")
-        try:
-            yield from self._groups(names)
-        except (OSError, pa.ArrowException) as error:
-            raise _unreadable(self.path, error) from error
-
-    def _groups(self, names: list) -> Iterator[pa.Table]:
-        wanted = None if self.rows is None else np.sort(self.rows)
-        with pq.ParquetFile(self.path, read_dictionary=self._words) as file:
-            start = 0
-            for group in range(file.num_row_groups):
-                end = start + file.metadata.row_group(group).num_rows
-                at = None
-                if wanted is not None:
-                    lo, hi = np.searchsorted(wanted, [start, end])
-                    at = wanted[lo:hi] - start
-                if at is None or at.size:
-                    part = file.read_row_group(group, columns=names).select(names)
-                    yield part if at is None else part.take(pa.array(at))
-                start = end
+        wanted, start = None if self.rows is None else np.sort(self.rows), 0
+        for path in self.files:
+            options = {"read_dictionary": self._words}
+            with plain_parquet_errors(path), pq.ParquetFile(path, **options) as file:
+                for group in range(file.num_row_groups):
+                    end = start + file.metadata.row_group(group).num_rows
+                    at = None
+                    if wanted is not None:
+                        lo, hi = np.searchsorted(wanted, [start, end])
+                        at = wanted[lo:hi] - start
+                    if at is None or at.size:
+                        part = file.read_row_group(group, columns=names).select(names)
+                        yield part if at is None else part.take(pa.array(at))
+                    start = end
 
 
-def _described(path: Path) -> tuple[pa.Schema, int, list[str]]:
-    """Schema with strings as dictionaries, number of rows, names of the string columns."""
-    try:
-        with pq.ParquetFile(path) as file:
-            schema, n = file.schema_arrow, file.metadata.num_rows
+def _described(path: Path) -> tuple[pa.Schema, list[str]]:
+    """Schema with strings as dictionaries, and names of the string columns."""
+    with plain_parquet_errors(path):
+        schema = pq.read_schema(path)
         words = [
             f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)
         ]
         with pq.ParquetFile(path, read_dictionary=words) as file:
-            return file.schema_arrow, n, words
-    except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path, error) from error
+            return file.schema_arrow, words
 
 
-def _unreadable(path: Path, error: Exception) -> ValueError:
-    why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return ValueError(f"{path.name}: no readable Parquet table: {why}")
+def _state(paths: Sequence[Path]) -> list[tuple[int, int] | None]:
+    """What changes with the files; None for one that is gone."""
+    return [_state_of(path) for path in paths]
 
 
-def _state(path: Path) -> tuple[int, int] | None:
-    """What changes with the file; None where it is gone."""
+def _state_of(path: Path) -> tuple[int, int] | None:
     try:
         found = path.stat()
     except OSError:
@@ -168,25 +163,9 @@ def _state(path: Path) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
-def exceeds(path: Path, most: int) -> bool:
-    """Whether a file is Parquet with more than `most` rows."""
-    if not path.is_file():
-        return False
-    with open(path, "rb") as file:
-        if file.read(4) != b"PAR1":
-            return False
-    return len(Stored(path)) > most
-
-
-def _columns(schema: pa.Schema) -> list[str]:
-    """Names without the index a frame may have been written with."""
-    index = (schema.pandas_metadata or {}).get("index_columns", [])
-    return [name for name in schema.names if name not in index]
-
-
 def open_table(table: Any, most: int, what: str) -> Any:
-    """A frame as it is; the Parquet file at a path as a frame if it has at most `most` rows."""
-    if isinstance(table, (str, Path)):
+    """A frame as it is; Parquet files at a path as a frame if they have at most `most` rows."""
+    if isinstance(table, (str, Path, Dataset)):
         table = Stored(table)
         if len(table) <= most:
             check_shape(table.columns, len(table), what)

@@ -24,6 +24,7 @@ from foundations.versions import version
 if TYPE_CHECKING:
     import pandas as pd
 
+    from foundations.parquet import Dataset
     from metrics.streaming import Stored
     from pandaenv.policies import Policy
 
@@ -54,6 +55,9 @@ SiteNames = Annotated[
     Path | None, typer.Option(help="CSV of your own site names: name, site and power.")
 ]
 Encoding = Annotated[str | None, typer.Option(help="Encoding of text files, UTF-8 by default.")]
+InMemory = Annotated[
+    int, typer.Option(min=1, help="Rows beyond which a Parquet table stays on disk.")
+]
 
 
 class JobFormat(StrEnum):
@@ -163,7 +167,10 @@ def import_(
 @app.command()
 @one_sentence()
 def fit(
-    table: Annotated[Path, typer.Argument(help="Record table, or a folder written by ingest.")],
+    table: Annotated[
+        Path,
+        typer.Argument(help="Record table, a folder of ingest or of Parquet files, or a pattern."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the fitted generator.")],
     generator: Annotated[
         str, typer.Option(help="Name of the generator, or module:Class for one of your own.")
@@ -177,19 +184,18 @@ def fit(
         Path | None, typer.Option(help="File that keeps the training state, to resume from.")
     ] = None,
     device: Device = "auto",
+    in_memory: InMemory = 2_000_000,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Fit a generator to a record table."""
+    """Fit a generator to a record table, or to Parquet files of many years."""
     import generators
     from generators.base import check_target
-
-    from . import records
 
     if budget is not None and steps is not None:
         raise ValueError(f"give --budget or --steps, not both: got {budget:g} and {steps}")
     model = with_methods(generator, generators.make(generator), ["save"])
-    train = _read(table, records.TRAIN)
+    train = _to_learn(table, in_memory, model)
     check_target(out)
     training = {"budget": budget, "steps": steps, "checkpoint": checkpoint, "device": device}
     with _interrupted_fit(checkpoint):
@@ -232,9 +238,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="JSON file for all numbers.")] = None,
     seed: Seed = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each stochastic metric.")] = 3,
-    in_memory: Annotated[
-        int, typer.Option(min=1, help="Rows beyond which a Parquet table stays on disk.")
-    ] = 2_000_000,
+    in_memory: InMemory = 2_000_000,
     resume: Annotated[
         Path | None, typer.Option(help="Folder that keeps finished metrics, to resume from.")
     ] = None,
@@ -246,7 +250,7 @@ def evaluate(
     from . import records
 
     parts = ((train, records.TRAIN), (synthetic, records.RECORDS), (holdout, records.TEST))
-    real, made, unseen = (_opened(path, part, in_memory) for path, part in parts)
+    real, made, unseen = (_to_score(path, part, in_memory) for path, part in parts)
     report = metrics.evaluate(
         real,
         made,
@@ -337,23 +341,25 @@ def info() -> None:
     typer.echo(json.dumps(known, indent=2))
 
 
-def _read(path: Path, part: str) -> "pd.DataFrame":
-    """Read a record table; from a folder written by ingest, its `part`."""
+def _to_learn(path: Path, in_memory: int, model: Any) -> "pd.DataFrame | Dataset":
+    """The rows to learn, checked; those of a large data set stay on disk if the model can."""
     from . import records
 
-    return records.read(records.table_path(path, part))
+    train = records.opened(path, records.TRAIN, in_memory)
+    if hasattr(train, "batches"):
+        records.check_rows(train)
+        return train if hasattr(model, "learns_files") else train.frame()
+    return train
 
 
-def _opened(path: Path, part: str, in_memory: int) -> "pd.DataFrame | Stored":
-    """A record table; a Parquet file of more rows than `in_memory` stays on disk."""
-    from metrics import streaming
+def _to_score(path: Path, part: str, in_memory: int) -> "pd.DataFrame | Stored":
+    """A record table; Parquet files of more rows than `in_memory` stay on disk."""
+    from metrics.streaming import Stored
 
-    from . import records, schema
+    from . import records
 
-    file = records.table_path(path, part)
-    if streaming.exceeds(file, in_memory):
-        return streaming.Stored(file, schema.COLUMNS)
-    return _read(path, part)
+    table = records.opened(path, part, in_memory)
+    return Stored(table) if hasattr(table, "batches") else table
 
 
 @contextmanager

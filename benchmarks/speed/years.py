@@ -2,8 +2,8 @@
 
 In: a seed. Out: for each number of rows and each model that learns from files, the median seconds
 of a step, the seconds of all else and the peak memory of the process, beside those of the same
-table held in memory. Each fit runs in a process of its own. The rows are those of the reference workload,
-a file for each 154 days, read as one data set.
+table held in memory. Each fit runs in a process of its own. The rows are those of the reference
+workload, a file for each 154 days, read as one data set.
 """
 
 import tempfile

@@ -3,7 +3,7 @@
 from .folder import CASCADE, OUTPUTS, RECORDS, TEST, TRAIN, is_ingested, table_path
 from .ingestion import check, ingest
 from .splits import split
-from .tables import read, write
+from .tables import check_rows, opened, read, write
 from .traces import TraceFile, import_trace, read_trace
 
 __all__ = [
@@ -14,9 +14,11 @@ __all__ = [
     "TRAIN",
     "TraceFile",
     "check",
+    "check_rows",
     "import_trace",
     "ingest",
     "is_ingested",
+    "opened",
     "read",
     "read_trace",
     "split",

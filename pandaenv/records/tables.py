@@ -14,10 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from foundations.files import whole
+from foundations.parquet import Dataset
 from pandaenv import schema
 
 from .delimited import header_of
 from .first_bytes import PARQUET, Opened, open_once, what_is_there
+from .folder import table_path
 
 
 def read(
@@ -49,6 +51,41 @@ def read(
         return checked.join(frame[more]) if more else checked
     except schema.SchemaError as error:
         raise schema.SchemaError(f"{path}: {error}") from None
+
+
+def opened(path: str | Path, part: str, in_memory: int) -> pd.DataFrame | Dataset:
+    """A checked record table; Parquet files of more rows than `in_memory` stay where they are.
+
+    Args:
+        path: a file, a folder or a pattern of Parquet files (`foundations.parquet`).
+        part: the file that stands for a folder written by `ingest`.
+
+    Raises: as `read`; ValueError for files that disagree in their columns, by file and column.
+    """
+    file = table_path(path, part)
+    is_pattern = not Path(path).exists() and bool(set(str(path)) & set("*?["))
+    is_years = Path(path).is_dir() and not file.is_file() and any(Path(path).glob("*.parquet"))
+    if not (is_pattern or is_years or is_parquet(file)):
+        return read(file)
+    data = Dataset(path, part, schema.COLUMNS)
+    if len(data) > in_memory:
+        return data
+    return read(data.files[0]) if len(data.files) == 1 else schema.check(data.frame())
+
+
+def check_rows(data: Dataset) -> Dataset:
+    """Read all rows once, batch after batch; SchemaError for one that breaks a rule of `schema`."""
+    for rows in data.batches():
+        schema.check(rows)
+    return data
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file begins as Parquet does."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(PARQUET)) == PARQUET
 
 
 def write(records: pd.DataFrame, path: str | Path) -> Path:

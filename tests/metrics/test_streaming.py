@@ -16,7 +16,7 @@ from metrics.checkpoints import digest
 from metrics.registry import MEASURES
 from metrics.scores import Score
 from metrics.settings import IN_MEMORY
-from metrics.streaming import Stored, exceeds
+from metrics.streaming import Stored
 from tests.metrics.toy import MEAN_GAP
 
 EXACT = tuple(name for name, measure in MEASURES.items() if measure.exact)
@@ -130,7 +130,7 @@ def test_bad_files_are_refused_in_one_sentence(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(ValueError, match=r"t\.parquet: no readable Parquet table"):
         evaluate(tmp_path / "t.parquet", *TABLES[1:])
-    with pytest.raises(ValueError, match=r"gone\.parquet: no readable Parquet table"):
+    with pytest.raises(FileNotFoundError, match=r"gone\.parquet is no file"):
         evaluate(tmp_path / "gone.parquet", *TABLES[1:])
     bad = TABLES[0].assign(files=TABLES[0]["files"].where(TABLES[0].index != 444))
     bad.to_parquet(tmp_path / "bad.parquet", row_group_size=100)
@@ -277,7 +277,12 @@ def test_a_strange_finished_file_is_measured_again(tmp_path, text):
     assert evaluate(*TABLES, **options).to_json() == first.to_json()
 
 
-def test_a_large_file_is_told_from_a_small_one_and_from_no_parquet(paths, tmp_path):
-    (tmp_path / "t.csv").write_text("a,b")
-    assert exceeds(paths[0], 2_999) and not exceeds(paths[0], 3_000)
-    assert not exceeds(tmp_path / "t.csv", 0) and not exceeds(tmp_path, 0)
+def test_a_folder_of_files_is_scored_as_the_one_file(paths, tmp_path):
+    for i, rows in enumerate(np.array_split(np.arange(len(TABLES[0])), 3)):
+        TABLES[0].iloc[rows].to_parquet(tmp_path / f"{i}.parquet", row_group_size=170, index=False)
+    options = {"only": EXACT, "target": None, "in_memory": 100}
+    whole, parts = (evaluate(train, *paths[1:], **options) for train in (paths[0], tmp_path))
+    assert whole.to_json() == parts.to_json()
+    at = np.array([5, 2_999, 1_200, 0])
+    frame = Stored(tmp_path, rows=at).frame(10, 0)
+    assert frame.astype(object).equals(Stored(paths[0], rows=at).frame(10, 0).astype(object))

@@ -193,3 +193,21 @@ def test_evaluate_leaves_parquet_beyond_memory_on_disk(ingested, tmp_path):
     words[1] = tmp_path / "t.parquet"
     code, _, err = run(*words)
     assert code == 1 and "t.parquet: no readable Parquet table" in err and err.count("\n") == 1
+
+
+def test_fit_learns_large_parquet_files_where_they_are(ingested, tmp_path):
+    train = pd.read_parquet(ingested[0] / "train.parquet")
+    (tmp_path / "years").mkdir()
+    for year, rows in ((2023, train[:90]), (2024, train[90:])):
+        rows.to_parquet(tmp_path / "years" / f"{year}.parquet", index=False)
+    words = ["--generator", "tabar", "--steps", 3, "--quiet", "--in-memory", 100]
+    for name, table in (("whole", ingested[0]), ("parts", tmp_path / "years")):
+        code, out, err = run("fit", table, "--out", tmp_path / name, *words)
+        assert code == 0 and out.startswith("tabar: 160 rows, 3 steps"), err
+    whole, parts = (generators.load(tmp_path / name) for name in ("whole", "parts"))
+    assert whole.sample(50).equals(parts.sample(50))
+    bad = train.assign(corecount=1).drop(columns="workload")
+    bad.to_parquet(tmp_path / "years" / "2025.parquet", index=False)
+    code, _, err = run("fit", tmp_path / "years", "--out", tmp_path / "no", *words)
+    assert code == 1 and "2025.parquet lacks 'workload', which 2023.parquet has" in err
+    assert err.count("\n") == 1 and not (tmp_path / "no").exists()

@@ -255,9 +255,9 @@ def test_training_cut_short_ends_in_the_same_bytes(tmp_path):
 
 
 def test_order_is_by_rule_or_by_name(fitted):
-    assert fitted._order(*_parts(TABLE), 0)[0] == (True, 0)
+    assert fitted.net_.fields[0][:2] == ("coarse", 0)
     model = TabAR(order=("x", "b", "a", "spike", "creationtime"))
-    assert model._order(*_parts(TABLE), 0) == [
+    assert model._order(Layout.from_table(TABLE), None, 0) == [
         (True, 1),
         (False, 1),
         (False, 0),
@@ -269,11 +269,6 @@ def test_order_is_by_rule_or_by_name(fitted):
         model.fit(TABLE, steps=1, progress=False)
     with pytest.raises(ValueError, match="time must be one of the numerical columns"):
         TabAR(time="a").fit(TABLE, steps=1, progress=False)
-
-
-def _parts(table):
-    layout = Layout.from_table(table)
-    return layout, *layout.split(table)
 
 
 def test_mutual_information_is_that_of_the_formula():

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pandaenv import schema
-from pandaenv.records import read, write
+from pandaenv.records import check_rows, opened, read, write
 from pandaenv.schema import SchemaError
 from tests.pandaenv.records.raw_dump import random_records
 
@@ -95,3 +95,15 @@ def test_numbers_of_any_dtype_are_written_and_what_has_no_type_is_named(tmp_path
     with pytest.raises(ValueError, match="one type a column, c cannot be written.*in .csv"):
         write(mixed, tmp_path / "b.parquet")
     assert [p.name for p in tmp_path.iterdir()] == ["a.parquet"]
+
+
+def test_a_large_table_is_opened_where_it_lies(tmp_path):
+    for i, rows in enumerate((REAL[:100], REAL[100:])):
+        write(rows, tmp_path / "years" / f"{i}.parquet")
+    small = opened(tmp_path / "years", "train.parquet", in_memory=300)
+    pd.testing.assert_frame_equal(small, REAL.reset_index(drop=True))
+    large = opened(tmp_path / "years" / "*.parquet", "train.parquet", in_memory=299)
+    assert len(check_rows(large)) == 300 and len(large.files) == 2
+    write(REAL.assign(workload=-1.0), tmp_path / "years" / "2.parquet")
+    with pytest.raises(SchemaError, match="workload: 300 of 300 rows are below 0"):
+        check_rows(opened(tmp_path / "years", "train.parquet", in_memory=299))
