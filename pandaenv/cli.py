@@ -104,6 +104,9 @@ def ingest(
         bool,
         typer.Option("--groups", help="Keep which rows share a task and a data set, as numbers."),
     ] = False,
+    renames: Annotated[
+        Path | None, typer.Option(help="TOML or JSON file: by column, old names and new ones.")
+    ] = None,
 ) -> None:
     """Turn raw PanDA dumps into job records, 80 % for training and 20 % for testing.
 
@@ -111,6 +114,7 @@ def ingest(
     ninputdatafiles, inputfilebytes, one of prodsourcelabel and jobname, one of corecount and
     actualcorecount, and one of proddblock, inputfiletype, destinationdblock and jobname, in any
     order and letter case. Other columns are not read. Names of users and jobs are never written.
+    What changed over the months, as categories that came and went, stands in cascade.json.
 
     --groups needs jeditaskid and proddblock and adds the columns task and dataset: numbers drawn at
     random in every run, whatever the seed, that say which rows belong together and nothing else.
@@ -124,7 +128,13 @@ def ingest(
     elif out is None:
         raise ValueError("ingest needs --out FOLDER for its files, or --check to write none")
     else:
-        asked |= {"split": split.value, "seed": seed, "rare": rare, "groups": groups}
+        asked |= {
+            "split": split.value,
+            "seed": seed,
+            "rare": rare,
+            "groups": groups,
+            "renames": renames,
+        }
         typer.echo(records.ingest(dumps, out, **asked))
 
 

@@ -42,9 +42,9 @@ pandaenv.schema
 pandaenv.kernel_cache
 pandaenv.kernels
 pandaenv.sites            alias_files aliases catalogues choice drawing links names reading
-pandaenv.records          bigpanda cascade classification delimited dumps engine first_bytes folder
-                          ingestion inspection levels nomenclature outputs raw_columns splits tables
-                          traces
+pandaenv.records          bigpanda cascade classification delimited drift dumps engine first_bytes
+                          folder ingestion inspection levels nomenclature outputs raw_columns
+                          renames splits tables traces
 pandaenv.brokerage
 pandaenv.reference        arrivals background bursts datasets formats outcomes published sizes
                           tables users work

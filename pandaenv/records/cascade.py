@@ -41,6 +41,8 @@ class Cascade:
         rare: kept rows whose level of a column fewer than `fewer_than` rows had, now `unknown`.
         split: rows and rule of train and test.
         origin: the Monday from which `creationtime` counts, ISO 8601.
+        renamed: kept rows of each old name, by column.
+        drift: what changed when, month by month (see `drift`).
     """
 
     stages: list[Stage]
@@ -52,6 +54,8 @@ class Cascade:
     rare: dict[str, int] = field(default_factory=dict)
     split: dict[str, object] = field(default_factory=dict)
     origin: str = ""
+    renamed: dict[str, dict[str, int]] = field(default_factory=dict)
+    drift: dict[str, dict] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -76,11 +80,29 @@ class Cascade:
             lines.append(
                 f"levels of fewer than {self.rare['fewer_than']} rows, now unknown: {listed}"
             )
+        lines += _drift_lines(self.renamed, self.drift)
         split = self.split
         if not split:
             return "\n".join(lines)
         lines.append(f"split by {split['by']}: {split['train']:,} train, {split['test']:,} test")
         return "\n".join(lines)
+
+
+def _drift_lines(renamed: dict[str, dict[str, int]], drift: dict[str, dict]) -> list[str]:
+    """Old names in use, months without records, and what came late or went early."""
+    lines = []
+    for column, names in renamed.items():
+        n_rows, used = sum(names.values()), sum(n > 0 for n in names.values())
+        lines.append(f"{column}: {used:,} of {len(names):,} old names renamed, {n_rows:,} records")
+    months = list(drift.get("months", ()))
+    if len(months) > 1:
+        empty = [month for month, n in drift["months"].items() if not n]
+        lines.append(f"months: {months[0]} to {months[-1]}, without records: {len(empty)} {empty}")
+    for column, levels in drift.get("categories", {}).items() if len(months) > 1 else ():
+        came = sum(level["first"] > months[0] for level in levels.values())
+        went = sum(level["last"] < months[-1] for level in levels.values())
+        lines.append(f"{column}: {len(levels):,} categories, {came:,} came, {went:,} went")
+    return lines
 
 
 def _stage_lines(stage: Stage) -> list[str]:

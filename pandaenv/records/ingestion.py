@@ -26,6 +26,7 @@ from foundations import checks
 from pandaenv.sites import AliasTable, read_aliases
 
 from . import cascade, classification, dumps, engine, folder, levels, outputs
+from . import renames as names
 from .cascade import Cascade
 from .classification import Leniency
 from .first_bytes import check_encoding, what_is_there
@@ -50,6 +51,7 @@ def ingest(
     rare: int = levels.RARE,
     encoding: str | None = None,
     groups: bool = False,
+    renames: str | Path | None = None,
 ) -> Cascade:
     """Turn raw PanDA dumps into `records`, `train` and `test.parquet` and `cascade.json` in `out`.
 
@@ -66,8 +68,9 @@ def ingest(
         rare: levels of fewer rows become `unknown`, at least 1.
         encoding: of text files; UTF-8 by default, or UTF-16 where the first bytes say so.
         groups: keep which rows share `jeditaskid` and `proddblock`, as `task` and `dataset`.
+        renames: TOML or JSON file that gives old names new ones, by column (`renames`).
     Raises:
-        ValueError: a file is no dump or is damaged, or none of its rows is kept.
+        ValueError: a file is no dump or is damaged, none of its rows is kept, or a wrong name.
         FileNotFoundError, ImportError: a dump, or the extra `ingest`, is not there.
     """
     engine.load()
@@ -75,10 +78,10 @@ def ingest(
     folder.check_target(out, paths)
     _check_split(split, groups)
     checks.whole("rare", rare, least=1)
-    aliases = _aliases(sites)
+    aliases, new_names = _aliases(sites), names.read(renames)
     leniency = Leniency(allow_unknown, all_analysis, groups)
     with folder.workspace(out) as work:
-        with _kept(paths, work, leniency, aliases, encoding) as (connection, result):
+        with _kept(paths, work, leniency, aliases, encoding, new_names) as (connection, result):
             cascade.check_dates(result)
             cascade.check_some_kept(result)
             levels.drop_rare(connection, rare, result)
@@ -113,6 +116,7 @@ def _kept(
     leniency: Leniency,
     aliases: AliasTable,
     encoding: str | None,
+    new_names: names.Renames | None = None,
 ) -> Iterator[tuple[DuckDBPyConnection, Cascade]]:
     """A connection with the tables `kept`, its sites named, and `power`; and what led to it."""
     duckdb = engine.load()
@@ -124,6 +128,7 @@ def _kept(
         )
         with engine.plain_engine_errors(duckdb, "the staged records"):
             result = cascade.count(connection, n_unreadable)
+            result.renamed = names.apply(connection, new_names or {})
             levels.name_sites(connection, aliases, result)
             result.default_power = outputs.add_power(connection, aliases.power)
             yield connection, result

@@ -22,9 +22,7 @@ from .first_bytes import PARQUET, Opened, open_once, what_is_there
 from .folder import table_path
 
 
-def read(
-    path: str | Path, *, groups: bool = False, also: Iterable[str] = ()
-) -> pd.DataFrame:
+def read(path: str | Path, *, groups: bool = False, also: Iterable[str] = ()) -> pd.DataFrame:
     """Read a record table and check it against the schema.
 
     Parquet or CSV, zipped or not, with commas, semicolons, tabs or bars; columns in any order and

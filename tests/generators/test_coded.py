@@ -37,6 +37,7 @@ def test_a_selection_of_rows_and_fields_is_one_of_the_table():
 
 def test_shares_are_those_of_the_rows():
     alone, within = log_shares(coded(None), [(0, 1, 3), (1, 3, 256)])
-    assert torch.allclose(alone.exp()[0], torch.bincount(torch.from_numpy(X[:, 0])) / 900.0)
-    second = torch.from_numpy(X[X[:, 0] == 1, 1])
-    assert torch.allclose(within.exp()[1], torch.bincount(second, minlength=256) / len(second))
+    first, second = torch.from_numpy(X[:, 0]), torch.from_numpy(X[X[:, 0] == 1, 1])
+    assert torch.allclose(alone.exp()[0], torch.bincount(first).double() / 900)
+    wanted = torch.bincount(second, minlength=256).double() / len(second)
+    assert torch.allclose(within.exp()[1], wanted)
