@@ -75,7 +75,7 @@ benchmarks.table1         markdown profile progress run
 benchmarks.plain          gan tabddpm tvae
 benchmarks.speed          __main__ device env gan metrics neighbours ppo replay smote tabar tabddpm
                           years
-benchmarks                animate anomalies calibration defects device fidelity frontier load
+benchmarks                animate anomalies calibration defects device fidelity frontier future load
                           memorisation offline offline_agents peers policies popularity ppo pretrain
                           queues readers sampler stops streams tasks transfer
 benchmarks.report.readme

@@ -57,18 +57,18 @@ def ingest(
 
     A record is kept if it is (1) user analysis, (2) in a final state, (3) with a DAOD for input and
     (4) complete and valid; zero files, bytes or cores count as missing. Rows are sorted by time;
-    the same rows give the same bytes, whatever their order, format, or the number of threads. The
-    four files appear together, or not at all. Only the numbers of groups no seed repeats.
+    the same rows give the same bytes, but for the numbers of groups, which no seed repeats. The four
+    files appear together, or not at all.
 
     Args:
         split: "random" (80 % train, as in the paper), "time" or "task", see `splits.split`.
         seed: of the random splits.
         allow_unknown, all_analysis: keep more, see `classification.Leniency`.
-        sites: a table of your own names of sites, see `pandaenv.sites.read_aliases`.
+        sites, renames: your own names of sites (`pandaenv.sites.read_aliases`), and old names of
+            any column with their new ones (`renames`); files.
         rare: levels of fewer rows become `unknown`, at least 1.
         encoding: of text files; UTF-8 by default, or UTF-16 where the first bytes say so.
         groups: keep which rows share `jeditaskid` and `proddblock`, as `task` and `dataset`.
-        renames: TOML or JSON file that gives old names new ones, by column (`renames`).
     Raises:
         ValueError: a file is no dump or is damaged, none of its rows is kept, or a wrong name.
         FileNotFoundError, ImportError: a dump, or the extra `ingest`, is not there.
