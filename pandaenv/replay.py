@@ -28,7 +28,7 @@ def replay(
     records: pd.DataFrame,
     sites: int | str | Iterable[str] | Catalogue = 40,
     *,
-    load: float = 0.6,
+    load: float | None = 0.6,
     placed_by: str = "recorded",
     scenario: str | Scenario | Mapping | None = None,
     seed: int = 0,
@@ -38,7 +38,7 @@ def replay(
     Args:
         records: a record table, see `pandaenv.schema`.
         sites: as for `pandaenv.sites.catalogue`; the grid is scaled to the load.
-        load: offered work over capacity.
+        load: offered work over capacity; None takes the sites as they are.
         placed_by: "recorded", each job at its recorded site (one unknown here is drawn by disk), or
             "panda_analysis", PanDA's rule for user analysis.
         scenario: what goes wrong, as for the environment: a name, a `Scenario` or a dict of its

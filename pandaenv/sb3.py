@@ -133,12 +133,12 @@ class PandaVecEnv(VecEnv):
 
     def _reset_info(self, i: int) -> dict[str, Any]:
         mask = self.episodes.view.mask[i].copy()
-        load = self.single.prepared.realised_load
         return {
             "action_mask": mask,
             "cost": 0.0,
             **dict.fromkeys(COST_KEYS, 0.0),
-            "realised_load": load,
+            "realised_load": self.single.prepared.realised_load,
+            "scale": self.single.prepared.stream.scale,
         }
 
 

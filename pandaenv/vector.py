@@ -180,6 +180,7 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
             "cost": np.minimum(total, 1.0) if self.single.is_binary else total,
             **parts,
             "realised_load": self.single.prepared.realised_load * chosen,
+            "scale": self.single.prepared.stream.scale * chosen,
         }
         return info | {f"_{key}": chosen.copy() for key in info}
 

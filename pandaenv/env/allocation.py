@@ -149,6 +149,12 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
     All other rewards: after the last of `episode_jobs` jobs; what is still in the grid has been
     accounted for by the projection.
 
+    ## Info
+
+    Beside the mask and the costs: `realised_load`, work offered per second over the grid's
+    capacity, and `scale`, its slots over those of the sites asked for. With a `load` the slots,
+    disks and ingress of sites shrink or grow to it; a warning says so where the sites are your own.
+
     ## Arguments
 
     | name | default | meaning |
@@ -156,7 +162,7 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
     | `workload` | `"tabddpm"` | a bundled surrogate's jobs; or whatever `workload.make` takes |
     | `sites` | 40 | the n largest sites, `"tier1"`, `"all"`, names, a CSV file or a `Catalogue` |
     | `rate` | 5500 | jobs a day; None replays the records as they are |
-    | `load` | 0.6 | offered work over the grid's capacity, which is scaled to it |
+    | `load` | 0.6 | offered work over the grid's capacity, which is scaled to it; None: as it is |
     | `episode_jobs` | 5500 | jobs an episode |
     | `split` | `"train"` | or `"test"`: which weeks |
     | `observation` | `"flat"` | or `"dict"` |
@@ -317,6 +323,7 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
             "cost_failure": failure,
             "cost_rejected": rejected,
             "realised_load": self.prepared.realised_load,
+            "scale": self.prepared.stream.scale,
         }
 
 

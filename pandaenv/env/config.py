@@ -58,7 +58,7 @@ class TaskConfig:
     workload: Any = "tabddpm"
     sites: int | str | Path | Iterable[str] | Catalogue = 40
     rate: float | None = 5_500
-    load: float = 0.6
+    load: float | None = 0.6
     episode_jobs: int = 5_500
     split: str = "train"
     observation: str = "flat"
@@ -81,9 +81,9 @@ class TaskConfig:
         checks.seed(self.workload_seed, "workload_seed")
         checks.whole("episode_jobs", self.episode_jobs, least=1)
         checks.number("warmup_days", self.warmup_days, least=0)
-        checks.positive("load", self.load)
-        if self.rate is not None:
-            checks.positive("rate", self.rate)
+        for name in ("rate", "load"):
+            if getattr(self, name) is not None:
+                checks.positive(name, getattr(self, name))
         for name in ("wait_limit", "byte_limit"):
             limit = getattr(self, name)
             checks.require(checks.is_number(limit) and limit >= 0, name, "at least 0", limit)

@@ -4,6 +4,7 @@ In: a `TaskConfig`. Out: a `PreparedTask`, kept for the next environment of the 
 its windows are warmed up when first asked for and then only copied.
 """
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from pandaenv.policies import broker_floor, warm_up
 from pandaenv.simulator.carryover import carried_rows, carried_slots, carry
 from pandaenv.simulator.reset import datasets_of, reset_world
 from pandaenv.simulator.state import N_CHANNELS, Grid, Worlds, make_grid, make_worlds
-from pandaenv.sites import catalogue
+from pandaenv.sites import Catalogue, catalogue, is_own
 
 from .config import PREPARED, STREAM, TaskConfig
 from .observation import expect_from_past, job_features
@@ -136,7 +137,19 @@ def _make_stream(config: TaskConfig) -> workloads.Stream:
     source, grid = workloads.make(config.workload), catalogue(config.sites)
     stream = source.stream(grid, rate=config.rate, load=config.load, seed=config.workload_seed)
     _check_times(stream)
+    if config.load is not None and is_own(config.sites):
+        _warn_of_scaling(grid, stream, config.load)
     return stream
+
+
+def _warn_of_scaling(given: Catalogue, stream: workloads.Stream, load: float) -> None:
+    """Say that sites which somebody described are played at another size."""
+    asked, made = int(given.cores.sum()), int(stream.catalogue.cores.sum())
+    warnings.warn(
+        f"load={load:g} scales the {asked} slots of your sites to {made}, the work that jobs offer "
+        "over it; load=None takes sites as they are",
+        stacklevel=2,
+    )
 
 
 def estimate(work: np.ndarray, seed: int) -> np.ndarray:
@@ -159,5 +172,5 @@ def _check_times(stream: workloads.Stream) -> None:
         if not need <= LONGEST_S * speed[s]:
             raise ValueError(
                 f"{name} must {what} within {LONGEST_S:.0e} s, got {speed[s]:.3g} {unit} at "
-                f"{grid.names[s]}, scaled to the load"
+                f"{grid.names[s]} (scaled to the load, if there is one)"
             )

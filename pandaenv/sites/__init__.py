@@ -3,7 +3,7 @@
 from .alias_files import AliasTable, read_aliases
 from .aliases import ALIASES, DEFAULT_POWER, power_by_name, resolve
 from .catalogues import Catalogue
-from .choice import catalogue
+from .choice import catalogue, is_own
 from .links import THROUGHPUT, derive_closeness
 from .names import SITES, resolve_queue
 from .reading import COLUMNS, PATH, read_catalogue
@@ -19,6 +19,7 @@ __all__ = [
     "Catalogue",
     "catalogue",
     "derive_closeness",
+    "is_own",
     "power_by_name",
     "read_aliases",
     "read_catalogue",

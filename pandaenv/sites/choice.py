@@ -39,7 +39,7 @@ def catalogue(which: int | str | Path | Iterable[str] | Catalogue = 40) -> Catal
         if not 1 <= which <= everything.n_sites:
             raise ValueError(f"sites must be between 1 and {everything.n_sites}, got {which}")
         return everything.take(range(int(which)))
-    if isinstance(which, Path) or (isinstance(which, str) and _is_file_name(which)):
+    if is_own(which):
         return read_catalogue(which)
     if isinstance(which, pd.DataFrame):
         raise ValueError(f"sites must be a CSV file or a Catalogue, got a table of {which.shape}")
@@ -54,6 +54,11 @@ def catalogue(which: int | str | Path | Iterable[str] | Catalogue = 40) -> Catal
     raise ValueError(
         f'sites must be a number, "tier1", "all", names, a CSV file or a Catalogue, got {which!r}'
     )
+
+
+def is_own(which: object) -> bool:
+    """Whether these sites are a user's own, a catalogue or a file, and not of the embedded ones."""
+    return isinstance(which, Catalogue | Path) or (isinstance(which, str) and _is_file_name(which))
 
 
 def _is_file_name(which: str) -> bool:

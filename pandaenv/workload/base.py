@@ -48,19 +48,21 @@ class Workload(ABC):
         """The second at which each record arrives, float64 (N,), and the tasks of the records."""
 
     def stream(
-        self, catalogue: Catalogue, *, rate: float | None, load: float, seed: int = 0
+        self, catalogue: Catalogue, *, rate: float | None, load: float | None, seed: int = 0
     ) -> Stream:
         """Return the jobs at `rate` a day on `catalogue` scaled to `load`.
 
         Args:
             rate: jobs a day; None replays the records as they are, nothing folded or dropped.
-            load: offered work over capacity; above 1 queues grow as long as the stream lasts.
+            load: offered work over capacity, to which the catalogue is scaled; above 1 queues grow
+                as long as the stream lasts. None takes the catalogue as it is.
             seed: of what records do not tell (tasks kept, replicas, core counts, unknown sites).
 
         Raises:
             ValueError: rate or load not positive, or more jobs asked for than there are records.
         """
-        checks.positive("load", load)
+        if load is not None:
+            checks.positive("load", load)
         checks.seed(seed)
         arriving, *others = np.random.default_rng(seed).spawn(6)
         time, tasks = self.arrivals(catalogue, arriving)
@@ -68,7 +70,9 @@ class Workload(ABC):
         jobs, formats = _make_jobs(
             self.records, rows, time, tasks.take(rows), catalogue, others[2:]
         )
-        scaled = scale(catalogue, jobs.offered_work / duration, load)
+        scaled = catalogue
+        if load is not None:
+            scaled = scale(catalogue, jobs.offered_work / duration, load)
         ratio = scaled.cores.sum() / catalogue.cores.sum()
         labels = self.records[list(LABELS)].iloc[rows].reset_index(drop=True)
         return Stream(jobs, scaled, duration, float(ratio), formats, labels)

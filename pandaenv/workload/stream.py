@@ -44,7 +44,7 @@ class Stream:
 
     jobs: JobArrays
     catalogue: Catalogue
-    """The sites with slots, power, disk and ingress scaled to the load."""
+    """The sites with slots, power, disk and ingress scaled to the load, if one was asked for."""
     duration: float
     """Seconds the stream spans; whole weeks unless the records are replayed as they are."""
     scale: float

@@ -24,7 +24,7 @@ from tests.pandaenv.simulator.twin import Twin
 
 IDS = ("PandaSiteAllocation-v0", "PandaSiteAllocationTier1-v0")
 ROUGH = Scenario(outage_every_s=86_400.0, outage_length_s=7_200.0)
-KEYS = {"action_mask", "cost", "realised_load"} | {f"cost_{name}" for name in COSTS}
+KEYS = {"action_mask", "cost", "realised_load", "scale"} | {f"cost_{name}" for name in COSTS}
 
 
 def play(env, policy, seed=0, **options):
@@ -308,6 +308,28 @@ def test_info_states_the_realised_load(make):
     for load in (0.4, 0.9):
         _, info = make(load=load).reset(seed=0)
         assert info["realised_load"] == pytest.approx(load, rel=1e-3)
+
+
+def test_without_a_load_catalogue_and_stream_are_taken_as_they_are(make):
+    own = catalogue("tier1").take([1, 3])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env = make(sites=own, load=None).unwrapped
+    for name in ("cores", "power", "disk", "ingress"):
+        assert (getattr(env.stream.catalogue, name) == getattr(own, name)).all()
+    assert (env.grid.sites["cores"] == own.cores).all()
+    _, info = env.reset(seed=0)
+    offered = env.stream.jobs.offered_work / env.stream.duration
+    assert info["scale"] == 1
+    assert info["realised_load"] == pytest.approx(offered / (own.cores @ own.power))
+
+
+def test_a_user_is_told_that_sites_of_his_own_are_scaled(make):
+    own = catalogue("tier1").take([2, 4])
+    with pytest.warns(UserWarning, match=rf"load=0.6 scales the {own.cores.sum()} slots") as told:
+        _, info = make(sites=own, rate=300).reset(seed=0)
+    assert "load=None takes sites as they are" in str(told[0].message)
+    assert 0 < info["scale"] < 1
 
 
 def test_the_log_is_a_record_table_with_stages(make):
