@@ -69,7 +69,7 @@ class Episodes:
         self.n_sites = len(prepared.grid.sites)
         self.scenario.check_sites(self.n_sites)
         self.view = make_view(n, self.n_sites)
-        self.plans = make_plans(n, prepared.grid.sites["cores"], n_threads)
+        self.plans = make_plans(n, prepared.grid.sites["most"], n_threads)
         self.cost = np.zeros((n, len(COSTS)))
         self.reward = np.zeros(n)
         self.n_left, self.window = np.zeros(n, np.int64), np.zeros(n, np.int64)

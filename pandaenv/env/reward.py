@@ -19,6 +19,8 @@ from pandaenv.simulator.bookings import surely_succeeds
 from pandaenv.simulator.events import insert
 from pandaenv.simulator.forecast import STALE, forecast_placement, n_worlds
 from pandaenv.simulator.motion import advance, place
+from pandaenv.simulator.others import has_others
+from pandaenv.simulator.queues import start_waiting
 from pandaenv.simulator.state import LOST, MOVING, NONE, REJECTED, RUNNING, switch_time
 
 from .measures import ACCRUED, LOSS, job_measure
@@ -145,4 +147,7 @@ def project_site(grid, worlds, w, scratch, s):
     time = switch_time(worlds, w, s, site.n_switches)
     if time < np.inf:
         insert(heap, copy, time, site.switch_count, -1 - s)
+    if has_others(grid):
+        worlds.site[scratch, s].turn = worlds.site[scratch, s].change = -np.inf
+        start_waiting(grid, worlds, scratch, s)  # nothing, but the queue is looked at again
     advance(grid, worlds, scratch, np.inf)

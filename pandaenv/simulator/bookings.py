@@ -12,6 +12,7 @@ import numpy as np
 from pandaenv.kernels import kernel, part
 
 from .draws import SITE_FAILS, attempt_length, uniform
+from .others import has_others, turn_time
 from .state import MAX_ATTEMPTS, MOVING, NONE, QUEUED, RUNNING, is_up, switch_time
 
 MOST_BOOKED = 1 << 38
@@ -76,19 +77,22 @@ def rebook_all(grid, worlds, w):
 def surely_succeeds(grid, worlds, w, row, wait_limit):
     """Whether a job just placed surely starts within wait_limit, s, of being ready, and ends well.
 
-    While a job queues at a site that is up, the head of the queue finds too few cores, so at least
-    cores - most_cores + 1 of them work, and there is no more to do than what is booked.
+    While a job queues at a site that is up and its turn has come, the head of the queue finds too
+    few cores, so at least those that others always leave - most_cores + 1 of them work, and there
+    is no more to do than what is booked.
     """
     job, now = worlds.job[w, row], worlds.world[w].now
     site, cores = worlds.site[w, job.site], grid.sites[job.site].cores
-    n_busy = cores - grid.most_cores + 1
+    n_busy = grid.sites[job.site].least - grid.most_cores + 1
     if not is_up(site) or site.fails_after < np.inf or n_busy < 1 or now > LAST_S:
         return False
     left = site.booked - (cores - site.free) * np.int64(now)
+    ready = job.end if job.state == MOVING else now
     wait = left / n_busy
+    if has_others(grid):
+        wait += turn_time(grid, job.site, ready) - ready
     if left >= MOST_BOOKED or wait > wait_limit or always_fails(grid, worlds, w, row):
         return False
-    ready = job.end if job.state == MOVING else now
     outage = switch_time(worlds, w, job.site, site.n_switches)
     return ready + wait + job.booked / job.cores < outage
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from pandaenv.kernels import kernel, part, prefetch
 
+from .others import has_others, last_step, next_change, turn_time
 from .prefetch import prefetch_job
 from .queues import attempt_length
 from .state import MAX_ATTEMPTS, MOVING, NONE, QUEUED, RUNNING, switch_time
@@ -97,7 +98,7 @@ class Desk(NamedTuple):
 
 
 def make_plans(n: int, cores: np.ndarray, n_threads: int = 1, room: int | None = None) -> Plans:
-    """Plans for n worlds on sites of `cores`, int64 (S,).
+    """Plans for n worlds on sites that leave at most `cores` to the agent's jobs, int64 (S,).
 
     Args:
         room: attempts still to queue at a site; None: by its cores, enough while the broker's cap
@@ -194,7 +195,7 @@ def forecast_alone(grid, worlds, plans, w, i, row, desk):
     another.
     """
     s = worlds.job[w, row].site
-    if worlds.site[w, s].demand > grid.sites[s].cores:
+    if worlds.site[w, s].demand > grid.sites[s].least:
         return False
     plan = plan_of(plans, i, s)
     reset_plan(grid, worlds, w, s, plan.head[0])
@@ -276,7 +277,7 @@ def rebuild_plan(grid, worlds, w, s, plan, desk):
         write_attempt(
             grid, worlds, w, desk.attempts[PRESENT], row, np.int64(job.attempts), now, False
         )
-        if not plan_attempt(grid, worlds, w, s, plan, desk):
+        if not plan_attempt(grid, worlds, w, s, plan, desk, job.end):
             return False
         row = job.behind
     return True
@@ -313,7 +314,7 @@ def add_placed(grid, worlds, w, s, row, plan, desk):
     if worlds.job[w, row].state == MOVING:
         return add_moving(grid, worlds, w, row, plan, desk)
     write_attempt(grid, worlds, w, desk.attempts[PRESENT], row, 0, worlds.world[w].now, False)
-    return plan_attempt(grid, worlds, w, s, plan, desk)
+    return plan_attempt(grid, worlds, w, s, plan, desk, turn_of(grid, s, worlds.world[w].now))
 
 
 @part
@@ -376,9 +377,16 @@ def advance_plan(grid, worlds, w, s, plan, desk, until, is_brief):
         head.count -= 1
         desk.attempts[PRESENT] = coming[head.count]
         prefetch_attempts(grid, worlds, w, coming, head.count)
-        if not plan_attempt(grid, worlds, w, s, plan, desk):
+        turn = turn_of(grid, s, desk.attempts[PRESENT].enqueue)
+        if not plan_attempt(grid, worlds, w, s, plan, desk, turn):
             return False
     return True
+
+
+@part
+def turn_of(grid, s, time):
+    """The turn of an attempt that queues at a time, s; without others it has had it for ever."""
+    return turn_time(grid, s, time) if has_others(grid) else -np.inf
 
 
 @part
@@ -391,9 +399,28 @@ def prefetch_attempts(grid, worlds, w, coming, n):
 
 
 @part
-def plan_attempt(grid, worlds, w, s, plan, desk):
-    """Plan start and end of the present attempt, and put its retry, if any, among those to come."""
-    attempt, head, busy = desk.attempts[PRESENT], plan.head[0], plan.busy
+def plan_attempt(grid, worlds, w, s, plan, desk, turn):
+    """Plan start and end of the present attempt, and put its retry, if any, among those to come.
+
+    Where there are others it does not start before its turn, s.
+    """
+    attempt, head = desk.attempts[PRESENT], plan.head[0]
+    if has_others(grid):
+        time = start_in_turn(grid, worlds, w, s, plan, attempt, turn)
+    else:
+        time = start_in_order(grid, worlds, w, s, plan, attempt)
+    if np.isnan(time):
+        return False
+    attempt.start = head.last = time
+    if not occupy_cores(worlds, w, s, plan, attempt, time + attempt.length):
+        return False
+    return plan_retry(grid, worlds, w, plan, desk)
+
+
+@part
+def start_in_order(grid, worlds, w, s, plan, attempt):
+    """When an attempt starts after those planned before, s; NaN where that depends on a tie."""
+    head, busy = plan.head[0], plan.busy
     time = max(head.last, attempt.enqueue)
     while head.free < attempt.cores:
         time = max(time, busy[0].end)
@@ -402,18 +429,59 @@ def plan_attempt(grid, worlds, w, s, plan, desk):
     outage = switch_time(worlds, w, s, head.k)
     if time >= outage:
         if attempt.enqueue == outage and not attempt.after_outage:
-            return False
+            return np.nan
         head.n_busy, head.free = 0, grid.sites[s].cores
         while time >= outage:
             time = max(time, switch_time(worlds, w, s, head.k + 1))
             head.k += 2
             outage = switch_time(worlds, w, s, head.k)
             if time == outage:
-                return False
-    attempt.start = head.last = time
-    if not occupy_cores(worlds, w, s, plan, attempt, time + attempt.length):
-        return False
-    return plan_retry(grid, worlds, w, plan, desk)
+                return np.nan
+    return time
+
+
+@kernel
+def start_in_turn(grid, worlds, w, s, plan, attempt, turn):
+    """The same where others hold cores, not before its turn, s."""
+    head = plan.head[0]
+    earliest = max(head.last, attempt.enqueue, turn)
+    while True:
+        time = time_with_cores(grid, s, plan, attempt.cores, earliest)
+        outage = switch_time(worlds, w, s, head.k)
+        if time < outage or time == np.inf:
+            return time
+        is_tie = attempt.enqueue == outage and not attempt.after_outage
+        if is_tie or earliest == outage or next_change(grid, s, prior(outage)) == outage:
+            return np.nan
+        head.n_busy, head.free = 0, grid.sites[s].cores
+        earliest = max(earliest, switch_time(worlds, w, s, head.k + 1))
+        head.k += 2
+
+
+@part
+def prior(time):
+    """The number before a time, s."""
+    return np.nextafter(time, -np.inf)
+
+
+@part
+def time_with_cores(grid, s, plan, cores, time):
+    """From a time on, when the plan and others leave so many cores, s; the plan goes on to then."""
+    head, busy, steps = plan.head[0], plan.busy, grid.held[s]
+    k = max(last_step(steps, time), 0)
+    while True:
+        while head.free - steps[k].cores < cores and head.n_busy > 0 and busy[0].end <= time:
+            head.free += busy[0].cores
+            head.n_busy = pop_busy(busy, head.n_busy)
+        if head.free - steps[k].cores >= cores:
+            return time
+        change = steps[k + 1].time if k + 1 < len(steps) else np.inf
+        if head.n_busy > 0 and busy[0].end < change:
+            time = busy[0].end
+        else:
+            time, k = change, k + 1
+            if change == np.inf:
+                return time
 
 
 @part

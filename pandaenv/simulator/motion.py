@@ -67,11 +67,27 @@ def handle_events(grid, worlds, w, until):
         prefetch_next_event(worlds, w)
         advance_clock(world, time)
         if what < 0:
-            switch_outage(grid, worlds, w, -1 - what)
+            handle_site(grid, worlds, w, -1 - what)
         else:
             finish_stage(grid, worlds, w, what)
     if until < np.inf:
         advance_clock(world, until)
+
+
+@part
+def handle_site(grid, worlds, w, k):
+    """An outage begins or ends at site k of S; from S on the queue of site k - S is looked at."""
+    if k < len(grid.sites):
+        switch_outage(grid, worlds, w, k)
+    else:
+        look_at_queue(grid, worlds, w, k - len(grid.sites))
+
+
+@kernel
+def look_at_queue(grid, worlds, w, s):
+    """Start what need no longer wait for others."""
+    worlds.touched[w, s] = True
+    start_waiting(grid, worlds, w, s)
 
 
 @part

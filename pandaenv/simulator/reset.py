@@ -52,6 +52,7 @@ def _reset_world(grid, worlds, w, begin, n_rows, first_own, seed):
         site.head = site.tail = site.first = site.last = NONE
         site.booked = site.cached = site.unused = 0
         site.oldest = site.newest = NONE
+        site.turn = site.change = -np.inf
         site.free = grid.sites[s].cores
     if w < len(worlds.copy):
         for slot in range(worlds.stored.shape[1]):

@@ -37,6 +37,7 @@ from pandaenv.workload.jobs import JobArrays
 from .arrivals import next_arrival_time, place_all
 from .log import stages
 from .motion import advance
+from .others import Others
 from .outages import apply_troubles
 from .reset import datasets_of, reset_world
 from .state import make_grid, make_worlds
@@ -56,6 +57,7 @@ class Simulator:
         outages: float64 (S, M) s, begin and end of each outage in turn, increasing; None for none.
         troubles: all that goes wrong, outages included, in place of them.
         backfill: whether jobs may overtake the first of a queue.
+        others: what other activities do at the sites, see `pandaenv.simulator.others`.
 
     Raises:
         ValueError: the stream was made for another number of sites, outages of a wrong shape, or a
@@ -71,9 +73,10 @@ class Simulator:
         outages: np.ndarray | None = None,
         troubles: Troubles | None = None,
         backfill: bool = False,
+        others: Others | None = None,
     ):
         self.catalogue, self.jobs = catalogue, jobs
-        self.grid = make_grid(catalogue, jobs)
+        self.grid = make_grid(catalogue, jobs, others=others)
         troubles = untroubled(catalogue.n_sites) if troubles is None else troubles
         outages = troubles.outages if outages is None else outages
         troubles = troubles._replace(outages=_checked_outages(outages, catalogue.n_sites))

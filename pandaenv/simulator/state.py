@@ -15,6 +15,8 @@ from pandaenv.kernels import LINE, part
 from pandaenv.sites import Catalogue
 from pandaenv.workload.jobs import JobArrays
 
+from .others import Others, check_others, held_range, no_others
+
 N_CHANNELS = 8
 """Transfers into a site that run at once."""
 MEMORY_S = 6 * HOUR_S
@@ -40,6 +42,10 @@ SITE = np.dtype(
         ("failure_rate", "f8"),  # of an attempt
         ("channel", "f8"),  # bytes/s of each
         ("cache", "i8"),  # bytes
+        ("usual", "i8"),  # slots that others leave on average, and at least and at most
+        ("least", "i8"),
+        ("most", "i8"),
+        ("latency", "f8"),  # of pilots, s
     ]
 )
 JOB = np.dtype(
@@ -96,7 +102,8 @@ SITE_STATE = np.dtype(
         ("oldest", "i4"),  # of these, unused for longest
         ("newest", "i4"),
         ("demand", "i8"),  # cores of all jobs here, whatever they do
-        ("spare", "i8", (2,)),
+        ("turn", "f8"),  # s, when the queue is next looked at, see pandaenv.simulator.others
+        ("change", "f8"),
     ],
     align=True,
 )
@@ -140,7 +147,8 @@ COPY = np.dtype(
 )
 """A copy of input at a site, see `caches`; its number in a world is slot x S + site."""
 EVENT = np.dtype([("time", "f8"), ("count", "i4"), ("what", "i4")])
-"""A row of jobs whose transfer or run ends, or -1 - site for the begin or end of an outage."""
+"""A row of jobs whose transfer or run ends; -1 - site for the begin or end of an outage; S less for
+a look at the queue of the site."""
 
 
 COPIES = np.dtype([("dataset", "i8"), ("site", "i8"), ("nbytes", "i8"), ("users", "i8")])
@@ -155,6 +163,8 @@ class Grid(NamedTuple):
     stream: np.ndarray  # (J,) JOB
     replicas: np.ndarray  # (D, S) bool
     most_cores: int  # of a job
+    held: np.ndarray  # (S, M) HELD, see pandaenv.simulator.others
+    ahead: np.ndarray  # (S, K) AHEAD
 
 
 class Worlds(NamedTuple):
@@ -164,7 +174,7 @@ class Worlds(NamedTuple):
     site: np.ndarray  # (n, S) SITE_STATE
     channel: np.ndarray  # (n, S, N_CHANNELS) float64 s, when each is free again
     job: np.ndarray  # (n, N) JOB_STATE
-    heap: np.ndarray  # (n, N + S) EVENT
+    heap: np.ndarray  # (n, N + 3 S) EVENT
     slow: np.ndarray  # (n, S) SLOW
     switch: np.ndarray  # (n, S, M) float64 s, begin and end of outages in turn, then infinity
     stored: np.ndarray  # (m, K, S) float64 bytes of each copy, 0: none; the first m keep caches
@@ -173,11 +183,17 @@ class Worlds(NamedTuple):
     touched: np.ndarray  # (n, S) bool, sites where something has happened since last looked at
 
 
-def make_grid(catalogue: Catalogue, jobs: JobArrays, estimate: np.ndarray | None = None) -> Grid:
+def make_grid(
+    catalogue: Catalogue,
+    jobs: JobArrays,
+    estimate: np.ndarray | None = None,
+    others: Others | None = None,
+) -> Grid:
     """Pack sites and stream for the kernels.
 
     Args:
         estimate: GFLOP a broker would expect of each job, float64 (J,); None: the stream's mean.
+        others: what others do at the sites; None for nobody.
     """
     if jobs.n_sites != catalogue.n_sites:
         raise ValueError(
@@ -201,7 +217,15 @@ def make_grid(catalogue: Catalogue, jobs: JobArrays, estimate: np.ndarray | None
     link = np.ascontiguousarray(catalogue.link, dtype=np.float64)
     most_cores = int(jobs.cores.max(initial=1))
     nearest = np.argsort(-link, axis=1, kind="stable")
-    return Grid(sites, link, nearest, stream, np.array(jobs.replicas), most_cores)
+    others = no_others(catalogue.n_sites) if others is None else others
+    check_others(others, catalogue.cores, most_cores)
+    span = (jobs.time[0], jobs.time[-1]) if len(jobs) else (0.0, 0.0)
+    for name, held in zip(("usual", "least", "most"), held_range(others.held, *span), strict=True):
+        sites[name] = catalogue.cores - held
+    sites["latency"] = others.latency
+    replicas = np.array(jobs.replicas)
+    held, ahead = (np.ascontiguousarray(steps) for steps in (others.held, others.ahead))
+    return Grid(sites, link, nearest, stream, replicas, most_cores, held, ahead)
 
 
 def make_worlds(
@@ -213,7 +237,7 @@ def make_worlds(
         n_caching: the first of them keep caches, the others move all input each time.
         n_datasets: of the jobs of one world and of the copies it begins with.
     """
-    n_events = -(-(n_jobs + n_sites) // 4) * 4
+    n_events = -(-(n_jobs + 3 * n_sites) // 4) * 4
     switch = aligned_zeros((n, n_sites, n_switches), np.float64)
     switch[:] = np.inf
     return Worlds(

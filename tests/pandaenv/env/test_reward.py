@@ -31,18 +31,19 @@ class Rig:
         room=None,
         backfill=False,
         troubles=None,
+        others=None,
     ):
         if troubles is None:
             outages = np.full((catalogue.n_sites, 0), np.inf) if outages is None else outages
             troubles = untroubled(catalogue.n_sites)._replace(outages=outages)
         outages = troubles.outages
-        self.grid = make_grid(catalogue, stream)
+        self.grid = make_grid(catalogue, stream, others=others)
         n = len(stream)
         self.worlds = make_worlds(2, catalogue.n_sites, n, outages.shape[1], 1, n)
         reset_world(self.grid, self.worlds, 0, 0, len(stream), first_own, np.uint64(seed))
         self.worlds.world["backfill"] = backfill
         apply_troubles(self.worlds, 0, troubles)
-        self.plans = make_plans(1, catalogue.cores, room=room)
+        self.plans = make_plans(1, self.grid.sites["most"], room=room)
         self.unit = unit
 
     def play(self, actions, measure=FLOW_TIME, wait_limit=0.0, byte_limit=0.0):

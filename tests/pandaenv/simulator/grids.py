@@ -6,6 +6,7 @@ import pandas as pd
 from pandaenv.scenarios import Troubles
 from pandaenv.schema import STATUSES
 from pandaenv.simulator import Simulator
+from pandaenv.simulator.others import AHEAD, HELD, Others
 from pandaenv.sites import Catalogue
 from pandaenv.workload.jobs import JobArrays
 
@@ -95,6 +96,27 @@ def random_troubles(rng, outages) -> Troubles:
     fails_after = rng.choice([np.inf, 30.0], n_sites, p=[0.8, 0.2])
     surge = (*np.sort(rng.integers(0, last, 2)).astype(float), float(rng.integers(1, 6)))
     return Troubles(outages, np.concatenate([slow, factor], axis=1), fails_after, surge)
+
+
+def random_others(rng, catalogue, stream, *, whole=True) -> Others:
+    """Others at every site, in whole seconds or not: cores they hold, bursts of jobs, latencies."""
+    n_sites, begin = catalogue.n_sites, stream.time[0]
+    span = max(stream.time[-1] - begin, 1.0)
+    held, ahead = np.zeros((n_sites, 12), HELD), np.zeros((n_sites, 9), AHEAD)
+    held["time"][:, 1:] = np.sort(begin + 1.5 * span * rng.random((n_sites, 11)))
+    held["time"][:, 0] = -np.inf
+    least = np.minimum(catalogue.cores, stream.cores.max())
+    held["cores"] = rng.integers(0, (catalogue.cores - least + 1)[:, None], (n_sites, 12))
+    ahead["time"] = np.sort(begin + span * rng.random((n_sites, 9)))
+    burst, latency = rng.exponential(span / 12, (n_sites, 9)), rng.choice([0.0, 7.5], n_sites)
+    if whole:
+        held["time"], ahead["time"] = np.rint(held["time"]), np.rint(ahead["time"])
+        burst, latency = np.rint(burst), np.rint(latency)
+    until = np.full(n_sites, -np.inf)
+    for k in range(9):
+        until = np.maximum(until, ahead["time"][:, k]) + burst[:, k]
+        ahead["until"][:, k] = until
+    return Others(held, ahead, latency)
 
 
 def records(days: int = 14, n: int = 12_000, seed: int = 0) -> pd.DataFrame:

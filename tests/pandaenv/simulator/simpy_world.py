@@ -115,9 +115,37 @@ class Site:
 class BackfilledSite(Site):
     """The same where those behind may go first if that does not delay the first."""
 
+    may_overtake = True
+
     def __init__(self, env, catalogue, s):
-        self.queue, self.ends = [], {}
+        self.queue, self.ends, self.n_held, self.others = [], {}, 0, None
         super().__init__(env, catalogue, s)
+
+    def share(self, held, ahead, latency):
+        """Others hold cores, and their own queue is served first until a time that bursts move."""
+        self.others, self.served, self.latency = True, -math.inf, latency
+        self.env.process(self.follow(held, self.hold))
+        self.env.process(self.follow(ahead, self.queue_others))
+
+    def follow(self, steps, act):
+        for time, value in steps:
+            if time > self.env.now:
+                yield self.env.timeout(time - self.env.now)
+            act(value)
+
+    def hold(self, n_held):
+        self.n_held = n_held
+        self.dispatch()
+
+    def queue_others(self, until):
+        self.served = until
+
+    def await_turn(self, job):
+        """A pilot comes for the job when others have been served."""
+        if self.others:
+            yield self.env.timeout(max(self.served - self.env.now, 0.0) + self.latency)
+        job.has_turn = True
+        self.dispatch()
 
     def serve(self):
         while True:
@@ -126,15 +154,17 @@ class BackfilledSite(Site):
 
     def join(self, job):
         self.queue.append(job)
-        self.dispatch()
+        job.has_turn = False
+        self.env.process(self.await_turn(job))
 
     def leave(self, job):
         del self.ends[job]
         self.dispatch()
 
     def n_free(self, time):
-        """Cores free at a time to come if nothing starts."""
-        return self.n_cores - sum(job.n_cores for job, end in self.ends.items() if end > time)
+        """Cores free at a time to come if nothing starts and others hold what they hold."""
+        taken = sum(job.n_cores for job, end in self.ends.items() if end > time)
+        return self.n_cores - self.n_held - taken
 
     def go(self, job):
         self.queue.remove(job)
@@ -143,17 +173,27 @@ class BackfilledSite(Site):
 
     def dispatch(self):
         now = self.env.now
-        while self.is_up and self.queue and self.queue[0].n_cores <= self.n_free(now):
+        while self.is_up and self.queue and self.may_go(self.queue[0]):
             self.go(self.queue[0])
-        if not (self.is_up and self.queue):
+        if not (self.is_up and self.queue and self.queue[0].has_turn and self.may_overtake):
             return
         first = self.queue[0]
-        start = min(t for t in self.ends.values() if self.n_free(t) >= first.n_cores)
+        times = [t for t in self.ends.values() if self.n_free(t) >= first.n_cores]
+        start = min(times, default=math.inf)
         for job in self.queue[1:]:
             left = self.n_free(start) - first.n_cores  # of those that run on then, all counted
             is_harmless = now + job.length <= start or job.n_cores <= left
-            if is_harmless and job.n_cores <= self.n_free(now):
+            if is_harmless and self.may_go(job):
                 self.go(job)
+
+    def may_go(self, job):
+        return job.has_turn and job.n_cores <= self.n_free(self.env.now)
+
+
+class SharedSite(BackfilledSite):
+    """A site that others use too, where none may go before the first."""
+
+    may_overtake = False
 
 
 class Job:
@@ -238,17 +278,23 @@ class Job:
 class World:
     """All sites and jobs; `jobs` in order of arrival, `actions` their sites (-1 rejects)."""
 
-    def __init__(self, catalogue, jobs, actions, troubles, chance, backfill=False):
+    def __init__(self, catalogue, jobs, actions, troubles, chance, backfill=False, others=None):
         begin, end = (max(float(t), float(jobs.time[0])) for t in troubles.surge[:2])
         self.surge = begin, end, float(troubles.surge[2])
         self.env = simpy.Environment(initial_time=min(0.0, float(jobs.time[0])))
         self.jobs, self.link, self.chance = jobs, catalogue.link, chance
-        kind = BackfilledSite if backfill else Site
+        kind = BackfilledSite if backfill else Site if others is None else SharedSite
         self.sites = [kind(self.env, catalogue, s) for s in range(catalogue.n_sites)]
         rows = zip(troubles.outages, troubles.slow, troubles.fails_after, strict=True)
         for site, (times, slow, fails_after) in zip(self.sites, rows, strict=True):
             self.env.process(site.suffer([float(t) for t in times if t < math.inf]))
             site.slow, site.fails_after = [float(x) for x in slow], float(fails_after)
+        for s, site in enumerate(self.sites if others is not None else ()):
+            site.share(
+                [(float(t), int(n)) for t, n in others.held[s] if t < math.inf],
+                [(float(t), float(u)) for t, u in others.ahead[s] if t < math.inf],
+                float(others.latency[s]),
+            )
         self.placed = [Job(self, i, int(s)) for i, s in enumerate(actions)]
         self.env.run()
 

@@ -6,7 +6,7 @@ import pytest
 from pandaenv.env.measures import ACCRUED, FLOW_TIME, SLOWDOWN, WAIT
 from pandaenv.simulator.forecast import STALE
 from tests.pandaenv.env.test_reward import Rig
-from tests.pandaenv.simulator.grids import jobs, random_grid, random_troubles, sites
+from tests.pandaenv.simulator.grids import jobs, random_grid, random_others, random_troubles, sites
 
 
 def real_grid(rng, n_jobs: int, every_s: float):
@@ -70,6 +70,30 @@ def test_plans_are_projections_where_all_happens_at_once(seed):
     assert share > 0.4
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_plans_are_projections_among_others(seed):
+    rng = np.random.default_rng(seed)
+    catalogue, stream = real_grid(rng, 600, 60.0)
+    others = random_others(rng, catalogue, stream, whole=False)
+    outages = np.cumsum(rng.exponential(600 * 60.0 / 8, (4, 8)), axis=1)
+    troubles = random_troubles(rng, outages)._replace(fails_after=np.full(4, np.inf))
+    options = {"seed": seed, "troubles": troubles, "others": others}
+    share, _ = assert_alike(catalogue, stream, rng.integers(0, 4, 600), **options)
+    assert share > 0.95
+    assert_alike(catalogue, stream, rng.integers(0, 4, 600), ACCRUED, backfill=True, **options)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_plans_are_projections_among_others_where_all_happens_at_once(seed):
+    rng = np.random.default_rng(seed)
+    catalogue, stream, outages = random_grid(rng, 4, 500, every_s=20.0 * (1 + seed % 4))
+    others, actions = random_others(rng, catalogue, stream), rng.integers(0, 4, 500)
+    troubles = random_troubles(rng, outages)
+    options = {"seed": seed, "troubles": troubles, "others": others}
+    assert assert_alike(catalogue, stream, actions, **options)[0] > 0.3
+    assert_alike(catalogue, stream, actions, backfill=True, **options)
+
+
 @pytest.mark.parametrize(("measure", "least"), [(SLOWDOWN, 0.99), (WAIT, 0.99), (ACCRUED, 0.99)])
 def test_plans_serve_every_measure(measure, least):
     rng = np.random.default_rng(measure)
@@ -94,7 +118,9 @@ def test_what_surely_goes_well_does(seed):
     catalogue, stream, outages = random_grid(rng, 4, 500, every_s=30.0 * (1 + seed % 4))
     actions, backfill = rng.integers(0, 4, 500), seed % 3 == 2
     troubles = random_troubles(rng, outages)
-    rigs = [Rig(catalogue, stream, seed=seed, troubles=troubles, backfill=backfill) for _ in "ab"]
+    others = random_others(rng, catalogue, stream) if seed >= 4 else None
+    options = {"seed": seed, "troubles": troubles, "backfill": backfill, "others": others}
+    rigs = [Rig(catalogue, stream, **options) for _ in "ab"]
     costs, n_sure = [], 0
     for action in actions:
         for rig, measure in zip(rigs, (ACCRUED, FLOW_TIME), strict=True):
@@ -104,7 +130,7 @@ def test_what_surely_goes_well_does(seed):
         is_crowded = rigs[0].worlds.site[0, action]["demand"] > catalogue.cores[action]
         n_sure += is_crowded and rigs[0].plans.site[0, action]["count"] == STALE
     waited, _, lost, _ = np.sum(costs, axis=0)
-    assert waited > 20 and lost > 5 and (n_sure > 2 or backfill)
+    assert waited > 20 and lost > 5 and (n_sure > (2 if others is None else 0) or backfill)
 
 
 @pytest.mark.parametrize(

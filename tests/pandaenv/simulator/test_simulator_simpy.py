@@ -13,7 +13,7 @@ from pandaenv.scenarios import Troubles
 from pandaenv.simulator import Simulator
 from pandaenv.simulator.draws import PAYLOAD_SHARE
 from pandaenv.simulator.state import NONE, copies_of
-from tests.pandaenv.simulator.grids import jobs, sites
+from tests.pandaenv.simulator.grids import jobs, random_others, sites
 from tests.pandaenv.simulator.simpy_world import Chance, World
 from tests.pandaenv.simulator.twin import uniform
 
@@ -99,16 +99,21 @@ def test_the_model_in_simpy_imports_nothing_of_ours():
     n_jobs=st.integers(1, 60),
     every_s=st.sampled_from([1.0, 10.0, 100.0]),
     backfill=st.booleans(),
+    with_others=st.booleans(),
 )
-def test_agrees_with_simpy_event_for_event(seed, n_sites, n_jobs, every_s, backfill):
-    world = tieless_world(np.random.default_rng(seed), n_sites, n_jobs, every_s)
-    assert_same(*world, seed, backfill=backfill)
+def test_agrees_with_simpy_event_for_event(seed, n_sites, n_jobs, every_s, backfill, with_others):
+    rng = np.random.default_rng(seed)
+    world = tieless_world(rng, n_sites, n_jobs, every_s)
+    others = random_others(rng, *world[:2], whole=False) if with_others else None
+    assert_same(*world, seed, backfill=backfill, others=others)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_long_crowded_run_agrees_with_simpy_and_shows_every_fate(seed):
-    world = tieless_world(np.random.default_rng(seed), 4, 4000, 30.0)
-    log = assert_same(*world, seed)
+    rng = np.random.default_rng(seed)
+    world = tieless_world(rng, 4, 4000, 30.0)
+    others = random_others(rng, *world[:2], whole=False) if seed == 2 else None
+    log = assert_same(*world, seed, others=others)
     assert set(log["state"]) == {"finished", "failed", "lost", "rejected"}
     assert (log["attempts"] == 2).any() and log["source"].notna().any()
     assert (log["start"] > log["ready"]).mean() > 0.1

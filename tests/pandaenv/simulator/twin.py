@@ -56,6 +56,7 @@ class Job:
     nbytes: float
     dataset: int
     status: str
+    turn: float = -math.inf  # may not start before, s
     site: int = -1
     source: int = -1
     reads: object = None  # the Copy it uses
@@ -90,10 +91,23 @@ class Site:
     up: bool = True
     slow: tuple = (math.inf, math.inf, 1.0)  # from, until, factor
     fails_after: float = math.inf
+    held: list = field(default_factory=list)  # (time, cores that others hold from then on)
+    ahead: list = field(default_factory=list)  # (time, until when others come first from then on)
+    latency: float = 0.0
 
 
 class Twin:
-    def __init__(self, catalogue, jobs, seed=0, outages=(), first=0, backfill=False, troubles=None):
+    def __init__(
+        self,
+        catalogue,
+        jobs,
+        seed=0,
+        outages=(),
+        first=0,
+        backfill=False,
+        troubles=None,
+        others=None,
+    ):
         self.backfill = backfill
         columns = zip(jobs.cores, jobs.work, jobs.nbytes, jobs.dataset, jobs.status, strict=True)
         self.jobs = [
@@ -120,6 +134,23 @@ class Twin:
         self.now, self.events, self.tokens, self.n_placed = self.arrivals[0], [], 0, 0
         self.trace, self.first = [], first
         self.expect_outages(outages)
+        if others is not None:
+            self.expect_others(others)
+
+    def expect_others(self, others):
+        """What others do at each site; the queue is looked at whenever they hold more or less."""
+        for s, site in enumerate(self.sites):
+            held = zip(others.held["time"][s], others.held["cores"][s], strict=True)
+            site.held = [(float(t), int(c)) for t, c in held]
+            ahead = zip(others.ahead["time"][s], others.ahead["until"][s], strict=True)
+            site.ahead = [(float(t), float(u)) for t, u in ahead]
+            site.latency = float(others.latency[s])
+            for time, _ in site.held:
+                if self.now < time < math.inf:
+                    self.schedule(time, "look", s)
+
+    def look(self, s, _):
+        self.fill(s)
 
     def expect_outages(self, outages):
         self.switches = [[float(t) for t in times if t < math.inf] for times in outages]
@@ -213,28 +244,42 @@ class Twin:
         if math.isnan(job.ready):
             job.ready = self.now
         job.state = "queued"
-        self.sites[job.site].queue.append(job)
+        site = self.sites[job.site]
+        site.queue.append(job)
+        if site.held:
+            before = [until for time, until in site.ahead if time <= self.now]
+            job.turn = max([self.now, *before[-1:]]) + site.latency
+            self.schedule(job.turn, "look", job.site)
 
     def fill(self, s):
         site = self.sites[s]
-        while site.up and site.queue and site.queue[0].cores <= self.free(s):
+        while site.up and site.queue and self.may_start(site.queue[0], s):
             self.begin(site.queue.pop(0), site)
-        if self.backfill and site.up and site.queue:
+        if self.backfill and site.up and site.queue and site.queue[0].turn <= self.now:
             self.overtake(s, site)
 
+    def may_start(self, job, s):
+        return job.turn <= self.now and job.cores <= self.left(s)
+
+    def left(self, s):
+        """Cores that neither a job nor others hold; below 0 while others wait for theirs."""
+        before = [cores for time, cores in self.sites[s].held if time <= self.now]
+        return self.free(s) - (before[-1] if before else 0)
+
     def overtake(self, s, site):
-        """Start what does not delay the first of the queue."""
+        """Start what does not delay the first of the queue, were others to hold what they hold."""
         running = [self.jobs[i - self.first] for i in site.running]
 
         def free_at(time):
-            return self.free(s) + sum(job.cores for job in running if job.end <= time)
+            return self.left(s) + sum(job.cores for job in running if job.end <= time)
 
         wanted = site.queue[0].cores
-        start = min(job.end for job in running if free_at(job.end) >= wanted)
+        ends = [job.end for job in running if free_at(job.end) >= wanted]
+        start = min(ends, default=math.inf)  # infinity: it waits for others
         spare = free_at(start) - wanted
         for job in site.queue[1:]:
             delays = self.now + self.fate_of(job, site)[0] > start
-            if job.cores > self.free(s) or (delays and job.cores > spare):
+            if not self.may_start(job, s) or (delays and job.cores > spare):
                 continue
             spare -= job.cores if delays else 0
             site.queue.remove(job)
