@@ -54,7 +54,8 @@ pandaenv.workload         base bursting embedded exports exports.cgsim exports.c
                           tasks trace
 pandaenv.scenarios
 pandaenv.simulator        arrivals bookings caches carryover draws events forecast log motion
-                          outages prefetch queues reset simulator site_jobs state transfers
+                          others outages prefetch queues reset simulator site_jobs state transfers
+pandaenv.background
 pandaenv.policies         choices estimates mask playing rules
 pandaenv.replay
 pandaenv.env              actions allocation config episodes measures observation picture prepared

@@ -39,7 +39,7 @@ LONGEST = 0.999
 class Traits(NamedTuple):
     """Constants of S sites that the observation does not contain."""
 
-    cores: np.ndarray  # (S,) slots
+    cores: np.ndarray  # (S,) slots that others usually leave
     rate: np.ndarray  # (S, S) bytes in a mean service time m, from row to column
     hours: float  # m in hours
 
@@ -49,7 +49,7 @@ def traits_of(envs: Any) -> Traits:
     prepared = (envs if hasattr(envs, "episodes") else envs.unwrapped).episodes.prepared
     sites, link = prepared.grid.sites, prepared.grid.link
     rate = np.minimum(link, sites["channel"]) * prepared.unit
-    return Traits(sites["cores"].astype(np.float64), rate, prepared.unit / HOUR_S)
+    return Traits(sites["usual"].astype(np.float64), rate, prepared.unit / HOUR_S)
 
 
 class SiteScorer(nn.Module):

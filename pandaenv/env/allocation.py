@@ -175,6 +175,7 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
     | `workload_seed` | 0 | of what records do not tell: tasks, replicas, core counts |
     | `reveal` | None | or `"estimate"`: of each job's work, noisy, in place of past means |
     | `backfill` | False | whether jobs may overtake the first of a queue that waits for cores |
+    | `background` | `"none"` | or `"busy"`: what others do at the sites, or your own |
     | `render_mode` | None | or `"ansi"` (text), `"rgb_array"`, `"human"`: `env.rendering` |
 
     `workload` may be `"tabar"` (another bundled surrogate), `"reference"`, a table of records, a
@@ -210,6 +211,18 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
 
     All but `outage` have the outages of `normal`. Who is hit is drawn from the episode's seed.
     Your own is a `pandaenv.scenarios.Scenario` or a dict of its fields.
+
+    ## Background
+
+    With `background="busy"`, a `pandaenv.background.Background` or a dict of its fields, others
+    hold most of each site's cores, 99 % on average, and sites have the size that asks for. What
+    they leave varies from site to site, over day and week, and from hour to hour; they stop no
+    running job but take cores first as these become free. Their own queued jobs come first, and
+    then a pilot takes its time, so a wait begins at some minutes. Disk and ingress are left to the
+    agent as cores are. All strengths are ASSUMED. They depend on `workload_seed`, not on the
+    episode. `load` is over the cores left; so are columns 0, 2 and 3 of the sites and 0 and 2 of
+    the grid, cut at 1, and no core is free while others come first. Rules count the agent's jobs
+    only. `"none"` is a grid without others.
 
     ## Version History
 

@@ -21,7 +21,9 @@ import pandas as pd
 
 from foundations import checks, tables
 from foundations.units import HOUR_S
+from pandaenv import background as backgrounds
 from pandaenv import scenarios
+from pandaenv.background import BACKGROUNDS, Background
 from pandaenv.scenarios import SCENARIOS, Scenario
 from pandaenv.sites import Catalogue
 from pandaenv.workload import file_identity
@@ -37,7 +39,7 @@ OBSERVATIONS = ("flat", "dict")
 COSTS = ("count", "binary")
 REVEALED = (None, "estimate")
 
-STREAM = ("workload", "sites", "rate", "load", "workload_seed")
+STREAM = ("workload", "sites", "rate", "load", "workload_seed", "background")
 """What the stream of jobs and the scaled grid depend on."""
 PREPARED = (*STREAM, "episode_jobs", "split", "warmup_days", "reveal", "backfill")
 """What windows and their warm-up depend on; the rest only judges placements."""
@@ -71,6 +73,7 @@ class TaskConfig:
     workload_seed: int = 0
     reveal: str | None = None
     backfill: bool = False
+    background: str | Background | Mapping = "none"
 
     def __post_init__(self) -> None:
         checks.known("split", self.split, N_WINDOWS)
@@ -90,6 +93,7 @@ class TaskConfig:
         self._keep(
             sites=_as_tuple(self.sites),
             scenario=scenarios.make(self.scenario),
+            background=backgrounds.make(self.background),
             backfill=checks.truth("backfill", self.backfill),
         )
 
@@ -116,7 +120,9 @@ class TaskConfig:
         """
         told = {field.name: plain(getattr(self, field.name)) for field in fields(self)}
         scenario = scenarios.make(self.scenario)  # it is one already
-        told["scenario"] = _scenario_name(scenario) or asdict(scenario)
+        told["scenario"] = _name_in(SCENARIOS, scenario) or asdict(scenario)
+        others = backgrounds.make(self.background)  # and so is this
+        told["background"] = _name_in(BACKGROUNDS, others) or asdict(others)
         for name in ("workload", "sites"):
             if not isinstance(told[name], str | int | list):
                 kind = type(told[name]).__name__
@@ -132,9 +138,9 @@ class TaskConfig:
         """The fields that differ from their defaults: what `gym.make` needs to make this task."""
         compared = zip(fields(self), self.key(), TaskConfig().key(), strict=True)
         differ = {field.name: getattr(self, field.name) for field, a, b in compared if a != b}
-        if "scenario" in differ:
-            scenario = scenarios.make(self.scenario)  # it is one already
-            differ["scenario"] = _scenario_name(scenario) or scenario
+        for name, known in (("scenario", SCENARIOS), ("background", BACKGROUNDS)):
+            if name in differ:
+                differ[name] = _name_in(known, differ[name]) or differ[name]
         return differ
 
 
@@ -172,5 +178,5 @@ def _comparable(value: Any) -> Any:
     return value, file_identity(value)
 
 
-def _scenario_name(scenario: Scenario) -> str | None:
-    return next((name for name, known in SCENARIOS.items() if known == scenario), None)
+def _name_in(known: Mapping[str, Any], value: Any) -> str | None:
+    return next((name for name, one in known.items() if one == value), None)

@@ -19,6 +19,7 @@ from pandaenv.kernels import kernel, part
 from pandaenv.policies import is_within_cap, mark_allowed
 from pandaenv.schema import STATUSES
 from pandaenv.simulator.caches import mark_holders
+from pandaenv.simulator.others import has_others, held_cores, last_step, next_change, turn_time
 from pandaenv.simulator.state import N_CHANNELS, is_up, recent_failure_share
 from pandaenv.workload.jobs import JobArrays
 
@@ -32,12 +33,14 @@ not give its few jobs away."""
 
 SEEN = np.dtype(
     [
-        ("free", "i4"),  # cores; 0 while down
+        ("until", "f8"),  # s, when what is free changes by what others do
+        ("free", "i4"),  # cores; 0 while down or while others come first
         ("moving", "i4"),
         ("queued", "i4"),
         ("running", "i4"),  # jobs
         ("is_up", "i4"),
-    ]
+    ],
+    align=True,
 )
 """What was seen of a site when an event last touched it."""
 TOTAL = np.dtype(
@@ -149,7 +152,7 @@ def observe(grid, worlds, w, rules, view):
     top = 0.0
     for s in range(len(grid.sites)):
         top = max(top, grid.sites[s].power)
-        total.cores += grid.sites[s].cores
+        total.cores += grid.sites[s].usual
     for s in range(len(grid.sites)):
         seen = view.seen[w, s]
         seen.free = seen.moving = seen.queued = seen.running = seen.is_up = 0
@@ -161,6 +164,8 @@ def observe(grid, worlds, w, rules, view):
 def update_view(grid, worlds, w, rules, view):
     """Bring row w of the view up to date."""
     touched = worlds.touched[w]
+    if has_others(grid):
+        touch_changed(grid, worlds, w, view)
     for s in range(len(grid.sites)):
         if touched[s]:
             touched[s] = False
@@ -170,6 +175,30 @@ def update_view(grid, worlds, w, rules, view):
     write_data(grid, worlds, w, view.flat[w])
     write_grid(grid, worlds, w, view)
     update_mask(grid, worlds, w, rules.cap_floor, view)
+
+
+@part
+def touch_changed(grid, worlds, w, view):
+    """Touch the sites where others hold more or fewer cores than were seen, or no longer queue."""
+    now = worlds.world[w].now
+    for s in range(len(grid.sites)):
+        if view.seen[w, s].until <= now:
+            worlds.touched[w, s] = True
+
+
+@part
+def left_free(grid, worlds, w, s, seen):
+    """Cores free for the agent's jobs at a site that is up; notes until when that holds."""
+    free, now = worlds.site[w, s].free, worlds.world[w].now
+    if not has_others(grid):
+        return free
+    turn, k = turn_time(grid, s, now) - grid.sites[s].latency, last_step(grid.ahead[s], now) + 1
+    burst = grid.ahead[s, k].time if k < grid.ahead.shape[1] else np.inf
+    if turn > now:  # a burst only lets others come first for longer
+        seen.until = turn
+        return np.int32(0)
+    seen.until = min(burst, next_change(grid, s, now))
+    return max(free - np.int32(held_cores(grid, s, now)), np.int32(0))
 
 
 @part
@@ -184,7 +213,8 @@ def update_site(grid, worlds, w, s, rules, view):
     site, traits = worlds.site[w, s], grid.sites[s]
     seen, total = view.seen[w, s], view.total[w]
     up = is_up(site)
-    free = site.free if up else 0
+    seen.until = np.inf
+    free = left_free(grid, worlds, w, s, seen) if up else 0
     total.free += free - seen.free
     total.moving += site.moving - seen.moving
     total.queued += site.queued - seen.queued
@@ -195,11 +225,11 @@ def update_site(grid, worlds, w, s, rules, view):
     view.is_open[w, s] = up and is_within_cap(site, rules.cap_floor)
     update_ingress(worlds, w, s, view.ingress[w])
     block = view.flat[w, site_column(s, 0) : site_column(s + 1, 0)]
-    backlog = site.estimate * 1e-3 / (traits.cores * traits.power) / rules.unit
-    block[0] = free / traits.cores
+    backlog = site.estimate * 1e-3 / (traits.usual * traits.power) / rules.unit
+    block[0] = min(free / traits.usual, 1.0)
     block[1] = WAITING[min(site.queued + site.moving, MOST_WAITING)]
     block[2] = backlog / (1.0 + backlog)
-    block[3] = site.running / traits.cores
+    block[3] = min(site.running / traits.usual, 1.0)
     block[FAILURES] = recent_failure_share(site)
 
 
@@ -276,7 +306,7 @@ def write_grid(grid, worlds, w, view):
     block = view.flat[w, site_column(n_sites, 0) :]
     block[0] = world.in_system / (world.in_system + total.cores)
     block[1] = (world.n_rows - world.next) / (world.n_rows - world.first_own)
-    block[2] = total.free / total.cores
+    block[2] = min(total.free / total.cores, 1.0)
     block[3] = total.queued / (total.queued + total.running + 1.0)
     block[4] = total.moving / (total.moving + total.running + 1.0)
     block[5] = total.up / n_sites

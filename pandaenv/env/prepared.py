@@ -7,7 +7,7 @@ its windows are warmed up when first asked for and then only copied.
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -121,25 +121,37 @@ def _make_task(config: TaskConfig) -> PreparedTask:
         expected = estimate(stream.jobs.work, config.workload_seed)
     else:
         expected = expect_from_past(stream.jobs, stream.jobs.work, past)
+    jobs, grid = stream.jobs, stream.catalogue
+    span = float(jobs.time[0]), float(jobs.time[-1])
+    others = config.background.draw(grid.cores, *span, int(jobs.cores.max()), config.workload_seed)
     return PreparedTask(
         stream,
-        make_grid(stream.catalogue, stream.jobs, expected),
+        make_grid(grid, jobs, expected, others),
         windows,
         unit,
         broker_floor(stream.scale),
         job_features(stream.jobs, expected / stream.jobs.cores / mean_power, service, unit, past),
-        float(stream.realised_load),
+        float(stream.realised_load) / (1.0 - config.background.held),
         config.backfill,
     )
 
 
 def _make_stream(config: TaskConfig) -> workloads.Stream:
     source, grid = workloads.make(config.workload), catalogue(config.sites)
-    stream = source.stream(grid, rate=config.rate, load=config.load, seed=config.workload_seed)
+    left = 1.0 - config.background.held
+    load = None if config.load is None else config.load * left
+    stream = source.stream(grid, rate=config.rate, load=load, seed=config.workload_seed)
+    if left < 1.0:
+        stream = replace(stream, catalogue=_shared(stream.catalogue, left))
     _check_times(stream)
     if config.load is not None and is_own(config.sites):
         _warn_of_scaling(grid, stream, config.load)
     return stream
+
+
+def _shared(grid: Catalogue, left: float) -> Catalogue:
+    """The sites with the share of disk and ingress that others leave, as of the cores (ASSUMED)."""
+    return replace(grid, disk=grid.disk * left, ingress=grid.ingress * left)
 
 
 def _warn_of_scaling(given: Catalogue, stream: workloads.Stream, load: float) -> None:

@@ -181,7 +181,7 @@ def least_loaded(grid, worlds, w, mask):
     for s in range(len(mask)):
         site = worlds.site[w, s]
         jobs = site.moving + site.queued + site.running
-        load = (jobs + 1.0) / grid.sites[s].cores
+        load = (jobs + 1.0) / grid.sites[s].usual
         if mask[s] and load < least:
             best, least = s, load
     return best

@@ -5,6 +5,7 @@ In: a world with a waiting job and a site. Out: seconds from now.
 
 from pandaenv.kernels import kernel, part
 from pandaenv.simulator.caches import nearest_source
+from pandaenv.simulator.others import has_others, held_cores
 from pandaenv.simulator.state import NONE, RUNNING, recent_failure_share
 
 
@@ -48,9 +49,10 @@ def expected_wait(grid, worlds, w, s, cores, is_true, enough):
     Jobs are added up from the last one on, and no further than what makes it `enough`.
     """
     site, traits, now = worlds.site[w, s], grid.sites[s], worlds.world[w].now
-    if site.queued == 0 and cores <= site.free:
+    held = held_cores(grid, s, now) if has_others(grid) else 0
+    if site.queued == 0 and cores <= site.free - held:
         return 0.0
-    capacity = traits.cores * traits.power
+    capacity = traits.usual * traits.power
     most = enough * capacity * (1.0 + 1e-9)  # so that rounding never takes it for less
     waiting = running = 0.0
     row = site.last

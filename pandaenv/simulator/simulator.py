@@ -16,7 +16,9 @@ all, then it is lost. A payload failure ends the job wherever it runs: each reco
 `cancelled`, and a share of those recorded `failed`. An outage fails what runs and stops starts;
 transfers go on and storage stays readable; one that began before the first arrival is met as it
 stands. What else may go wrong says `pandaenv.scenarios`. A job that can never run where it was put
-is rejected. Events of one instant are handled in the order they were scheduled, and before an
+is rejected. Where there are others (`pandaenv.simulator.others`) a job starts on cores that they
+leave, not before its turn, and under backfill a site does not foresee what they will do. Events of
+one instant are handled in the order they were scheduled, and before an
 arrival of that instant; begin and end of an outage are scheduled when the one before is handled.
 Where a job reads its data from is decided when it is placed, and apart from this a site cannot tell
 what happens at another: a placement changes the future of the jobs at its own site only

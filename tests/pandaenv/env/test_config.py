@@ -40,6 +40,8 @@ def test_a_task_cannot_be_changed():
         {"scenario": "surge", "workload": "reference", "reveal": "estimate"},
         {"scenario": {"surge_factor": 2.0, "outage_every_s": float("inf")}},
         {"scenario": Scenario(black_holes=2), "backfill": True, "byte_limit": float("inf")},
+        {"background": "busy", "load": None},
+        {"background": {"held": 0.5, "queue": 0}},
         {"workload": Path("jobs.parquet"), "sites": Path("grid.csv")},
     ],
 )

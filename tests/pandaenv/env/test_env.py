@@ -14,6 +14,7 @@ from pandaenv.env.measures import LOSS, MEASURES
 from pandaenv.env.reward import COSTS
 from pandaenv.scenarios import Scenario
 from pandaenv.simulator import advance
+from pandaenv.simulator.others import Others
 from pandaenv.simulator.reset import reset_world
 from pandaenv.simulator.state import STATES, make_worlds
 from pandaenv.sites import catalogue
@@ -269,8 +270,9 @@ def test_the_grid_is_warm_at_the_start_and_warming_is_kept(make):
     assert env.prepared.snapshot(7) is env.prepared.snapshot(7)
 
 
-def test_an_episode_agrees_with_the_twin_from_its_warm_up_on(make):
-    env = make(scenario=ROUGH).unwrapped
+@pytest.mark.parametrize("background", ["none", "busy"])
+def test_an_episode_agrees_with_the_twin_from_its_warm_up_on(make, background):
+    env = make(scenario=ROUGH, background=background).unwrapped
     play(env, Reckless(), 6, options={"window": 3})
     window, prepared = env.prepared.windows[3], env.prepared
     advance(env.grid, env.worlds, 0, np.inf)
@@ -279,7 +281,10 @@ def test_an_episode_agrees_with_the_twin_from_its_warm_up_on(make):
     reset_world(env.grid, warm, 0, window.first, n_jobs, n_jobs, np.uint64(window.start))
     policies.warm_up(env.grid, warm, 0, n_warm, prepared.cap_floor)
     stream = env.stream.jobs.take(slice(window.first, window.stop))
-    twin = Twin(env.stream.catalogue, stream, window.start, first=window.first)
+    others = None
+    if background != "none":
+        others = Others(env.grid.held, env.grid.ahead, env.grid.sites["latency"])
+    twin = Twin(env.stream.catalogue, stream, window.start, first=window.first, others=others)
     for site in warm.job[0, :n_warm]["site"].tolist():
         twin.place(site)
     twin.seed = int(env.worlds.world[0]["seed"])
@@ -295,6 +300,30 @@ def test_an_episode_agrees_with_the_twin_from_its_warm_up_on(make):
         assert STATES[state["state"]] == expected.state
         for name in ("submit", "ready", "first_start", "start", "end"):
             np.testing.assert_array_equal(state[name], getattr(expected, name))
+
+
+def test_among_others_sites_are_large_and_a_wait_begins_with_a_pilot(make):
+    env, alone = make(background="busy"), make().unwrapped
+    observations, _, infos, _ = play(env, policies.make("panda_analysis"))
+    env = env.unwrapped
+    assert all(env.observation_space.contains(o) for o in observations)
+    assert env.grid.sites["cores"].sum() > 50 * alone.grid.sites["cores"].sum()
+    assert (env.grid.sites["least"] <= env.grid.sites["usual"]).all()
+    assert infos[0]["realised_load"] == pytest.approx(0.6, rel=1e-2)
+    advance(env.grid, env.worlds, 0, np.inf)
+    log = env.log()
+    started = log[log["first_start"].notna()]
+    at = [env.stream.catalogue.index(name) for name in started["computingsite"]]
+    wait = started["first_start"] - started["ready"]
+    assert (wait >= env.grid.sites["latency"][at] - 1e-6).all()
+    assert wait.median() > 600
+    free = np.array(observations)[:, 12 : 12 + 8 * env.action_space.n : 8]
+    assert (free == 0).mean() > 0.3 and (free > 0).any()
+
+
+def test_another_workload_seed_is_another_background(make):
+    drawn = [make(background="busy", workload_seed=s).unwrapped.grid.held for s in (0, 0, 1)]
+    assert drawn[0].tobytes() == drawn[1].tobytes() != drawn[2].tobytes()
 
 
 def test_train_and_test_windows_do_not_share_jobs(make):

@@ -40,8 +40,10 @@ def test_the_card_has_gymnasiums_headings_in_order():
         "Starting State",
         "Episode Termination",
         "Episode Truncation",
+        "Info",
         "Arguments",
         "Scenarios",
+        "Background",
         "Version History",
     ]
 
