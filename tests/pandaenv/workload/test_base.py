@@ -44,6 +44,14 @@ def test_every_source_meets_its_rate_and_load(records, source, rate, load):
     assert stream.duration % WEEK_S == 0 and stream.jobs.time[-1] < stream.duration
 
 
+def test_without_a_load_the_catalogue_comes_back_as_it_is(records):
+    scaled, plain = (
+        Trace(records).stream(CATALOGUE, rate=300, load=load, seed=1) for load in (0.6, None)
+    )
+    assert plain.catalogue is CATALOGUE and plain.scale == 1
+    assert plain.jobs.time.tobytes() == scaled.jobs.time.tobytes()
+
+
 def test_each_job_has_a_replica_at_its_recorded_site(stream):
     jobs = stream.jobs
     assert jobs.replicas[jobs.dataset, jobs.site].all()
