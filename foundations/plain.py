@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from math import gcd
 from typing import Any
@@ -31,6 +31,7 @@ from .tables import is_numerical
 
 EXACT = 2**53  # beyond it a float64 no longer holds every integer
 DAY_NS = 86_400 * 10**9
+CENTURY_NS = 36_525 * DAY_NS
 MONDAY_NS = -3 * DAY_NS  # 1969-12-29
 KINDS = ("date", "span", "integer", "number", "category", "nothing")
 
@@ -83,6 +84,17 @@ class PlainView:
     def dates(self) -> tuple[str, ...]:
         """Names of the columns that are dates."""
         return tuple(s.name for s in self.specials if s.kind == "date")
+
+    def unbounded(self, name: str) -> PlainView:
+        """The view that restores a column of dates also a century beyond those seen."""
+
+        def widened(special: Special) -> Special:
+            if special.name != name or special.kind != "date":
+                return special
+            reach = CENTURY_NS // special.step * special.step
+            return replace(special, origin=special.origin - reach, top=special.top + reach)
+
+        return PlainView(tuple(map(widened, self.specials)))
 
     def to_plain(self, table: pd.DataFrame) -> pd.DataFrame:
         """The plain table; what is missing here and was not in the first table stays missing."""

@@ -53,6 +53,7 @@ class FieldConfig(Config):
     """How columns become fields, and how long and how fast is learned."""
 
     order: str | tuple[str, ...] = "information"  # "table", or the names of all columns
+    given: tuple[str, ...] = ()  # columns never learned or drawn, only known: see `completion`
     time: str | None = None  # column in days since a Monday; None: one called creationtime or time
     n_coarse: int = whole(64, least=2)  # bins of a numerical at most, fewer for small tables
     n_fine: int = whole(32, least=1)  # bins of a coarse bin at most
@@ -87,12 +88,12 @@ class FieldGenerator(Generator):
         columns = [source.histogram(j, config.atom) for j in range(len(layout.numericals))]
         self.bins_ = [fit_column(c, config, j == when) for j, c in enumerate(columns)]
         coded, shared = self._code(source, columns, when)
-        places = self._order(layout, shared, when)
-        fields = list_fields(layout, self.bins_, places, when)
+        found = list_fields(layout, self.bins_, self._order(layout, shared, when), when)
+        fields = self._mark(layout, found)
         self.net_ = self._make_net(fields) if fields else None
         if not fields:
             return
-        x = coded.of_fields([self._in_table_order(layout, when).index(f) for f in fields])
+        x = coded.of_fields([self._in_table_order(layout, when).index(f) for f in found])
         rng = seeded(plan.seed)
         self.net_.start(x, rng)
         validation, train = self._split(x, rng)
@@ -161,6 +162,14 @@ class FieldGenerator(Generator):
         places = _places(layout)
         return [places[i] for i in ranked]
 
+    def _mark(self, layout: Layout, fields: list[Field]) -> list[Field]:
+        """The fields, those of the columns that are only given marked as such."""
+        names = [c.name for c in layout.columns]
+        unknown = sorted(set(self.config.given) - set(names))
+        if unknown:
+            raise ValueError(f"given must name columns of {names}, got {unknown[0]!r}")
+        return [f._replace(is_given=column_of(layout, f) in self.config.given) for f in fields]
+
     def _sample(self, n: int, seed: int, given: dict[int, int]) -> Rows:
         return self._sample_given(n, seed, Given({j: (k,) for j, k in given.items()}))
 
@@ -183,6 +192,8 @@ class FieldGenerator(Generator):
         return max(rounded, self.view_.resolution(column.name))
 
     def _draw_rows(self, n: int, seed: int, limits: Limits, **options: Any) -> Rows:
+        if self.config.given:
+            raise ValueError(f"{self.name} has columns that must be given: complete its rows")
         if not self.net_:
             return self.from_rows(np.empty((n, 0), np.int64), np.empty((n, 0)))
         rng = seeded(seed)
@@ -193,6 +204,10 @@ class FieldGenerator(Generator):
                 draws = self._draw(n, rng, **options)
         x = to_array(torch.cat([draw.x for draw in draws])[:n])
         return self.from_rows(x, np.concatenate([draw.numbers for draw in draws])[:n])
+
+    @abstractmethod
+    def draw_part(self, rows: PartialRows, part: list[int], rng: torch.Generator) -> PartialRows:
+        """Rows with the fields `part` drawn, whole columns, given all that is known of them."""
 
     @abstractmethod
     def _draw(self, n: int, rng: torch.Generator, **options: Any) -> list[PartialRows]:
@@ -237,6 +252,7 @@ class FieldGenerator(Generator):
     def _from_arrays(self, layout: Layout, arrays: dict[str, np.ndarray]) -> None:
         self.bins_ = list(unpack_columns(Bins, "bins", arrays, len(layout.numericals)))
         fields = [Field(KINDS[k], int(j), int(size)) for k, j, size in arrays["fields"]]
+        fields = self._mark(layout, fields)
         if not self._fits(layout, fields) or f"bins.{len(self.bins_)}.cut" in arrays:
             raise ValueError("its fields are of other columns")
         self.net_ = self._make_net(fields) if fields else None
@@ -257,6 +273,12 @@ def _places(layout: Layout) -> list[tuple[bool, int]]:
     """All columns as (is it numerical, its number among its kind), categoricals first."""
     places = [(False, j) for j in range(len(layout.categoricals))]
     return places + [(True, j) for j in range(len(layout.numericals))]
+
+
+def column_of(layout: Layout, field: Field) -> str:
+    """Name of the column of a field."""
+    group = layout.categoricals if field.kind == "category" else layout.numericals
+    return group[field.column].name
 
 
 def _by_information(shared: np.ndarray, n_categoricals: int, when: int | None) -> list[int]:

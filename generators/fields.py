@@ -30,6 +30,7 @@ class Field(NamedTuple):
     kind: str
     column: int  # among the categoricals, or among the numericals
     size: int
+    is_given: bool = False  # only ever known, never drawn
 
     @property
     def is_known(self) -> bool:

@@ -44,6 +44,10 @@ class FieldNet(nn.Module):
         """Begin at the distributions of the single fields of the rows (n, F)."""
 
     @abstractmethod
+    def embed(self, i: int, values: Tensor) -> Tensor:
+        """What the values (n,) of field i add to all that is known of a row, (n, d)."""
+
+    @abstractmethod
     def nll(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """-log p (n, F) of each field given those before; with rng as it is learned."""
 

@@ -67,6 +67,10 @@ class TabAR(FieldGenerator):
     def _make_net(self, fields: list[Field]) -> Net:
         return Net(fields, self.config.d_trunk, self.config.d_head, self.config.dropout)
 
+    def draw_part(self, rows: PartialRows, part: list[int], rng: torch.Generator) -> PartialRows:
+        """Rows with the fields `part` drawn, whole columns, given all that is known of them."""
+        return draw_fields(rows, self.net_, part, self.bins_, rng)
+
     def _draw(self, n: int, rng: torch.Generator) -> list[PartialRows]:
         every = range(len(self.net_.fields))
         sizes = [min(CHUNK, n - a) for a in range(0, n, CHUNK)]

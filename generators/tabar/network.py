@@ -28,7 +28,7 @@ class Head(nn.Module):
         super().__init__()
         k = field.size
         self.field, self.n_before = field, n_before
-        self.predicts = n_before > 0 and not field.is_known
+        self.predicts = n_before > 0 and not (field.is_known or field.is_given)
         self.table = _zeros(k, d)
         self.register_buffer("base", torch.zeros(rows, k))
         self.register_buffer("used", torch.tensor(self.predicts, device="cpu"))
@@ -102,12 +102,16 @@ class Net(FieldNet):
         for head, on in zip(self.heads, heads, strict=True):
             head.used.copy_(on)
 
+    def embed(self, i: int, values: Tensor) -> Tensor:
+        """e_i (n, d) of values (n,) of a field."""
+        return F.embedding(values, self.heads[i].table)
+
     def nll(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """-log p(x_i | x_<i) (n, F), 0 for clocks; with rng, dropout as in training."""
         s, terms = torch.zeros(len(x), self.d), []
         keep = self._keep(x.shape, rng)
         for i, head in enumerate(self.heads):
-            if head.field.is_known:
+            if head.field.is_known or head.field.is_given:
                 terms.append(torch.zeros(len(x)))
             else:
                 logits = head.logits(s, x[:, i - 1])

@@ -6,6 +6,8 @@ the rows with some more fields drawn.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 
@@ -19,7 +21,7 @@ from .network import Net
 def draw_fields(
     draw: PartialRows,
     net: Net,
-    part: range,
+    part: Sequence[int],
     bins: list[Bins],
     rng: torch.Generator,
     limits: Limits = FREE,

@@ -136,6 +136,11 @@ class MaskedTabDDPM(FieldGenerator, TabDDPM, process="masked"):
     def _make_net(self, fields: list[Field]) -> MaskedNet:
         return MaskedNet(fields, self.config.d_trunk, self.config.d_head, self.config.shuffled)
 
+    def draw_part(self, rows: PartialRows, part: list[int], rng: torch.Generator) -> PartialRows:
+        """Rows with the fields `part` drawn, whole columns, given all that is known of them."""
+        units = [u for u, unit in enumerate(self.net_.units) if unit.drawn[0] in part]
+        return draw_columns(rows, self.net_, units, self.bins_, rng)
+
     def _draw(self, n: int, rng: torch.Generator, steps: int | None = None) -> list[PartialRows]:
         every = range(len(self.net_.units))
         sizes = [min(CHUNK, n - a) for a in range(0, n, CHUNK)]

@@ -62,11 +62,13 @@ class MaskedNet(FieldNet):
         super().__init__()
         self.fields, self.units = fields, list_units(fields)
         self.d, self.shuffled = d_trunk, shuffled
-        drawn = [i for unit in self.units for i in unit.drawn]
+        drawn = [i for unit in self.units for i in unit.drawn if not fields[i].is_given]
         self.place = {i: p for p, i in enumerate(drawn)}  # of a drawn field among the heads
         sizes, P = [f.size for f in fields], len(drawn)
         starts = torch.tensor([0, *sizes]).cumsum(0)
         self.register_buffer("starts", starts[:-1], persistent=False)
+        given = torch.tensor([fields[unit.drawn[0]].is_given for unit in self.units])
+        self.register_buffer("is_given", given, persistent=False)
         used = torch.zeros(len(fields), dtype=torch.bool, device="cpu")  # read at every step
         self.register_buffer("used", used)
         self.table = _zeros(sum(sizes), d_trunk)
@@ -82,7 +84,7 @@ class MaskedNet(FieldNet):
     @property
     def learns(self) -> bool:
         """Some column depends on others."""
-        return len(self.units) > 1
+        return len(self.units) > 1 and len(self.place) > 0
 
     @torch.no_grad()
     def start(self, x: Indices, rng: torch.Generator) -> None:
@@ -139,7 +141,8 @@ class MaskedNet(FieldNet):
         """
         n = columns.shape[1]
         share = (torch.arange(n) + torch.rand(n, generator=rng)) / n
-        seen = columns * (torch.rand((len(columns), n), generator=rng) < share)[:, :, None]
+        is_seen = torch.rand((len(columns), n), generator=rng) < share
+        seen = columns * (is_seen | self.is_given[:, None])[:, :, None]
         return seen.sum(0) - seen
 
     def _terms(self, x: Tensor, e: tuple[Tensor, ...], known: tuple[Tensor, ...]) -> Tensor:
@@ -148,6 +151,7 @@ class MaskedNet(FieldNet):
             s + e[i - 1] if self.fields[i].kind == "fine" else s
             for s, unit in zip(known, self.units, strict=True)
             for i in unit.drawn
+            if i in self.place
         ]
         hidden = self._hidden(torch.stack(sums), slice(None)).unbind(0)
         terms = [torch.zeros(len(x))] * len(self.fields)
@@ -163,6 +167,8 @@ class MaskedNet(FieldNet):
         columns = [sum(e[i] for i in (*u.drawn, *u.derived)) for u in self.units]
         total, found = sum(columns), []
         for unit, own in zip(self.units, columns, strict=True):
+            if unit.drawn[0] not in self.place:
+                continue
             s, excess = total - own, torch.zeros(len(x))
             for i in unit.drawn:
                 log_p = self.logits(i, s, x[:, i - 1]).log_softmax(1)
