@@ -27,8 +27,12 @@ REGISTRY = {
 }
 
 
+STREAMS = {"grouped": "generators.grouped:Grouped"}
+"""Generators of streams, which need a column of groups and one of times."""
+
+
 def names() -> tuple[str, ...]:
-    """Names `make` knows."""
+    """Names `make` knows of generators of any table; it knows "grouped", too."""
     return tuple(REGISTRY)
 
 
@@ -36,7 +40,8 @@ def make(name: str, **config: Any) -> Generator:
     """An untrained generator, e.g. `make("tabddpm", preset="paper")`.
 
     Args:
-        name: one of `names()`, or `module:Class` for a class of your own with `fit` and `sample`.
+        name: one of `names()`, "grouped", or `module:Class` for a class of your own with `fit` and
+            `sample`.
         config: fields of its configuration to change; arguments of your own class.
 
     Raises: ValueError for an unknown name or option, or an option that breaks its rule.
@@ -47,7 +52,7 @@ def make(name: str, **config: Any) -> Generator:
 
 
 def load(folder: str | os.PathLike) -> Generator:
-    """The generator that `Generator.save` left in a folder; one of `names()`.
+    """The generator that `Generator.save` left in a folder; one that `make` knows.
 
     A class of your own loads by its own `load`: no file can make this function import code.
 
@@ -60,7 +65,8 @@ def load(folder: str | os.PathLike) -> Generator:
 
 
 def _class(name: str) -> type[Generator]:
-    if name not in REGISTRY:
-        raise ValueError(f"unknown generator {name!r}; known: {', '.join(REGISTRY)}")
-    module, _, attribute = REGISTRY[name].partition(":")
+    known = REGISTRY | STREAMS
+    if name not in known:
+        raise ValueError(f"unknown generator {name!r}; known: {', '.join(known)}")
+    module, _, attribute = known[name].partition(":")
     return getattr(import_module(module), attribute)

@@ -11,7 +11,7 @@ categoricals, then numericals, each group by the information its columns share (
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,9 @@ class FieldGenerator(Generator):
         config, layout = self.config, source.layout
         when = time_column(layout, config.time)
         columns = [source.histogram(j, config.atom) for j in range(len(layout.numericals))]
-        self.bins_ = [fit_column(c, config, j == when) for j, c in enumerate(columns)]
+        known = replace(config, n_fine=1)  # what is never drawn needs no fine bins
+        each = [known if c.name in config.given else config for c in layout.numericals]
+        self.bins_ = [fit_column(c, each[j], j == when) for j, c in enumerate(columns)]
         coded, shared = self._code(source, columns, when)
         found = list_fields(layout, self.bins_, self._order(layout, shared, when), when)
         fields = self._mark(layout, found)

@@ -28,15 +28,16 @@ metrics                   association attacks bootstrap checkpoints comparisons 
                           efficacy evaluation frames glossary grades kdtree marginals measures
                           membership neighbours page plots privacy registry report scores settings
                           streaming streams tails temporal
-generators                arrays base bins coded conditions counts devices distributed drawing
-                          fielded fields layout likelihood modes options ordering plan smote sources
-                          survey training tvae
+generators                arrays base bins coded completion conditions counts devices distributed
+                          drawing fielded fields layout likelihood modes options ordering plan smote
+                          sources survey training tvae
 generators.ctabganplus    conditions layers loss model networks target training
 generators.tabar          model network sampling
 generators.tabddpm        masked masked.imputation masked.model masked.network masked.sampling model
                           uniform uniform.anomaly uniform.encoding uniform.loss uniform.model
                           uniform.network uniform.process uniform.sampling uniform.scales
                           uniform.steering
+generators.grouped        arrivals children groups model reuse rows scale storage stream submodels
 pandaenv
 pandaenv.schema
 pandaenv.kernel_cache
@@ -53,8 +54,8 @@ pandaenv.workload         base bursting embedded exports exports.cgsim exports.c
                           gathering jobs making pools recorded replicas scaling stream synthetic
                           tasks trace
 pandaenv.scenarios
-pandaenv.simulator        arrivals bookings caches carryover draws events forecast log motion
-                          others outages prefetch queues reset simulator site_jobs state transfers
+pandaenv.simulator        arrivals bookings caches carryover draws events forecast log motion others
+                          outages prefetch queues reset simulator site_jobs state transfers
 pandaenv.background
 pandaenv.policies         choices estimates mask playing rules
 pandaenv.replay

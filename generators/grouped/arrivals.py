@@ -12,7 +12,7 @@ three point processes, whichever gave the held-out weeks (every third) the highe
 |---|---|---|
 | Poisson | | |
 | renewal | shape of gamma gaps with mean 1; below 1 they clump | Cox & Lewis 1966 |
-| self-exciting | share of starts that others excite, rate at which excitement decays | Hawkes 1971 |
+| self-exciting | share of starts that others excite, how fast that decays | Hawkes 1971 |
 
 Stationarity: inside the days learned from, drift is the one that was seen. Beyond them it is an
 autoregression over weeks that begins at the last week and returns to the mean with the
@@ -124,7 +124,9 @@ def _fit_profile(start: np.ndarray, begin: float, end: float, kept: np.ndarray) 
     nothing = (0, np.zeros(2), np.zeros(3))
     flat = Arrivals(begin, end, rate, hour, weekday, np.zeros(len(kept)), 0.0, 0.0, *nothing)
     edges, upto = flat.clock(begin, end)
-    expected = np.diff(np.interp(np.minimum(begin + 7.0 * np.arange(len(kept) + 1), end), edges, upto))
+    expected = np.diff(
+        np.interp(np.minimum(begin + 7.0 * np.arange(len(kept) + 1), end), edges, upto)
+    )
     drift, memory, spread = _fit_drift(np.bincount(week, minlength=len(kept)), expected, kept)
     found = replace(flat, drift=drift, memory=memory, spread=spread)
     edges, upto = found.clock(begin, end)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .rows import AS_BEFORE, OF_CHAIN, Shape
+from .rows import Shape, of_chain, untell
 from .submodels import Columns, Drawing, Submodel
 
 STRETCH = 2.0  # by how much at most long gaps are stretched or shortened to meet the span
@@ -31,8 +31,24 @@ class Chain:
     """(G,) rows since the last long gap."""
     last: np.ndarray
     """(G, changing) codes of the last row."""
+    other: np.ndarray
+    """(G, changing) codes before the last change."""
+    changes: np.ndarray
+    """(G, changing) changes so far."""
+    used: np.ndarray
+    """(G, counted) rows so far that have what is counted."""
     residual: np.ndarray
     """(G, numbers) residuals of the last row."""
+
+    @classmethod
+    def of(cls, shape: Shape, parents: Columns) -> Chain:
+        """The chain before the first rows."""
+        n = len(parents["size"])
+        usual = [parents[f"usual {j}"] for j in shape.changing]
+        last = np.column_stack(usual) if usual else np.zeros((n, 0), np.int64)
+        widths = len(shape.changing), len(shape.counted()), len(shape.numbers)
+        rest = [np.zeros((n, width)) for width in widths]
+        return cls(*np.zeros((4, n)), last, last.copy(), *rest)
 
 
 def draw_rows(shape: Shape, child: Submodel, parents: Columns, seed: int) -> tuple[np.ndarray, ...]:
@@ -50,7 +66,7 @@ def draw_rows(shape: Shape, child: Submodel, parents: Columns, seed: int) -> tup
     residual = np.zeros((n, len(shape.numbers)))
     base = child.begin(len(size), seed)
     base.reveal({name: x for name, x in sorted_parents.items() if name != "start"})
-    chain = _begin(shape, sorted_parents)
+    chain = Chain.of(shape, sorted_parents)
     for k in range(int(size.max(initial=0))):
         m = int(np.searchsorted(-size[order], -k, side="left"))
         at = first[order[:m]] + k
@@ -63,52 +79,63 @@ def draw_rows(shape: Shape, child: Submodel, parents: Columns, seed: int) -> tup
     return of, gap, codes, scores
 
 
-def _begin(shape: Shape, parents: Columns) -> Chain:
-    n = len(parents["size"])
-    usual = [parents[f"usual {j}"] for j in shape.changing]
-    return Chain(
-        *np.zeros((4, n)),
-        np.column_stack(usual) if usual else np.zeros((n, 0), np.int64),
-        np.zeros((n, len(shape.numbers))),
-    )
-
-
 def _next(
     shape: Shape, base: Drawing, chain: Chain, parents: Columns, m: int, k: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Row k of the m groups that have one: gaps (m,), codes and residuals; the chain moves on."""
     rows = base.take(slice(0, m))
+    rows.reveal(_known(shape, chain, parents, m, k))
+    new = rows.draw(new_columns(shape))
+    gap = np.maximum(new["gap"], 0.0) if k else np.zeros(m)
+    _move_clock(shape, chain, gap, k)
+    for i, j in enumerate(shape.changing):
+        last, other = chain.last[:m, i].copy(), chain.other[:m, i]
+        code = untell(new[f"new {j}"], last, parents[f"usual {j}"][:m], other)
+        chain.other[:m, i] = np.where(code != last, last, other)
+        chain.changes[:m, i] += (code != last) & (k > 0)
+        chain.last[:m, i] = code
+    for c, (i, level, _) in enumerate(shape.counted()):
+        wanted = level if level >= 0 else parents[f"usual {shape.changing[i]}"][:m]
+        chain.used[:m, c] += chain.last[:m, i] == wanted
+    for j in range(len(shape.numbers)):
+        chain.residual[:m, j] = new[f"residual {j}"]
+    return gap, chain.last[:m], chain.residual[:m]
+
+
+def _known(shape: Shape, chain: Chain, parents: Columns, m: int, k: int) -> Columns:
+    """The columns `of_chain` of row k of the first m groups."""
+    left = parents["size"][:m] - k
     known = {
         "rank": np.full(m, float(k)),
-        "rows left": parents["size"][:m] - k,
+        "rows left": left,
         "bouts left": parents["bouts"][:m] - 1.0 - chain.begun[:m],
         "span left": parents["span"][:m] - chain.elapsed[:m],
         "last gap": chain.gap[:m],
         "since": chain.since[:m] + (k > 0),
     }
-    known |= {f"last {j}": chain.last[:m, i] for i, j in enumerate(shape.changing)}
-    known |= {f"last residual {j}": chain.residual[:m, j] for j in range(len(shape.numbers))}
-    rows.reveal(known)
-    new = rows.draw(new_columns(shape))
-    gap = np.maximum(new["gap"], 0.0) if k else np.zeros(m)
     for i, j in enumerate(shape.changing):
-        code = new[f"new {j}"]
-        chain.last[:m, i] = np.where(code == AS_BEFORE, chain.last[:m, i], code - 1)
+        known[f"last {j}"] = chain.last[:m, i]
+        known[f"is usual {j}"] = (chain.last[:m, i] == parents[f"usual {j}"][:m]).astype(np.int64)
+        known[f"changes left {j}"] = parents[f"changes {j}"][:m] - chain.changes[:m, i]
+    for c, (*_, name) in enumerate(shape.counted()):
+        in_all = np.rint(parents[f"share {name}"][:m] * parents["size"][:m])
+        known[f"left {name}"] = (in_all - chain.used[:m, c]) / left
     for j in range(len(shape.numbers)):
-        chain.residual[:m, j] = new[f"residual {j}"]
-    is_long = gap > shape.long
+        known[f"last residual {j}"] = chain.residual[:m, j]
+    return known
+
+
+def _move_clock(shape: Shape, chain: Chain, gap: np.ndarray, k: int) -> None:
+    m, is_long = len(gap), gap > shape.long
     chain.begun[:m] += is_long
     chain.elapsed[:m] += gap
     chain.gap[:m] = gap
     chain.since[:m] = np.where(is_long | (k == 0), 0.0, chain.since[:m] + 1)
-    return gap, chain.last[:m], chain.residual[:m]
 
 
 def given_columns(shape: Shape, parents: list[str]) -> list[str]:
     """Names of what a row is given."""
-    of_rows = [f"last {j}" for j in shape.changing]
-    of_rows += [f"last residual {j}" for j in range(len(shape.numbers))]
-    return [*(name for name in parents if name != "start"), *OF_CHAIN, *of_rows]
+    return [*(name for name in parents if name != "start"), *of_chain(shape)]
 
 
 def new_columns(shape: Shape) -> list[str]:

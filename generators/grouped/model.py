@@ -56,6 +56,7 @@ from .stream import (
     draw_stream,
     number_kinds,
     rest_of_parent,
+    told,
     usual,
 )
 from .submodels import Columns, Submodel
@@ -138,13 +139,11 @@ class Grouped(Generator):
         if len(ids) > 1:
             kind = number_kinds(shape, parents, len(groups.size))
             reuse = Reuse.fit(parents["start"], kind, groups.dataset)
-            parents |= before_columns(shape, parents, groups.before())
+        parents = told(shape, parents, groups.before(), reuse is not None)
         parent, child = self._submodels(shape, reuse is not None)
         self._fit_submodels(plan, parent, parents, child, rows)
         self.names_ = names
-        self.learned_ = Learned(
-            shape, arrivals, reuse, parent, child, len(time) / (end - begin)
-        )
+        self.learned_ = Learned(shape, arrivals, reuse, parent, child, len(time) / (end - begin))
 
     def _submodels(self, shape: Shape, reads: bool) -> tuple[Submodel, Submodel]:
         """Untrained ones of parent and child; `reads`: groups read data sets."""
@@ -191,27 +190,23 @@ class Grouped(Generator):
         where: dict[str, Any] | None = None,
         device: str | None = None,
     ) -> pd.DataFrame:
-        """Draw a stream, or n rows of one; same seed and kind of device, same bytes.
+        """Draw a stream in order of time, or n rows of one; same seed and device, same bytes.
 
-        Without arguments, a stream of the days and the rate learned from. Rows are in order of
-        time. Groups and data sets are numbered from 0 in order of their first rows. A group that
-        lasts beyond the end is cut there.
+        Groups and data sets are numbered from 0 by their first rows. A group is cut at the end.
 
         Args:
             n: rows: as many whole groups of the days learned from as make n rows, the last of them
                 cut. More rows are more groups at once, not larger ones.
-            days: length of a stream.
-            rate: rows a day on average, met by the number of groups.
-            start: day on which the stream begins, as the time column counts; not before the first
-                day learned from. Default: that day.
-            seed: of this draw.
-            where: see `Generator.sample`; the rows that hold it, of as many streams as it takes.
-            device: where to draw.
+            days, rate: length of a stream, and rows a day on average, met by the number of groups;
+                those learned from by default.
+            start: when it begins, as times are given, not before the first day learned from.
+            seed, where, device: see `Generator.sample`. Of a stream the rows that hold `where` are
+                left; n of them are taken from as many streams as it takes.
 
         Raises:
             NotFittedError: `fit` was not called.
-            ValueError: a wrong argument, n together with a length, rate or start, or a condition
-                that hardly any row holds.
+            ValueError: a wrong argument, n together with days, rate or start, or a condition that
+                hardly any row holds.
         """
         self._check_fitted()
         seed = int(checks.seed(seed))

@@ -62,9 +62,7 @@ class Stream:
         return cls(numbers, codes, *names).take(order)
 
 
-def draw_stream(
-    learned: Learned, begin: float, end: float, factor: float, seed: int
-) -> Stream:
+def draw_stream(learned: Learned, begin: float, end: float, factor: float, seed: int) -> Stream:
     """All rows of [begin, end) days of a stream with `factor` times as many groups as learned."""
     start, parents, dataset = draw_groups(learned, begin, end, factor, seed)
     return _fill(learned, start, parents, dataset, end, seed)
@@ -137,9 +135,10 @@ def draw_groups(
         if learned.reuse is not None:
             part.reveal(before_columns(shape, parents, before[rows]))
         for name, x in part.draw(rest).items():
+            x = as_own(parents, name, x, before[rows]) if name.startswith("usual") else x
             parents[name] = parents[name].astype(x.dtype)
             parents[name][rows] = x
-    return start, {"start": start} | _possible(parents), dataset
+    return start, {"start": start} | _possible(shape, parents), dataset
 
 
 def usual(columns: tuple[int, ...]) -> list[str]:
@@ -154,7 +153,8 @@ def rest_of_parent(shape: Shape) -> list[str]:
     return [
         *usual((*shared, *shape.changing)),
         *("size", "bouts", "span"),
-        *(f"share {j}" for j in shape.changing),
+        *(f"changes {j}" for j in shape.changing),
+        *(f"share {name}" for *_, name in shape.counted()),
         *(f"{what} {j}" for what in ("centre", "spread") for j in numbers),
     ]
 
@@ -175,12 +175,35 @@ def before_columns(shape: Shape, parents: Columns, before: np.ndarray) -> Column
     return {"is new": is_new.astype(np.int64)} | zeros
 
 
+def told(shape: Shape, parents: Columns, before: np.ndarray, reads: bool) -> Columns:
+    """The parent's columns as they are learned; `reads`: groups read data sets."""
+    known = before_columns(shape, parents, before) if reads else {}
+    names = [name for name in rest_of_parent(shape) if name.startswith("usual")]
+    return parents | known | {name: as_before(parents, name, before) for name in names}
+
+
+def as_before(parents: Columns, name: str, before: np.ndarray) -> np.ndarray:
+    """A category of all groups, 0 where it is that of the group before and its code + 1 else."""
+    own = parents[name]
+    return np.where((before >= 0) & (own == own[before.clip(0)]), 0, own + 1)
+
+
+def as_own(parents: Columns, name: str, told: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Inverse of `as_before` for some groups, whose groups before are known."""
+    other = parents[name][before.clip(0)].astype(np.int64)
+    return np.where(told > 0, told - 1, np.where(before >= 0, other, 0))
+
+
 def _generations(before: np.ndarray) -> list[np.ndarray]:
     """Groups whose data set is new, then those that follow one of these, and so on."""
     depth = np.zeros(len(before), np.int64)
     for i in np.flatnonzero(before >= 0):  # in order of start, so the one before is done
         depth[i] = depth[before[i]] + 1
-    return [np.flatnonzero(depth == k) for k in range(int(depth.max(initial=-1)) + 1)] if len(depth) else []
+    return (
+        [np.flatnonzero(depth == k) for k in range(int(depth.max(initial=-1)) + 1)]
+        if len(depth)
+        else []
+    )
 
 
 def _as_learned(arrivals: Arrivals, start: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -195,12 +218,17 @@ def _no_groups(shape: Shape) -> Columns:
     return {name: np.zeros(0, np.int64) for name in usual(shape.kinds)}
 
 
-def _possible(parents: Columns) -> Columns:
-    """The same, no group with more bouts than rows, nor lasting with one row alone."""
+def _possible(shape: Shape, parents: Columns) -> Columns:
+    """The same, no group with more bouts than rows, nor lasting with one row; shares sum to 1."""
     size = np.maximum(np.rint(parents["size"]), 1.0)
     bouts = np.clip(np.rint(parents["bouts"]), 1.0, size)
     span = np.where(size > 1, np.maximum(parents["span"], 0.0), 0.0)
-    return parents | {"size": size, "bouts": bouts, "span": span}
+    out = parents | {"size": size, "bouts": bouts, "span": span}
+    for j, n in zip(shape.changing, shape.levels, strict=True):
+        names = [f"share {j} {k}" for k in range(n)]
+        total = sum(out[name] for name in names) if names else 1.0
+        out |= {name: out[name] / np.maximum(total, 1e-9) for name in names}
+    return out
 
 
 # --- rows -----------------------------------------------------------------------------------------

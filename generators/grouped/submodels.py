@@ -7,7 +7,6 @@ In: columns by name, float64 numbers or int64 codes, and which of them are only 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
