@@ -139,6 +139,7 @@ class PandaVecEnv(VecEnv):
             **dict.fromkeys(COST_KEYS, 0.0),
             "realised_load": self.single.prepared.realised_load,
             "scale": self.single.prepared.stream.scale,
+            "gathered": self.single.prepared.stream.gathered,
         }
 
 

@@ -99,14 +99,15 @@ CATEGORICAL = tuple(c.name for c in SCHEMA if not c.is_numerical)
 COLUMNS = NUMERICAL + CATEGORICAL
 
 
-def check(frame: pd.DataFrame, *, groups: bool = False) -> pd.DataFrame:
+def check(frame: pd.DataFrame, *, groups: bool | None = False) -> pd.DataFrame:
     """Return the nine record columns of `frame` in order and with exact dtypes.
 
     Whole numbers stored as floats become int64 and text becomes `category` (levels sorted); nothing
     else is changed, the input is not touched, columns beyond the nine are left out.
 
     Args:
-        groups: ask for the columns of `GROUPS`, too, and return them behind the nine.
+        groups: ask for the columns of `GROUPS`, too, and return them behind the nine; None: only if
+            the frame has them.
 
     Raises:
         SchemaError: an empty table, missing or duplicate columns, a wrong dtype, or a value outside
@@ -121,6 +122,8 @@ def check(frame: pd.DataFrame, *, groups: bool = False) -> pd.DataFrame:
     """
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(f"a record table must be a pandas.DataFrame, got {type(frame).__name__}")
+    if groups is None:
+        groups = set(GROUPS) <= set(frame.columns)
     wanted = SCHEMA + GROUP_SCHEMA if groups else SCHEMA
     _check_names(frame, [column.name for column in wanted])
     if not len(frame):

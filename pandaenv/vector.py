@@ -181,6 +181,7 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
             **parts,
             "realised_load": self.single.prepared.realised_load * chosen,
             "scale": self.single.prepared.stream.scale * chosen,
+            "gathered": self.single.prepared.stream.gathered & chosen,
         }
         return info | {f"_{key}": chosen.copy() for key in info}
 

@@ -51,7 +51,6 @@ from .storage import pack, unpack
 from .stream import (
     Learned,
     Stream,
-    before_columns,
     draw_n,
     draw_stream,
     number_kinds,

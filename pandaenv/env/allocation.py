@@ -179,7 +179,8 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
     | `render_mode` | None | or `"ansi"` (text), `"rgb_array"`, `"human"`: `env.rendering` |
 
     `workload` may be `"tabar"` (another bundled surrogate), `"reference"`, a table of records, a
-    file or saved generator by its path, a generator, or a workload of `pandaenv.workload`.
+    file or saved generator by its path, a generator, or a workload of `pandaenv.workload`. Rows
+    that have `task` and `dataset` keep them; others are gathered into tasks: `info["gathered"]`.
 
     `PandaSiteAllocationTier1-v0` is the small sister: the Tier-0 and Tier-1 sites, 2,000 jobs a
     day, 2,000 jobs an episode.
@@ -337,6 +338,7 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
             "cost_rejected": rejected,
             "realised_load": self.prepared.realised_load,
             "scale": self.prepared.stream.scale,
+            "gathered": self.prepared.stream.gathered,
         }
 
 

@@ -22,14 +22,17 @@ from .first_bytes import PARQUET, Opened, open_once, what_is_there
 from .folder import table_path
 
 
-def read(path: str | Path, *, groups: bool = False, also: Iterable[str] = ()) -> pd.DataFrame:
+def read(
+    path: str | Path, *, groups: bool | None = False, also: Iterable[str] = ()
+) -> pd.DataFrame:
     """Read a record table and check it against the schema.
 
     Parquet or CSV, zipped or not, with commas, semicolons, tabs or bars; columns in any order and
     letter case. Columns beyond the nine are not read, but for those of `also` that are there.
 
     Args:
-        groups: ask for the columns `task` and `dataset`, too.
+        groups: ask for the columns `task` and `dataset`, too; False leaves them out, None takes
+            them where both are there.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -41,7 +44,7 @@ def read(path: str | Path, *, groups: bool = False, also: Iterable[str] = ()) ->
         raise FileNotFoundError(f"a record table must be a file; {path} {what_is_there(path)}")
     with open_once(path) as opened:
         is_parquet = opened.first.startswith(PARQUET)
-        names = [*schema.COLUMNS, *(schema.GROUPS if groups else ()), *also]
+        names = [*schema.COLUMNS, *(() if groups is False else schema.GROUPS), *also]
         frame = _read_parquet(path, names) if is_parquet else _read_csv(opened, path, names)
     try:
         checked = schema.check(frame, groups=groups)

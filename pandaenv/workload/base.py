@@ -75,7 +75,7 @@ class Workload(ABC):
             scaled = scale(catalogue, jobs.offered_work / duration, load)
         ratio = scaled.cores.sum() / catalogue.cores.sum()
         labels = self.records[list(LABELS)].iloc[rows].reset_index(drop=True)
-        return Stream(jobs, scaled, duration, float(ratio), formats, labels)
+        return Stream(jobs, scaled, duration, float(ratio), formats, labels, tasks.gathered)
 
 
 def _choose_rows(

@@ -70,7 +70,7 @@ def gather(
     )
     task, dataset = np.empty((2, len(time)), np.int64)
     task[order], dataset[order] = _draw_tasks(cell[order], group_of, rng)
-    return Tasks(task, dataset, site)
+    return Tasks(task, dataset, site, gathered=True)
 
 
 def drop_rare_sites(format_: np.ndarray, site: np.ndarray) -> np.ndarray:

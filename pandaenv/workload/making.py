@@ -36,4 +36,7 @@ def make(which: Any) -> Workload:
         return Reference()
     made = Synthetic(which)
     is_recorded = isinstance(made.source, Path) and is_ingested(made.source)
-    return Trace(read(made.source, also=COLUMNS.values())) if is_recorded else made
+    if not is_recorded:
+        return made
+    also = [name for names in COLUMNS.values() for name in names]
+    return Trace(read(made.source, groups=None, also=also))

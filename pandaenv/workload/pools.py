@@ -47,7 +47,7 @@ def read_pool(path: Path, identity: tuple | None) -> pd.DataFrame:
     Raises: ValueError where the file is no record table.
     """
     try:
-        return read(path)
+        return read(path, groups=None)
     except (OSError, ValueError) as error:
         raise ValueError(f"a workload must be a table of job records: {error}") from error
 

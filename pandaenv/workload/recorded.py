@@ -1,7 +1,8 @@
-"""Tasks, data sets and core counts that a record table itself tells, in PanDA's columns.
+"""Tasks, data sets and core counts that a record table itself tells.
 
-In: a record table with some of the columns `jeditaskid`, `proddblock` and `corecount`. Out: `Tasks`
-and core counts, None where the table does not tell them.
+In: a record table with some of PanDA's columns `jeditaskid`, `proddblock` and `corecount`, or with
+`task` and `dataset` of a grouped table (`pandaenv.schema`). Out: `Tasks` and core counts, None
+where the table does not tell them.
 """
 
 from __future__ import annotations
@@ -11,8 +12,19 @@ import pandas as pd
 
 from .tasks import Tasks
 
-COLUMNS = {"task": "jeditaskid", "dataset": "proddblock", "cores": "corecount"}
-"""Columns on tasks that a record table may have beyond the nine, by PanDA's names."""
+COLUMNS = {
+    "task": ("jeditaskid", "task"),
+    "dataset": ("proddblock", "dataset"),
+    "cores": ("corecount",),
+}
+"""Columns on tasks that a record table may have beyond the nine: PanDA's name of each, and that of
+a grouped table. Where both are there, PanDA's counts."""
+
+
+def columns_on_tasks(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns on tasks of a record table."""
+    known = [name for names in COLUMNS.values() for name in names]
+    return table[[name for name in known if name in table.columns]]
 
 
 def recorded_tasks(table: pd.DataFrame, site: np.ndarray) -> Tasks | None:
@@ -49,16 +61,21 @@ def recorded_cores(table: pd.DataFrame) -> np.ndarray | None:
     return _check_core_counts(_complete(table, "cores")) if _has(table, "cores") else None
 
 
+def _column(table: pd.DataFrame, name: str) -> str | None:
+    """The column of a table that tells what is asked for."""
+    return next((column for column in COLUMNS[name] if column in table.columns), None)
+
+
 def _has(table: pd.DataFrame, name: str) -> bool:
-    return COLUMNS[name] in table.columns
+    return _column(table, name) is not None
 
 
 def _complete(table: pd.DataFrame, name: str) -> pd.Series:
     """A column without missing values."""
-    values = table[COLUMNS[name]]
+    values = table[_column(table, name)]
     if values.isna().any():
         row = int(values.isna().to_numpy().argmax())
-        raise ValueError(f"{COLUMNS[name]} must be there for every record, not so in row {row}")
+        raise ValueError(f"{values.name} must be there for every record, not so in row {row}")
     return values
 
 
@@ -69,7 +86,7 @@ def _check_core_counts(values: pd.Series) -> np.ndarray:
     if not is_good.all():
         row = int(np.argmin(is_good))
         raise ValueError(
-            f"{COLUMNS['cores']} must be a whole number of at least 1 and less than 2^31, got "
+            f"{values.name} must be a whole number of at least 1 and less than 2^31, got "
             f"{values.iloc[row]} in row {row}"
         )
     return numbers.astype(np.int64)

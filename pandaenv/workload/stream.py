@@ -53,6 +53,8 @@ class Stream:
     """Name of each code in `jobs.format`, the most frequent in the source first."""
     labels: pd.DataFrame
     """(N, 2) LABELS of each job, categorical: policies do not see them, logs contain them."""
+    gathered: bool = False
+    """Whether its tasks were made up from rows that are alike, as no record told them."""
 
     @property
     def rate(self) -> float:

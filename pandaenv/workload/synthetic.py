@@ -1,6 +1,8 @@
-"""Surrogate records as a workload: independent rows, gathered into tasks and moved into bursts.
+"""Surrogate records as a workload: with tasks of their own, or independent rows gathered into some.
 
-In: a table, a file, a saved generator or an object that samples. Out: a `Workload`.
+In: a table, a file, a saved generator or an object that samples. Out: a `Workload`. Where the rows
+have `task` and `dataset`, as those of `generators.grouped` do, they are used as they are; else they
+are gathered into tasks and moved into bursts.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from .base import Workload, seconds_of, site_rows
 from .bursting import move_into_bursts
 from .gathering import drop_rare_sites, gather
 from .pools import file_identity, find_source, read_pool
+from .recorded import recorded_tasks
 from .tasks import Tasks
 
 N_POOL = 330_000
@@ -47,19 +50,31 @@ class Synthetic(Workload):
             known = "a table, a file or a generator"
             raise ValueError(f"a synthetic workload needs {known}, got {type(source).__name__}")
 
-    @cached_property
+    @property
     def records(self) -> pd.DataFrame:
         """The pool, read or sampled when first asked for."""
-        if isinstance(self.source, pd.DataFrame):
-            return schema.check(self.source)
+        return self.table[list(schema.COLUMNS)]
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The records, and their `task` and `dataset` where they have these."""
         if isinstance(self.source, Path) and self.source.is_file():
             return read_pool(self.source, file_identity(self.source))
-        return schema.check(_load_generator(self.source).sample(self.n, seed=self.seed))
+        drawn = self.source
+        if not isinstance(drawn, pd.DataFrame):
+            drawn = _load_generator(drawn).sample(self.n, seed=self.seed)
+        return schema.check(drawn, groups=None)
 
     def arrivals(self, catalogue: Catalogue, rng: np.random.Generator) -> tuple[np.ndarray, Tasks]:
+        """The second of each row and its task: its own, or that it was gathered into."""
+        site = site_rows(self.records, catalogue)
+        told = recorded_tasks(self.table, site)
+        return (seconds_of(self.records), told) if told else self._gathered(site, rng)
+
+    def _gathered(self, site: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Tasks]:
         """Seconds of the rows in the bursts of the tasks they were gathered into, and the tasks."""
         format_ = self.records["datatype"].cat.codes.to_numpy().astype(np.int64)
-        site = drop_rare_sites(format_, site_rows(self.records, catalogue))
+        site = drop_rare_sites(format_, site)
         tasks = gather(self.records, site, rng)
         return move_into_bursts(seconds_of(self.records), tasks.task, rng), tasks
 

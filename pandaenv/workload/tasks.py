@@ -39,6 +39,9 @@ class Tasks:
     n_replicas: np.ndarray | None = None
     """(D,) int64 number of sites that hold each, None where unknown."""
 
+    gathered: bool = False
+    """Whether no record told the tasks, so that rows that are alike were gathered into some."""
+
     def take(self, rows: np.ndarray) -> Tasks:
         """The tasks of some rows, tasks and data sets numbered anew."""
         task = np.unique(self.task[rows], return_inverse=True)[1]
@@ -47,7 +50,7 @@ class Tasks:
             None if part is None else part[index]
             for part, index in ((self.cores, rows), (self.replicas, kept), (self.n_replicas, kept))
         )
-        return Tasks(task, dataset, self.site[rows], cores, *of_sets)
+        return Tasks(task, dataset, self.site[rows], cores, *of_sets, self.gathered)
 
 
 def draw_core_counts(task: np.ndarray, day: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -17,16 +17,16 @@ from pandaenv.sites import Catalogue
 
 from .base import Workload, seconds_of, site_rows
 from .gathering import gather
-from .recorded import COLUMNS, recorded_cores, recorded_tasks
+from .recorded import columns_on_tasks, recorded_cores, recorded_tasks
 from .tasks import Tasks
 
 
 class Trace(Workload):
     """Recorded jobs as a workload.
 
-    Beside the nine columns a table may tell tasks (`jeditaskid`), data sets (`proddblock`) and core
-    counts (`corecount`). Without tasks, rows of one format, site and day are gathered into some.
-    Jobs arrive when they were recorded.
+    Beside the nine columns a table may tell tasks (`jeditaskid` or `task`), data sets (`proddblock`
+    or `dataset`) and core counts (`corecount`). Without tasks, rows of one format, site and day are
+    gathered into some. Jobs arrive when they were recorded.
 
     Args:
         records: a table with the columns of `pandaenv.schema`.
@@ -43,7 +43,7 @@ class Trace(Workload):
 
     def __init__(self, records: pd.DataFrame):
         self._records = schema.check(records)
-        self._task_columns = records[[name for name in COLUMNS.values() if name in records.columns]]
+        self._task_columns = columns_on_tasks(records)
 
     @property
     def records(self) -> pd.DataFrame:

@@ -61,6 +61,7 @@ def test_it_is_what_stable_baselines3_makes_of_single_environments(small, option
                     "cost_rejected",
                     "realised_load",
                     "scale",
+                    "gathered",
                 }
                 if "terminal_observation" in whole:
                     last = "terminal_observation"

@@ -60,6 +60,7 @@ def rebuild_stream(companion: dict[str, Any], jobs: dict[str, Any], catalogue: C
         companion["scale"],
         tuple(companion["formats"]),
         pd.DataFrame(labels),
+        companion.get("gathered", False),
     )
 
 
@@ -93,6 +94,7 @@ def _describe_grid(stream: Stream) -> dict[str, Any]:
     return {
         "duration": stream.duration,
         "scale": stream.scale,
+        "gathered": stream.gathered,
         "formats": list(stream.formats),
         "labels": {
             name: {"codes": column.codes.tolist(), "categories": column.categories.tolist()}

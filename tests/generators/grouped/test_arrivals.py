@@ -29,8 +29,12 @@ def test_the_likelihood_of_self_excited_starts_is_that_of_a_double_loop():
         before = found.at[:i]
         rate = 1 - share + sum(share * decay * np.exp(-decay * (t - s)) for s in before)
         grid = np.linspace(found.at[i - 1] if i else 0.0, t, 2_001)
-        rates = 1 - share + sum(
-            (share * decay * np.exp(-decay * (grid - s)) for s in before), np.zeros(len(grid))
+        rates = (
+            1
+            - share
+            + sum(
+                (share * decay * np.exp(-decay * (grid - s)) for s in before), np.zeros(len(grid))
+            )
         )
         total += np.log(rate) - np.trapezoid(rates, grid)
     grid = np.array([[share, decay], [0.1, 0.3]])
@@ -51,9 +55,7 @@ def test_the_likelihood_of_renewals_is_that_of_gamma_gaps():
     [("renewal", (0.4, 0.0)), ("renewal", (2.5, 0.0)), ("hawkes", (0.6, 0.5))],
 )
 def test_the_process_that_made_starts_is_found(process, parameters):
-    made = replace(
-        FLAT, process=arrivals.PROCESSES.index(process), parameters=np.array(parameters)
-    )
+    made = replace(FLAT, process=arrivals.PROCESSES.index(process), parameters=np.array(parameters))
     start = made.draw(np.random.default_rng(1), 0.0, 84.0)
     found = Arrivals.fit(start, 0.0, 84.0)
     assert arrivals.PROCESSES[found.process] == process

@@ -26,9 +26,12 @@ def fitted(request):
     return fit(model=request.param)
 
 
+LARGE = grouped(600)
+
+
 @pytest.fixture(scope="module")
 def learned():
-    return fit(steps=150)
+    return fit(LARGE, steps=200)
 
 
 def assert_rows_like(sample, table, n):
@@ -105,14 +108,14 @@ def test_names_count_from_0_in_order_of_time(learned):
 
 
 def test_a_stream_has_its_days_its_rate_and_its_start(learned):
-    rate = len(TABLE) / 28
+    rate = len(LARGE) / 28
     for days, factor, start in ((28, 1.0, None), (10, 3.0, 5.5), (300, 1.0, 1_000)):
         stream = learned.sample(days=days, rate=rate * factor, start=start, seed=2)
         begin = start or 0
         assert stream["time"].min() >= begin and stream["time"].max() < begin + days
         assert len(stream) == pytest.approx(rate * factor * days, rel=0.35)
         sizes = stream.groupby("task").size()
-        assert sizes.mean() == pytest.approx(TABLE.groupby("task").size().mean(), rel=0.35)
+        assert sizes.mean() == pytest.approx(LARGE.groupby("task").size().mean(), rel=0.35)
 
 
 def test_times_lie_on_the_seconds_of_the_table(learned):

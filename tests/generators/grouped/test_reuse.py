@@ -34,7 +34,9 @@ def test_shares_are_those_of_a_plain_loop():
     for now, d in zip(start, dataset.tolist(), strict=True):
         if history:
             expected = slow_shares(history, now, MADE.which)
-            found = dict(zip(shelf.dataset[: shelf.n].tolist(), MADE.shares(shelf, now), strict=True))
+            found = dict(
+                zip(shelf.dataset[: shelf.n].tolist(), MADE.shares(shelf, now), strict=True)
+            )
             assert found == pytest.approx(expected)
             z = MADE.old @ [1, np.log(len(expected)), np.log(len(history))]
             assert MADE.chance(shelf) == pytest.approx(1 / (1 + np.exp(-z)))

@@ -46,7 +46,9 @@ def test_groups_are_told_as_by_a_slow_loop():
         assert found["share 1 0"][g] == pytest.approx((codes[a:b, 1] == 0).mean())
         middle = np.sort(scores[a:b, 0])[(b - a - 1) // 2]
         assert found["centre 0"][g] == middle
-        assert found["spread 0"][g] == pytest.approx(np.sqrt(((scores[a:b, 0] - middle) ** 2).mean()))
+        assert found["spread 0"][g] == pytest.approx(
+            np.sqrt(((scores[a:b, 0] - middle) ** 2).mean())
+        )
 
 
 def test_rows_are_told_as_by_a_slow_loop():

@@ -25,7 +25,8 @@ from tests.pandaenv.simulator.twin import Twin
 
 IDS = ("PandaSiteAllocation-v0", "PandaSiteAllocationTier1-v0")
 ROUGH = Scenario(outage_every_s=86_400.0, outage_length_s=7_200.0)
-KEYS = {"action_mask", "cost", "realised_load", "scale"} | {f"cost_{name}" for name in COSTS}
+KEYS = {"action_mask", "cost", "realised_load", "scale", "gathered"}
+KEYS |= {f"cost_{name}" for name in COSTS}
 
 
 def play(env, policy, seed=0, **options):
