@@ -10,7 +10,7 @@ from generators.tabddpm import MaskedTabDDPM
 
 KINDS = {"tabddpm": MaskedTabDDPM, "tabar": TabAR}
 RNG = np.random.default_rng(0)
-N = 6_000
+N = 3_000
 COLOUR = RNG.integers(0, 3, N)
 TABLE = pd.DataFrame(
     {
@@ -25,9 +25,9 @@ TABLE = pd.DataFrame(
 @pytest.fixture(scope="module", params=KINDS)
 def fitted(request):
     model = KINDS[request.param](
-        d_trunk=32, d_head=16, order=("colour", "size", "shape", "alone"), given=("colour",)
+        d_trunk=16, d_head=16, batch_size=256, order=("colour", "size", "shape", "alone"), given=("colour",)
     )
-    return model.fit(TABLE, steps=200, progress=False)
+    return model.fit(TABLE, steps=120, progress=False)
 
 
 def test_each_row_is_drawn_given_its_own_condition(fitted):
@@ -38,7 +38,7 @@ def test_each_row_is_drawn_given_its_own_condition(fitted):
     # False stands before True among the categories
     for colour in range(3):
         share = drawn["shape"][COLOUR == colour].mean()
-        assert share == pytest.approx(0.9 if colour % 2 == 0 else 0.1, abs=0.03)
+        assert share == pytest.approx(0.9 if colour % 2 == 0 else 0.1, abs=0.05)
 
 
 def test_the_same_seed_draws_the_same(fitted):

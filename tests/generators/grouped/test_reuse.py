@@ -46,13 +46,13 @@ def test_shares_are_those_of_a_plain_loop():
 
 
 def test_coefficients_are_recovered():
-    start, kind = stream(8_000)
+    start, kind = stream(3_000)
     dataset, _ = MADE.draw(np.random.default_rng(1), start, kind)
     found = Reuse.fit(start, kind, dataset)
-    assert np.abs(found.which - MADE.which).max() < 0.1
+    assert np.abs(found.which - MADE.which).max() < 0.2
     shelves = (shelf for shelf, _, _ in _walk(start, kind, dataset) if shelf.n)
     away = [found.chance(shelf) - MADE.chance(shelf) for shelf in shelves]
-    assert np.mean(np.abs(away)) < 0.02
+    assert np.mean(np.abs(away)) < 0.03
 
 
 def test_a_data_set_has_one_kind_and_is_told_who_read_it_before():
