@@ -25,7 +25,11 @@ TABLE = pd.DataFrame(
 @pytest.fixture(scope="module", params=KINDS)
 def fitted(request):
     model = KINDS[request.param](
-        d_trunk=16, d_head=16, batch_size=256, order=("colour", "size", "shape", "alone"), given=("colour",)
+        d_trunk=16,
+        d_head=16,
+        batch_size=256,
+        order=("colour", "size", "shape", "alone"),
+        given=("colour",),
     )
     return model.fit(TABLE, steps=120, progress=False)
 
