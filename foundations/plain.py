@@ -295,7 +295,7 @@ def _restore(special: Special, plain: pd.DataFrame) -> pd.Series:
     if special.kind == "number":
         values = column
     else:
-        values = pd.Series(_fromscaled(special, column.to_numpy(np.float64)), plain.index)
+        values = pd.Series(_from_scaled(special, column.to_numpy(np.float64)), plain.index)
     if special.dtype.startswith("decimal"):
         places = int(special.dtype.split(", ")[1].split(")")[0])
         values = values.map(lambda x: Decimal(f"{x:.{places}f}"))
@@ -314,7 +314,7 @@ def _without_level(special: Special, column: pd.Series) -> pd.Series:
     return values if special.dtype == "object" else values.astype(_dtype(special.dtype))
 
 
-def _fromscaled(special: Special, values: np.ndarray) -> Any:
+def _from_scaled(special: Special, values: np.ndarray) -> Any:
     """The whole numbers, dates or spans of scaled values, on the column's grid."""
     if special.kind == "integer":
         last = (special.top - special.origin) // special.step
