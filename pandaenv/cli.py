@@ -48,6 +48,10 @@ Unknown = Annotated[
     bool,
     typer.Option("--allow-unknown", help="Keep rows of no known project, prodstep or format."),
 ]
+Groups = Annotated[
+    bool,
+    typer.Option("--groups", help="Keep which rows share a task and a data set, as numbers."),
+]
 AllAnalysis = Annotated[
     bool, typer.Option("--all-analysis", help="Rows without a label are user analysis.")
 ]
@@ -57,6 +61,13 @@ SiteNames = Annotated[
 Encoding = Annotated[str | None, typer.Option(help="Encoding of text files, UTF-8 by default.")]
 InMemory = Annotated[
     int, typer.Option(min=1, help="Rows beyond which a Parquet table stays on disk.")
+]
+Renames = Annotated[
+    Path | None, typer.Option(help="TOML or JSON file: by column, old names and new ones.")
+]
+Rare = Annotated[int, typer.Option(min=1, help="Levels of fewer rows become the level unknown.")]
+Check = Annotated[
+    bool, typer.Option("--check", help="Only say what would be kept and why not the rest.")
 ]
 
 
@@ -93,20 +104,11 @@ def ingest(
     allow_unknown: Unknown = False,
     all_analysis: AllAnalysis = False,
     sites: SiteNames = None,
-    rare: Annotated[
-        int, typer.Option(min=1, help="Levels of fewer rows become the level unknown.")
-    ] = 5,
+    rare: Rare = 5,
     encoding: Encoding = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Only say what would be kept and why not the rest.")
-    ] = False,
-    groups: Annotated[
-        bool,
-        typer.Option("--groups", help="Keep which rows share a task and a data set, as numbers."),
-    ] = False,
-    renames: Annotated[
-        Path | None, typer.Option(help="TOML or JSON file: by column, old names and new ones.")
-    ] = None,
+    check: Check = False,
+    groups: Groups = False,
+    renames: Renames = None,
 ) -> None:
     """Turn raw PanDA dumps into job records, 80 % for training and 20 % for testing.
 
@@ -116,8 +118,7 @@ def ingest(
     order and letter case. Other columns are not read. Names of users and jobs are never written.
     What changed over the months, as categories that came and went, stands in cascade.json.
 
-    --groups needs jeditaskid and proddblock and adds the columns task and dataset: numbers drawn at
-    random in every run, whatever the seed, that say which rows belong together and nothing else.
+    --groups needs jeditaskid and proddblock; its numbers are new in every run, whatever the seed.
     """
     from . import records
 
@@ -128,13 +129,8 @@ def ingest(
     elif out is None:
         raise ValueError("ingest needs --out FOLDER for its files, or --check to write none")
     else:
-        asked |= {
-            "split": split.value,
-            "seed": seed,
-            "rare": rare,
-            "groups": groups,
-            "renames": renames,
-        }
+        asked |= {"split": split.value, "seed": seed, "rare": rare}
+        asked |= {"groups": groups, "renames": renames}
         typer.echo(records.ingest(dumps, out, **asked))
 
 

@@ -56,19 +56,17 @@ def ingest(
     """Turn raw PanDA dumps into `records`, `train` and `test.parquet` and `cascade.json` in `out`.
 
     A record is kept if it is (1) user analysis, (2) in a final state, (3) with a DAOD for input and
-    (4) complete and valid; zero files, bytes or cores count as missing. Rows are sorted by time;
-    the same rows give the same bytes, but for the numbers of groups, which no seed repeats. The four
-    files appear together, or not at all.
+    (4) complete and valid; zero files, bytes or cores count as missing. The same rows give the same
+    bytes, sorted by time, whatever their order, format, or the number of threads; but numbers of
+    groups are new in every run. The four files appear together, or not at all.
 
     Args:
-        split: "random" (80 % train, as in the paper), "time" or "task", see `splits.split`.
-        seed: of the random splits.
-        allow_unknown, all_analysis: keep more, see `classification.Leniency`.
-        sites, renames: your own names of sites (`pandaenv.sites.read_aliases`), and old names of
-            any column with their new ones (`renames`); files.
+        split, seed: "random" (80 % train, as in the paper), "time" or "task", see `splits.split`.
+        allow_unknown, all_analysis, groups: keep more, see `classification.Leniency`.
+        sites, renames: files of your own names of sites (`pandaenv.sites.read_aliases`), and of old
+            names of any column with their new ones (`renames`).
         rare: levels of fewer rows become `unknown`, at least 1.
         encoding: of text files; UTF-8 by default, or UTF-16 where the first bytes say so.
-        groups: keep which rows share `jeditaskid` and `proddblock`, as `task` and `dataset`.
     Raises:
         ValueError: a file is no dump or is damaged, none of its rows is kept, or a wrong name.
         FileNotFoundError, ImportError: a dump, or the extra `ingest`, is not there.
@@ -78,8 +76,8 @@ def ingest(
     folder.check_target(out, paths)
     _check_split(split, groups)
     checks.whole("rare", rare, least=1)
-    aliases, new_names = _aliases(sites), names.read(renames)
     leniency = Leniency(allow_unknown, all_analysis, groups)
+    aliases, new_names = _aliases(sites), names.read(renames)
     with folder.workspace(out) as work:
         with _kept(paths, work, leniency, aliases, encoding, new_names) as (connection, result):
             cascade.check_dates(result)
