@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from foundations.units import DAY_S
 from pandaenv import schema, sites
 
-from . import folder
+from . import drift, folder
 from .cascade import Cascade
 from .splits import mark_test_rows, mark_test_tasks
 
@@ -48,6 +48,7 @@ def write(
         groups: write the columns `task` and `dataset`, too.
     """
     _number_groups(connection)
+    cascade.drift = drift.report(connection)
     origin = origin_of(connection)
     cascade.origin = origin.isoformat() + "Z"
     n_rows = cascade.stages[-1].kept
