@@ -81,12 +81,8 @@ class Generator(ABC):
 
         Args:
             table: rows to learn from; not changed. Numbers, dates, spans of time, categories and
-                truths of any dtype, missing values among them. Or where Parquet files lie: a file,
-                a folder of them (where it holds `train.parquet`, that one) or a pattern. Models
-                over fields (`tabar`, `tabddpm`) learn from files larger than memory what they learn
-                from the table in memory, byte for byte; they put counts and coded rows into the
-                system's folder for temporary files, about 20 bytes a row and 16 bytes a number.
-                The others read the files into memory.
+                truths of any dtype, missing values among them. Or where Parquet files lie, see
+                `sources`: a file, a folder or a pattern.
             seed: same seed, steps, versions, threads and kind of device: same model, bit for bit.
             budget: wall-clock seconds; a short timed probe turns them into `n_steps_`.
             steps: optimizer steps, instead of a budget. Without either the configuration's number.
@@ -102,9 +98,8 @@ class Generator(ABC):
         Raises:
             TypeError: the table is neither a DataFrame nor a path.
             FileNotFoundError: there are no Parquet files.
-            ValueError: a table that cannot be learned, files that disagree in their columns, a
-                wrong argument, a device that this machine lacks, or a damaged or foreign
-                checkpoint.
+            ValueError: a table that cannot be learned, files that disagree, a wrong argument, a
+                device that this machine lacks, or a damaged or foreign checkpoint.
             OSError: the checkpoint cannot be read or written.
             MemoryError: the device has too little memory.
         """

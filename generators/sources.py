@@ -2,7 +2,9 @@
 
 In: a `pandas.DataFrame`, or where Parquet files lie. Out: a `Source`: the layout, the counted
 values of each number, and all rows as numbers and codes, part after part. Files are read twice:
-once to count (`survey`), once for their rows.
+once to count (`survey`), once for their rows. Models over fields (`tabar`, `tabddpm`) learn from
+files larger than memory what they learn from the same table, byte for byte; the system's folder for
+temporary files holds about 20 bytes a row and 16 bytes a number. The others read files into memory.
 """
 
 from __future__ import annotations

@@ -56,9 +56,8 @@ def ingest(
     """Turn raw PanDA dumps into `records`, `train` and `test.parquet` and `cascade.json` in `out`.
 
     A record is kept if it is (1) user analysis, (2) in a final state, (3) with a DAOD for input and
-    (4) complete and valid; zero files, bytes or cores count as missing. The same rows give the same
-    bytes, sorted by time, whatever their order, format, or the number of threads; but numbers of
-    groups are new in every run. The four files appear together, or not at all.
+    (4) complete and valid. Rows are sorted by time; the same rows give the same bytes, but for the
+    numbers of groups, which are new in every run. All four files appear, or none.
 
     Args:
         split, seed: "random" (80 % train, as in the paper), "time" or "task", see `splits.split`.
