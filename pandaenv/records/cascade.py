@@ -156,7 +156,13 @@ def _count_kept(connection: DuckDBPyConnection, condition: str) -> int:
     return connection.execute(f"SELECT count(*) FROM kept WHERE {condition}").fetchone()[0]
 
 
-def check_dates(cascade: Cascade) -> None:
+def check_kept(cascade: Cascade) -> None:
+    """Refuse dates whose month comes first, and dumps of which nothing is kept."""
+    _check_dates(cascade)
+    _check_some_kept(cascade)
+
+
+def _check_dates(cascade: Cascade) -> None:
     """Raise a ValueError where dates with slashes have the month first: half of them pass."""
     n = cascade.stages[4].dropped[MONTH_FIRST]
     if n:
@@ -166,7 +172,7 @@ def check_dates(cascade: Cascade) -> None:
         )
 
 
-def check_some_kept(cascade: Cascade) -> None:
+def _check_some_kept(cascade: Cascade) -> None:
     """Raise a ValueError that lists the commonest reasons where no row is kept."""
     if cascade.stages[-1].kept:
         return

@@ -67,7 +67,7 @@ def ingest(
         rare: levels of fewer rows become `unknown`, at least 1.
         encoding: of text files; UTF-8 by default, or UTF-16 where the first bytes say so.
     Raises:
-        ValueError: a file is no dump or is damaged, none of its rows is kept, or a wrong name.
+        ValueError: a file is no dump or damaged, none of its rows is kept, a wrong name.
         FileNotFoundError, ImportError: a dump, or the extra `ingest`, is not there.
     """
     engine.load()
@@ -79,8 +79,7 @@ def ingest(
     aliases, new_names = _aliases(sites), names.read(renames)
     with folder.workspace(out) as work:
         with _kept(paths, work, leniency, aliases, encoding, new_names) as (connection, result):
-            cascade.check_dates(result)
-            cascade.check_some_kept(result)
+            cascade.check_kept(result)
             levels.drop_rare(connection, rare, result)
             outputs.write(connection, work, result, split, seed, groups)
         folder.publish(work, out)
