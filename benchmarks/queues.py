@@ -17,7 +17,6 @@ from metrics.scores import Score
 from metrics.streams import at_one_rate
 from metrics.temporal import ratio
 from pandaenv.replay import replay
-from pandaenv.workload.recorded import COLUMNS
 
 SITES, LOAD = 40, 0.6
 QUANTILES = (50, 75, 90, 95, 99)
@@ -29,9 +28,7 @@ def waits(table: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
     Args:
         table: a grouped table, see `schema.GROUPS`.
     """
-    log = replay(
-        table.rename(columns=COLUMNS), SITES, load=LOAD, placed_by="panda_analysis", seed=seed
-    )
+    log = replay(table, SITES, load=LOAD, placed_by="panda_analysis", seed=seed)
     wait = (log["first_start"] - log["submit"]) / HOUR_S
     found = pd.DataFrame({"site": log["computingsite"], "wait": wait})
     return found[wait.notna()]

@@ -447,7 +447,8 @@ def read_saved(folder: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
 def _without_nan(tensors: dict[str, Any]) -> dict[str, Any]:
     """The weights as they are; a ValueError where some are no numbers."""
     for name, values in tensors.items():
-        if np.asarray(values).dtype.kind == "f" and np.isnan(values).any():
+        values = np.asarray(values)  # those of networks are float32; others may lack a value
+        if values.dtype.itemsize < 8 and values.dtype.kind == "f" and np.isnan(values).any():
             raise ValueError(f"the weights must be numbers, those of {name} are not")
     return tensors
 

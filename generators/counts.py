@@ -181,7 +181,7 @@ class Counts:
         for name, array in (("value", value), ("rows", rows)):
             path = self.folder / f"{len(self.runs)}.{name}.npy"
             np.save(path, array)
-            run.append(np.load(path, mmap_mode="r"))
+            run.append(np.lib.format.open_memmap(path, mode="r"))
         self.runs.append((run[0], run[1]))
 
     def blocks(self) -> Iterator[Counted]:

@@ -47,7 +47,7 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
         options: arguments of `PandaSiteAllocationEnv`.
 
     Raises:
-        ValueError, AssertionError: a wrong option, as the single environment says it.
+        ValueError, AssertionError, TypeError: a wrong option, as the single environment says it.
         InvalidAction, ResetNeeded: as there.
     """
 

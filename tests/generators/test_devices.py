@@ -15,6 +15,7 @@ import torch
 import generators
 from generators import devices
 from generators.plan import Plan
+from generators.sources import InMemory
 from tests.generators import contracts
 
 ROOT = Path(__file__).parents[2]
@@ -163,11 +164,12 @@ def test_moving_to_where_it_is_changes_nothing():
 
 def test_a_plan_of_another_device_is_another_run(tmp_path):
     model = contracts.make("tvae")
-    parts = model.fit(table(), steps=1, progress=False), np.zeros((2, 1)), np.zeros((2, 1))
-    here = model._run_key(model.layout_, *parts[1:])
+    model.fit(table(), steps=1, progress=False)
+    source = InMemory(model.view_, model.layout_, np.zeros((2, 1)), np.zeros((2, 1)))
+    here = model._run_key(source)
     model._device = torch.device("cuda", 0)
-    assert model.device == "cuda:0" and model._run_key(model.layout_, *parts[1:]) != here
-    assert Plan(key=here) != Plan(key=model._run_key(model.layout_, *parts[1:]))
+    assert model.device == "cuda:0" and model._run_key(source) != here
+    assert Plan(key=here) != Plan(key=model._run_key(source))
 
 
 class TestOnAnAccelerator:
