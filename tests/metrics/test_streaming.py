@@ -284,7 +284,9 @@ def test_a_folder_of_files_is_scored_as_the_one_file(paths, tmp_path):
         TABLES[0].iloc[rows].to_parquet(tmp_path / f"{i}.parquet", row_group_size=170, index=False)
     options = {"only": EXACT, "target": None, "in_memory": 100}
     whole, parts = (evaluate(train, *paths[1:], **options) for train in (paths[0], tmp_path))
-    assert whole.to_json() == parts.to_json()
+    for side in ("synthetic", "floor"):  # sums are taken in other groups of rows
+        a, b = (list(getattr(report, side).values.values()) for report in (whole, parts))
+        np.testing.assert_allclose(a, b, atol=1e-12)
     at = np.array([5, 2_999, 1_200, 0])
     frame = Stored(tmp_path, rows=at).frame(10, 0)
     assert frame.astype(object).equals(Stored(paths[0], rows=at).frame(10, 0).astype(object))
