@@ -63,6 +63,7 @@ def test_a_bare_machine_learns_what_is_scored_elsewhere(bare, tmp_path):
         pd.testing.assert_frame_equal(sample, drawn, check_dtype=False, check_categorical=False)
 
 
+@pytest.mark.slow
 def test_the_table_of_devices_is_measured_on_a_bare_machine(bare, tmp_path):
     script = tmp_path / "measure.py"
     script.write_text(
