@@ -318,8 +318,9 @@ def _row(name: str, runs: list[dict]) -> dict:
 
 
 def _sentence(error: Exception) -> str:
-    said = getattr(error, "stderr", None) or str(error)
-    return " ".join(str(said).split())[-300:]
+    """The last words of a failure, without the folders of this machine."""
+    said = " ".join(str(getattr(error, "stderr", None) or error).split())[-300:]
+    return re.sub(r"(/[^\s/()]+)+/(?=[^\s/()]+)", "", said)
 
 
 def _words(options: argparse.Namespace) -> list[str]:

@@ -77,11 +77,11 @@ def test_peers_are_scored_as_ours_and_a_failure_is_a_line(tmp_path):
         runs,
         {
             "resampler": lambda: peer(RESAMPLER),
-            "broken": lambda: peer("def learn(*_): raise ValueError('too wide')"),
+            "broken": lambda: peer("def learn(*_): raise ValueError('too wide (/a/b/c.py)')"),
         },
     )
     assert [row["model"] for row in found["rows"]] == ["tabddpm", "tabar", "resampler"]
-    assert found["missing"] == {"broken": {"why": "ValueError: too wide"}}
+    assert found["missing"] == {"broken": {"why": "ValueError: too wide (c.py)"}}
     resampler = found["rows"][-1]
     assert resampler["C2ST"] == np.mean([run["C2ST"] for run in resampler["runs"]])
     assert {lead["metric"] for lead in found["leads"]} >= {"JSD", "diff-CORR", "C2ST"}
