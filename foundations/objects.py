@@ -9,12 +9,15 @@ module is searched in the current folder first, then among what is installed. Ev
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from importlib import import_module, invalidate_caches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
-from . import files
+from . import checks, files
+
+Thing = TypeVar("Thing")
 
 
 def named(name: str, methods: Iterable[str | tuple[str, ...]] = (), **options: Any) -> Any:
@@ -49,6 +52,27 @@ def with_methods(name: str, thing: Any, methods: Iterable[str | tuple[str, ...]]
                 f"{name} must have the methods {needs}; {' or '.join(any_of)} is missing"
             )
     return thing
+
+
+def one_of(
+    kind: type[Thing], what: str, known: Mapping[str, Thing], which: str | Thing | Mapping
+) -> Thing:
+    """The instance of a dataclass by name or by a dict of its fields; one of its own as it is.
+
+    Args:
+        what: what a refusal calls it.
+        known: instances by name.
+
+    Raises: ValueError for an unknown name or field; what the class itself refuses.
+    """
+    if isinstance(which, kind):
+        return which
+    if isinstance(which, Mapping):
+        names = [field.name for field in fields(cast(Any, kind))]
+        for name in which:
+            checks.known(f"{what} field", name, names)
+        return kind(**which)
+    return known[checks.known(what, which, known)]
 
 
 def source_digest(thing: Any) -> str | None:

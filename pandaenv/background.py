@@ -23,6 +23,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from foundations import checks
+from foundations.objects import one_of
 from foundations.units import DAY_S, HOUR_S, WEEK_S
 from pandaenv.simulator.others import AHEAD, HELD, Others, no_others
 
@@ -189,11 +190,4 @@ def make(which: str | Background | Mapping) -> Background:
 
     Raises: ValueError for an unknown name or field, or a value out of its range.
     """
-    if isinstance(which, Background):
-        return which
-    if isinstance(which, Mapping):
-        known = [field.name for field in fields(Background)]
-        for name in which:
-            checks.known("background field", name, known)
-        return Background(**which)
-    return BACKGROUNDS[checks.known("background", which, BACKGROUNDS)]
+    return one_of(Background, "background", BACKGROUNDS, which)

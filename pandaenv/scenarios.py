@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from foundations import checks
+from foundations.objects import one_of
 from foundations.units import DAY_S, HOUR_S
 
 LONGEST_S = 1e9
@@ -150,11 +151,4 @@ def make(which: str | Scenario | Mapping) -> Scenario:
 
     Raises: ValueError for an unknown name or field, or a value out of its range.
     """
-    if isinstance(which, Scenario):
-        return which
-    if isinstance(which, Mapping):
-        known = [field.name for field in fields(Scenario)]
-        for name in which:
-            checks.known("scenario field", name, known)
-        return Scenario(**which)
-    return SCENARIOS[checks.known("scenario", which, SCENARIOS)]
+    return one_of(Scenario, "scenario", SCENARIOS, which)

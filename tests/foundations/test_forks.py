@@ -1,5 +1,6 @@
 """Parallel kernels in forked processes."""
 
+import os
 import subprocess
 import sys
 
@@ -29,7 +30,7 @@ print("told", numba.threading_layer(), status)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_runs_a_kernel_that_ran_in_threads_before():
     command = [sys.executable, "-c", FORKED]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)

@@ -68,12 +68,15 @@ def assert_contract(name, table, n=33, steps=2):
     pd.testing.assert_frame_equal(sample, loaded.sample(n, seed=1), check_exact=True)
 
 
-def stopping(kind, at):
-    """The class of a model whose training is interrupted before step `at`."""
+def stopping(kind, at, count=None):
+    """The class of a model whose training is interrupted before step `at`.
+
+    Steps are counted from the start of each training, or on in the list `count`.
+    """
 
     class Stopping(kind):
         def _train(self, learner, plan, pace):
-            step, done = learner.step, []
+            step, done = learner.step, [] if count is None else count
 
             def until_then(*arguments):
                 done.append(1)

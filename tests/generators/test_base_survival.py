@@ -195,6 +195,14 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(saved, damage):
     assert one_sentence(error)
 
 
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    table = pd.DataFrame({"x": np.arange(60.0) % 7, "y": list("abc") * 20})
+    model = contracts.fit("tabar", table)
+    next(model.net_.parameters()).data.fill_(float("nan"))
+    with pytest.raises(ValueError, match="weights must be numbers, those of weights.* are not"):
+        generators.load(model.save(tmp_path))
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(damage=damages, card=st.booleans())
 def test_a_damaged_model_is_refused_in_one_sentence(saved, damage, card):

@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 import generators
 from generators.grouped import Grouped
 from generators.grouped.submodels import KINDS
-from tests.generators.contracts import assert_like
+from tests.generators.contracts import assert_like, stopping
 from tests.generators.grouped.tables import grouped
 
 SMALL = {"d_trunk": 16, "d_head": 8, "batch_size": 128}
@@ -70,23 +70,8 @@ def test_killed_and_resumed_it_is_the_same(part, at, tmp_path, monkeypatch):
     """Stopped in the parent's steps, and in the child's."""
     whole = fit(model=part, steps=5).sample(100, seed=1)
     options = dict(steps=5, seed=3, progress=False, checkpoint=tmp_path / "run", every=0.0)
-    done = []
-
-    class Stopping(KINDS[part]):
-        def _train(self, learner, plan, pace):
-            step = learner.step
-
-            def until_then(*arguments):
-                done.append(1)
-                if len(done) > at:
-                    raise KeyboardInterrupt
-                return step(*arguments)
-
-            learner.step = until_then
-            super()._train(learner, plan, pace)
-
     with monkeypatch.context() as patch:
-        patch.setitem(KINDS, part, Stopping)
+        patch.setitem(KINDS, part, stopping(KINDS[part], at, count=[]))
         with pytest.raises(KeyboardInterrupt):
             Grouped(model=part, **SMALL).fit(TABLE, **options)
     resumed = Grouped(model=part, **SMALL).fit(TABLE, **options)
