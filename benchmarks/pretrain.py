@@ -1,10 +1,10 @@
 """The bundled surrogates: a model trained on the reference workload, and a pool sampled from it.
 
-Writes into one folder: the model (generator.json, weights-*.safetensors), pool.parquet, sorted by
-time, with times in whole seconds and work in single precision, and card.json: data, seed, steps,
-training time, hashes, scores on held-out rows, versions and command. An interrupted run resumes
-from --checkpoint. With --scores-only an existing pool is scored again, for instance with metrics
-that the suite has gained since.
+Writes into one folder: the model in half precision (generator.json, weights-*.safetensors);
+pool.parquet, sorted by time, with times in whole seconds and work in single precision; card.json:
+data, seed, steps, training time, hashes, scores on held-out rows, versions and command. An
+interrupted run resumes from --checkpoint. With --scores-only an existing pool is scored again, for
+instance with metrics that the suite has gained since.
 
     python -m benchmarks.pretrain [--generator tabar] --budget 1800 [--checkpoint FILE] [--out DIR]
 """
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
         device=options.device,
     )
     if hasattr(model, "save"):
-        model.save(options.out)
+        model.halve().save(options.out)  # the pool is then what the loaded model draws
     began = time.monotonic()
     few = {"steps": options.sampling_steps} if options.sampling_steps else {}
     pool = rounded(candidates.sample(model, options.pool, seed=options.seed, **few))

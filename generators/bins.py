@@ -14,6 +14,10 @@ import numpy as np
 
 from .counts import Histogram
 
+FINEST = 16_384
+"""A piece is this share of a column's rows or more: large tables need no finer ground, and their
+models stay small."""
+
 
 @dataclass(frozen=True)
 class Bins:
@@ -119,10 +123,12 @@ def bins_of(
 
     Args:
         n_coarse, n_fine: bins at most; a column of fewer distinct values has a bin for each.
-        blur: rows whose ground is drawn from evenly, so that no value sits on a record.
+        blur: rows whose ground is drawn from evenly, so that no value sits on a record; more in
+            columns of many rows, which have about 16,384 pieces of ground at most.
         days: the column counts days and may lie on a grid of hours, minutes or seconds.
     """
     value, count = column.value, column.rows
+    blur = max(blur, int(count.sum()) // FINEST)
     coarse = _quantile_bins(count, n_coarse)
     fine = np.zeros(len(value), np.int64)
     if len(value) > n_coarse:

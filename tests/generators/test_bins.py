@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from generators.arrays import pack_columns, unpack_columns
-from generators.bins import Bins, fit_bins
+from generators.bins import FINEST, Bins, fit_bins
 
 RNG = np.random.default_rng(4)
 N = 4000
@@ -121,6 +121,13 @@ def test_a_blurred_value_says_little_about_any_one_row():
         other = np.abs(fresh[np.clip(np.searchsorted(fresh, y), 0, N - 1)] - y)
         mean_gap[blur] = np.mean(closer < other)
     assert mean_gap[16] < mean_gap[1]
+
+
+def test_a_column_of_many_rows_has_no_more_pieces_than_the_finest():
+    many = np.random.default_rng(0).normal(size=3 * FINEST * 8)
+    bins = fit_bins(many, 64, 32)
+    assert FINEST * 0.8 < len(bins.upto) <= FINEST + len(bins.first)
+    assert (np.diff(bins.upto, prepend=0.0) <= 2 * 24).all()
 
 
 def test_values_never_seen_go_to_the_bins_around_them(name):
