@@ -27,8 +27,8 @@ class PandaVecEnv(VecEnv):
     """n environments of one configuration for Stable-Baselines3.
 
     Masks for `sb3_contrib.MaskablePPO` come from `env_method("action_masks")`. Infos are kept
-    small: `cost`, `TimeLimit.truncated`, and at the end of an episode `terminal_observation`; parts
-    of the costs are in `episodes.cost`, float64 (n, 4).
+    small: `cost`, `TimeLimit.truncated`, the exact `flow_time` of a relative reward, and at the end
+    of an episode `terminal_observation`; parts of the costs are in `episodes.cost`, float64 (n, 4).
 
     Args:
         num_envs: n, at least 1.
@@ -60,14 +60,20 @@ class PandaVecEnv(VecEnv):
         return self._observe()
 
     def step_async(self, actions: np.ndarray) -> None:
-        self._actions = many_sites(actions, self.num_envs, self.episodes.n_sites)
+        chosen = many_sites(actions, self.num_envs, self.episodes.n_actions)
+        self._actions = self.episodes.sites(chosen)
 
     def step_wait(self) -> tuple[Observation, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         self.episodes.step(self._actions, self._no_skip)
         cost = self.episodes.cost @ EACH_COST
         if self.single.is_binary:
             np.minimum(cost, 1.0, out=cost)
-        infos = [{"cost": c, "TimeLimit.truncated": False} for c in cost.tolist()]
+        infos: list[dict[str, Any]] = [
+            {"cost": c, "TimeLimit.truncated": False} for c in cost.tolist()
+        ]
+        if self.episodes.rules.is_relative:
+            for info, flow in zip(infos, self.episodes.view.flow.tolist(), strict=True):
+                info["flow_time"] = flow
         dones = self.episodes.n_left == 0
         rewards_now = self.episodes.reward.astype(np.float32)
         for i in np.flatnonzero(dones).tolist() if dones.any() else ():
@@ -89,7 +95,7 @@ class PandaVecEnv(VecEnv):
         if method_name in _METHODS and self.episodes.worlds is None:
             raise ResetNeeded(f"{method_name}() needs an episode: call reset() first")
         if method_name == "action_masks":
-            return [self.episodes.view.mask[i].copy() for i in rows]
+            return [self.episodes.masks[i].copy() for i in rows]
         if method_name == "log":
             return [job_log(self.episodes, i) for i in rows]
         if method_name == "render":
@@ -128,18 +134,18 @@ class PandaVecEnv(VecEnv):
         return getattr(self.single, name)
 
     def _observe(self, rows: int | slice = slice(None)) -> Observation:
-        flat = self.episodes.view.flat[rows].copy()
+        flat = self.episodes.seen[rows].copy()
         return flat if self.single.is_flat else blocks(flat)
 
     def _reset_info(self, i: int) -> dict[str, Any]:
-        mask = self.episodes.view.mask[i].copy()
         return {
-            "action_mask": mask,
+            "action_mask": self.episodes.masks[i].copy(),
             "cost": 0.0,
             **dict.fromkeys(COST_KEYS, 0.0),
             "realised_load": self.single.prepared.realised_load,
             "scale": self.single.prepared.stream.scale,
             "gathered": self.single.prepared.stream.gathered,
+            **self.episodes.extra(i),
         }
 
 

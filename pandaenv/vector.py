@@ -138,8 +138,8 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
         self.single.close()
 
     def action_masks(self) -> np.ndarray:
-        """1 where the waiting job of each may go, int8 (n, S); no row is all zero."""
-        return self.episodes.view.mask.copy()
+        """1 where an action is allowed, int8 (n, S), of candidates (n, k); no row is all zero."""
+        return self.episodes.masks.copy()
 
     def _begin(self, i: int, seed: int | None = None, window: int | None = None) -> None:
         rng = self._rngs[i]
@@ -162,13 +162,13 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
         return final | {f"_{key}": over.copy() for key in final}
 
     def _observe(self, copy: bool | None = None) -> Observation:
-        flat = self.episodes.view.flat
+        flat = self.episodes.seen
         flat = flat.copy() if (self.copy if copy is None else copy) else flat
         return flat if self.single.is_flat else blocks(flat)
 
     def _info(self, chosen: np.ndarray | None = None) -> dict[str, Any]:
         """What single environments have in their info, as arrays; zero where not chosen."""
-        cost, masks = self.episodes.cost, self.episodes.view.mask
+        cost, masks = self.episodes.cost, self.episodes.masks
         if chosen is None:
             chosen, masks = self._everywhere, masks.copy()
         else:
@@ -182,14 +182,20 @@ class PandaSiteAllocationVectorEnv(PlainSpec, gym.vector.VectorEnv):
             "realised_load": self.single.prepared.realised_load * chosen,
             "scale": self.single.prepared.stream.scale * chosen,
             "gathered": self.single.prepared.stream.gathered & chosen,
-        }
+        } | {name: _where(chosen, part) for name, part in self.episodes.extras.items()}
         return info | {f"_{key}": chosen.copy() for key in info}
 
     def _checked(self, actions: ArrayLike, skip: np.ndarray) -> np.ndarray:
         """The sites as int64 (n,), 0 where they are ignored."""
         if not self._is_begun:
             raise ResetNeeded("step() needs jobs to place: call reset() first")
-        return many_sites(actions, self.num_envs, self.episodes.n_sites, skip)
+        chosen = many_sites(actions, self.num_envs, self.episodes.n_actions, skip)
+        return self.episodes.sites(chosen)
+
+
+def _where(chosen: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """A copy of the rows that are chosen, zero elsewhere."""
+    return part * (chosen if part.ndim == 1 else chosen[:, None])
 
 
 def many(single: PandaSiteAllocationEnv, n: int, n_threads: int) -> Episodes:

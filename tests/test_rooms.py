@@ -59,8 +59,8 @@ pandaenv.simulator        arrivals bookings caches carryover draws events foreca
 pandaenv.background
 pandaenv.policies         choices estimates mask playing rules
 pandaenv.replay
-pandaenv.env              actions allocation config episodes measures observation picture prepared
-                          rendering reward rules screen site_map spec
+pandaenv.env              actions allocation candidates config episodes measures observation picture
+                          prepared rendering reward rules screen site_map spec
 pandaenv.vector
 pandaenv.sb3
 pandaenv.wrappers
@@ -79,7 +79,7 @@ benchmarks.speed          __main__ device env gan metrics neighbours ppo replay 
                           years
 benchmarks                animate anomalies calibration defects device fidelity frontier future load
                           memorisation offline offline_agents peers policies popularity ppo pretrain
-                          queues readers sampler stops streams tasks transfer
+                          queues readers sampler stops streams tasks transfer untouched
 benchmarks.report.readme
 """
 

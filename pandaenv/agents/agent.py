@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 
+from pandaenv.policies.rules import check_sites
+
 from .scoring import traits_of
 
 
@@ -61,6 +63,7 @@ class Agent:
     def act_all(self, envs: Any) -> np.ndarray:
         """A site for the waiting job of each environment, int64 (n,)."""
         episodes = envs.unwrapped.episodes
+        check_sites(episodes)
         if episodes.prepared is not self._prepared:
             self._adapt(envs, episodes)
         logits = np.where(episodes.view.mask > 0, self.logits(episodes.view.flat), -np.inf)

@@ -21,9 +21,10 @@ from pandaenv.simulator.state import Worlds
 
 from . import rendering
 from .actions import one_site
+from .candidates import N_CANDIDATE
 from .config import TaskConfig
 from .episodes import Episodes, step_world
-from .observation import N_GRID, N_JOB, space
+from .observation import N_GRID, N_JOB, N_SITE, space
 from .prepared import prepare
 from .spec import PlainSpec
 
@@ -105,6 +106,12 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
 
     After the last job the job block and the column `data there` are zero and the mask is all one.
 
+    With `candidates=k`, action i is the i-th best of the allowed sites by when a broker expects
+    the job to end there, ties to the larger. `sites` has the blocks of those k, in that order and
+    two numbers longer: f(seconds until the job would end there / m), and exp(-2 x), where it ends
+    x m later than at the best. Where fewer than k sites are allowed the list goes round, so no
+    action is refused, the mask is all one, and `info["candidates"]` names the sites, int64 (k,).
+
     ## Rewards
 
     m, the unit, is the workload's mean service time on the grid's mean core. `reward=`
@@ -116,6 +123,11 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
     - `"slowdown"`: the same with flow time over run time, runs of less than 600 s taken as 600 s.
     - `"wait"`: the same with the time before the last start, over m.
     - `"accrued"`: minus the time the agent's jobs spent in the system since the last step, over m.
+    - `"relative"`: the flow time's reward plus what the allowed site would cost, over m, that is
+      best by the true work of all jobs (the choice of `greedy_true`). What no choice could change
+      is gone from it, and so is most of the noise. It is no shaping that keeps the optimum: it
+      asks for the best site now, and what a placement does to later jobs hardly counts.
+      `info["flow_time"]` has the exact reward.
 
     A job lost or rejected counts 10 beside the time it spent, so failing fast never pays.
 
@@ -166,7 +178,7 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
     | `episode_jobs` | 5500 | jobs an episode |
     | `split` | `"train"` | or `"test"`: which weeks |
     | `observation` | `"flat"` | or `"dict"` |
-    | `reward` | `"flow_time"` | or `"slowdown"`, `"wait"`, `"accrued"` |
+    | `reward` | `"flow_time"` | or `"slowdown"`, `"wait"`, `"accrued"`, `"relative"` |
     | `cost` | `"count"` | or `"binary"` |
     | `scenario` | `"normal"` | or another of the scenarios, or your own |
     | `wait_limit` | 108000 | seconds |
@@ -176,6 +188,7 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
     | `reveal` | None | or `"estimate"`: of each job's work, noisy, in place of past means |
     | `backfill` | False | whether jobs may overtake the first of a queue that waits for cores |
     | `background` | `"none"` | or `"busy"`: what others do at the sites, or your own |
+    | `candidates` | None | or how many sites are offered and shown, best first: 1 to S |
     | `render_mode` | None | or `"ansi"` (text), `"rgb_array"`, `"human"`: `env.rendering` |
 
     `workload` may be `"tabar"` (another bundled surrogate), `"reference"`, a table of records, a
@@ -249,8 +262,9 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
         self.prepared = self.episodes.prepared
         self.stream, self.grid = self.prepared.stream, self.prepared.grid
         self.unit, self.cap_floor = self.prepared.unit, self.prepared.cap_floor
-        self.action_space = Discrete(self.episodes.n_sites)
-        self.observation_space = space(self.episodes.n_sites, self.is_flat)
+        self.action_space = Discrete(self.episodes.n_actions)
+        features = N_CANDIDATE if self.episodes.n_candidates else N_SITE
+        self.observation_space = space(self.episodes.n_actions, self.is_flat, features)
         self._is_accrued = self.episodes.config.reward == "accrued"
         self._n_left = 0
 
@@ -265,7 +279,7 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
         return self.observation, self._info()
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        site = self._checked(action)
+        site = self._site(action)
         reward = step_world(self.episodes.bound, 0, 1, site, self.episodes.cost[0])
         self._n_left -= 1
         is_over = self._n_left == 0
@@ -297,18 +311,18 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
 
     @property
     def mask(self) -> np.ndarray:
-        """1 where the waiting job may go, int8 (S,), as it is kept: do not write to it."""
+        """1 for sites that may take the job, int8 (S,), as it is kept: do not write to it."""
         return self.episodes.view.mask[0]
 
     @property
     def observation(self) -> Observation:
         """A fresh copy of the present observation."""
-        flat = self.episodes.view.flat[0].copy()
+        flat = self.episodes.seen[0].copy()
         return flat if self.is_flat else blocks(flat)
 
     def action_masks(self) -> np.ndarray:
-        """1 where the waiting job may go, int8 (S,); never all zero."""
-        return self.mask.copy()
+        """1 where an action is allowed, int8 (S,), of candidates (k,); never all zero."""
+        return self.episodes.masks[0].copy()
 
     def log(self) -> pd.DataFrame:
         """Every job of the episode so far as a record, and the times of its stages.
@@ -321,16 +335,17 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
             raise ResetNeeded("log() needs an episode: call reset() first")
         return job_log(self.episodes, 0)
 
-    def _checked(self, action: Action) -> int:
+    def _site(self, action: Action) -> int:
         if self._n_left == 0:
             raise ResetNeeded("step() needs a job to place: call reset() first")
-        return one_site(action, self.episodes.n_sites)
+        chosen = one_site(action, self.episodes.n_actions)
+        return int(self.episodes.view.order[0, chosen]) if self.episodes.n_candidates else chosen
 
     def _info(self) -> dict[str, Any]:
         wait, transfer, failure, rejected = self.episodes.cost[0].tolist()
         cost = wait + transfer + failure + rejected
         return {
-            "action_mask": self.mask.copy(),
+            "action_mask": self.action_masks(),
             "cost": min(cost, 1.0) if self.is_binary else cost,
             "cost_wait": wait,
             "cost_transfer": transfer,
@@ -339,6 +354,7 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
             "realised_load": self.prepared.realised_load,
             "scale": self.prepared.stream.scale,
             "gathered": self.prepared.stream.gathered,
+            **self.episodes.extra(0),
         }
 
 

@@ -74,6 +74,7 @@ class TaskConfig:
     reveal: str | None = None
     backfill: bool = False
     background: str | Background | Mapping = "none"
+    candidates: int | None = None
 
     def __post_init__(self) -> None:
         checks.known("split", self.split, N_WINDOWS)
@@ -83,6 +84,8 @@ class TaskConfig:
         checks.known("reveal", self.reveal, REVEALED)
         checks.seed(self.workload_seed, "workload_seed")
         checks.whole("episode_jobs", self.episode_jobs, least=1)
+        if self.candidates is not None:
+            checks.whole("candidates", self.candidates, least=1)
         checks.number("warmup_days", self.warmup_days, least=0)
         for name in ("rate", "load"):
             if getattr(self, name) is not None:

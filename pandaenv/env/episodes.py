@@ -6,13 +6,14 @@ environment all stand on this, so they agree bit for bit.
 """
 
 import copy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.error import ResetNeeded
 from numba import get_num_threads, prange, set_num_threads, types
 from numba.experimental import structref
 
+from foundations import checks
 from foundations.forks import is_forked
 from pandaenv.kernel_cache import cached_njit
 from pandaenv.kernels import kernel, part
@@ -25,9 +26,10 @@ from pandaenv.simulator.outages import apply_troubles
 from pandaenv.simulator.prefetch import AHEAD, prefetch_ahead
 from pandaenv.simulator.state import NONE, Worlds, make_worlds
 
+from .candidates import N_CANDIDATE, least_finish, show_candidates
 from .config import TaskConfig
-from .measures import ACCRUED, MEASURES
-from .observation import make_view, observe, update_view
+from .measures import ACCRUED, MEASURES, RELATIVE
+from .observation import N_GRID, N_JOB, make_view, observe, update_view
 from .prepared import PreparedTask
 from .reward import COSTS, accrued_reward, price_placement
 from .rules import Rules
@@ -65,16 +67,54 @@ class Episodes:
             float(config.byte_limit),
             prepared.cap_floor,
             prepared.features,
+            config.reward == RELATIVE,
         )
         self.n_sites = len(prepared.grid.sites)
         self.scenario.check_sites(self.n_sites)
-        self.view = make_view(n, self.n_sites)
+        self.n_candidates = int(
+            checks.whole("candidates", config.candidates or 0, most=self.n_sites)
+        )
+        n_shown = N_JOB + N_CANDIDATE * self.n_candidates + N_GRID if self.n_candidates else 0
+        self.view = make_view(n, self.n_sites, n_shown, self.n_candidates)
         self.plans = make_plans(n, prepared.grid.sites["most"], n_threads)
         self.cost = np.zeros((n, len(COSTS)))
         self.reward = np.zeros(n)
         self.n_left, self.window = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        self._rows, self._any = np.arange(n), np.ones((n, self.n_candidates), np.int8)
         self.worlds: Worlds | None = None
         self._bound = None
+
+    @property
+    def n_actions(self) -> int:
+        """Places a job may be sent to: candidates where there are some, else sites."""
+        return self.n_candidates or self.n_sites
+
+    @property
+    def seen(self) -> np.ndarray:
+        """What agents see, float32 (n, d): of the candidates where there are some."""
+        return self.view.shown if self.n_candidates else self.view.flat
+
+    @property
+    def masks(self) -> np.ndarray:
+        """1 where an action is allowed, int8 (n, n_actions); every candidate is. Not a copy."""
+        return self._any if self.n_candidates else self.view.mask
+
+    @property
+    def extras(self) -> dict[str, np.ndarray]:
+        """What infos say on top, a row a world: sites of the candidates, the exact reward."""
+        told = {"candidates": self.view.order} if self.n_candidates else {}
+        return told | ({"flow_time": self.view.flow} if self.rules.is_relative else {})
+
+    def extra(self, w: int) -> dict[str, Any]:
+        """The same of world w alone."""
+        return {
+            name: part[w].copy() if part.ndim > 1 else float(part[w])
+            for name, part in self.extras.items()
+        }
+
+    def sites(self, actions: np.ndarray) -> np.ndarray:
+        """The sites of actions, int64 (n,)."""
+        return self.view.order[self._rows, actions] if self.n_candidates else actions
 
     @property
     def scenario(self) -> Scenario:
@@ -100,6 +140,7 @@ class Episodes:
         rebook_all(self.prepared.grid, self.worlds, w)
         self.n_left[w] = world["n_rows"] - world["next"]
         self.cost[w], self.reward[w], self.plans.site["count"][w] = 0.0, 0.0, STALE
+        self.view.flow[w] = 0.0
         first_observation(self.bound, w)
 
     def step(self, sites: np.ndarray, skip: np.ndarray) -> None:
@@ -204,6 +245,7 @@ def first_observation(bound, w):
     """Go to the first job of world w and observe."""
     advance_to_arrival(bound.grid, bound.worlds, w)
     observe(bound.grid, bound.worlds, w, bound.rules, bound.views)
+    show_candidates(bound.grid, bound.worlds, w, bound.rules.unit, bound.views)
 
 
 @cached_njit
@@ -269,6 +311,7 @@ def place_and_observe(grid, worlds, plans, view, rules, w, scratch, s, cost):
     world = worlds.world[w]
     integral, lost = world.integral, world.own_lost
     site = s if view.mask[w, s] else NONE
+    least = least_finish(grid, worlds, w, view.mask[w]) if rules.is_relative else 0.0
     reward = price_placement(grid, worlds, plans, w, scratch, site, rules, cost)
     if world.next < world.n_rows:
         handle_events(grid, worlds, w, next_arrival(grid, worlds, w))
@@ -276,6 +319,10 @@ def place_and_observe(grid, worlds, plans, view, rules, w, scratch, s, cost):
     elif rules.measure == ACCRUED:
         advance(grid, worlds, w, np.inf)
     update_view(grid, worlds, w, rules, view)
+    show_candidates(grid, worlds, w, rules.unit, view)
     if rules.measure == ACCRUED:
         return accrued_reward(world, integral, lost, rules.unit)
+    if rules.is_relative:
+        view.flow[w] = reward
+        reward += least / rules.unit
     return reward

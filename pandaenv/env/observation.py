@@ -61,10 +61,14 @@ class View(NamedTuple):
     is_open: np.ndarray  # (n, S) bool, up, and its queue within the broker's cap
     ingress: np.ndarray  # (n, 3, S) float64, of channels in use: ends added up, s; how many; first
     total: np.ndarray  # (n,) TOTAL
+    flow: np.ndarray  # (n,) float64, what the last placement earned before a relative reward
+    end: np.ndarray  # (n, S) float64, expected end of the waiting job, s from now; with candidates
+    order: np.ndarray  # (n, k) int64, sites of the k candidates; k is 0 without
+    shown: np.ndarray  # (n, d) float32, the observation with candidates
 
 
-def make_view(n: int, n_sites: int) -> View:
-    """A view of n worlds."""
+def make_view(n: int, n_sites: int, n_shown: int = 0, n_candidates: int = 0) -> View:
+    """A view of n worlds; with candidates of `n_shown` numbers."""
     return View(
         np.zeros((n, N_JOB + N_SITE * n_sites + N_GRID), np.float32),
         np.ones((n, n_sites), np.int8),
@@ -72,17 +76,21 @@ def make_view(n: int, n_sites: int) -> View:
         np.zeros((n, n_sites), np.bool_),
         np.zeros((n, 3, n_sites)),
         np.zeros(n, TOTAL),
+        np.zeros(n),
+        np.zeros((n, n_sites)),
+        np.zeros((n, n_candidates), np.int64),
+        np.zeros((n, n_shown), np.float32),
     )
 
 
-def space(n_sites: int, is_flat: bool) -> Box | Dict:
-    """The observation space on S sites."""
-    low = np.zeros(N_JOB + N_SITE * n_sites + N_GRID, np.float32)
+def space(n_sites: int, is_flat: bool, n_features: int = N_SITE) -> Box | Dict:
+    """The observation space on S sites of so many features."""
+    low = np.zeros(N_JOB + n_features * n_sites + N_GRID, np.float32)
     low[8:N_JOB] = -1.0
     if is_flat:
         return Box(low, np.ones_like(low))
     job, grid = Box(low[:N_JOB], np.ones(N_JOB, np.float32)), Box(0.0, 1.0, (N_GRID,), np.float32)
-    return Dict(job=job, sites=Box(0.0, 1.0, (N_SITE * n_sites,), np.float32), grid=grid)
+    return Dict(job=job, sites=Box(0.0, 1.0, (n_features * n_sites,), np.float32), grid=grid)
 
 
 def expect_from_past(jobs: JobArrays, quantity: np.ndarray, past: slice) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Policies that choose a site for the next job, and the mask of sites they may choose."""
 
-from .choices import rank, warm_up
+from .choices import warm_up
+from .estimates import expected_finish
 from .mask import broker_floor, is_within_cap, mark_allowed
 from .playing import Step, VectorPolicy, steps, vector_steps
 from .rules import Policy, Rule, make, names
@@ -11,11 +12,11 @@ __all__ = [
     "Step",
     "VectorPolicy",
     "broker_floor",
+    "expected_finish",
     "is_within_cap",
     "make",
     "mark_allowed",
     "names",
-    "rank",
     "steps",
     "vector_steps",
     "warm_up",

@@ -265,28 +265,6 @@ def counts_of(sites):
 
 
 @cached_njit
-def rank(grid, worlds, w, mask, out):
-    """Sites from the best to the worst, into out, int64 (k,).
-
-    Allowed ones first, among them by `expected_finish`, ties to the larger site. After the last
-    job they come as they are.
-    """
-    n, has_job = len(mask), worlds.world[w].next < worlds.world[w].n_rows
-    end = np.empty(n)
-    for s in range(n):
-        end[s] = expected_finish(grid, worlds, w, s, False, np.inf) if has_job else 0.0
-    for i in range(len(out)):
-        best = NONE
-        for s in range(n):
-            if not np.isnan(end[s]) and (
-                best == NONE or (mask[s], -end[s]) > (mask[best], -end[best])
-            ):
-                best = s
-        out[i] = best
-        end[best] = np.nan
-
-
-@cached_njit
 def warm_up(grid, worlds, w, n, cap_floor):
     """Let PanDA's analysis rule place the next n jobs of world w."""
     n_sites = len(grid.sites)

@@ -80,6 +80,7 @@ class Rule:
     def act_all(self, envs: Any) -> np.ndarray:
         """A site for the waiting job of each world, int64 (n,); 0 where none waits."""
         episodes = envs.unwrapped.episodes
+        check_sites(episodes)
         if episodes.n != len(self._rngs):
             n = f"{episodes.n}, got {len(self._rngs)}"
             raise ValueError(f"a policy must be reset with one seed a world ({n})")
@@ -91,6 +92,13 @@ class Rule:
         known = known_of(episodes.prepared.stream)
         choose_all(episodes.bound, self._which, known, u, self._last)
         return self._last.copy()
+
+
+def check_sites(episodes: Any) -> None:
+    """Refuse an environment whose actions are candidates: a policy names sites."""
+    if episodes.n_candidates:
+        k = episodes.n_candidates
+        raise ValueError(f"a policy chooses among all sites, got an environment of {k} candidates")
 
 
 def make(name: str) -> Rule:

@@ -30,8 +30,9 @@ def small():
         {"scenario": ROUGH, "n_threads": 2},
         {"reward": "accrued", "cost": "binary", "wait_limit": 0.0, "byte_limit": 0.0},
         {"observation": "dict", "reward": "slowdown", "reveal": "estimate"},
+        {"candidates": 5, "reward": "relative", "scenario": ROUGH},
     ],
-    ids=["flow_time", "accrued", "dict"],
+    ids=["flow_time", "accrued", "dict", "candidates"],
 )
 def test_it_is_what_stable_baselines3_makes_of_single_environments(small, options):
     ours = PandaVecEnv(N, **small, **options)
@@ -62,13 +63,15 @@ def test_it_is_what_stable_baselines3_makes_of_single_environments(small, option
                     "realised_load",
                     "scale",
                     "gathered",
+                    "candidates",
                 }
                 if "terminal_observation" in whole:
                     last = "terminal_observation"
                     assert_same_batch(info.pop(last), whole.pop(last))
                 assert {key: whole[key] for key in info} == info
         for mine, other in zip(ours.reset_infos, theirs.reset_infos, strict=True):
-            assert mine.pop("action_mask").tolist() == other.pop("action_mask").tolist()
+            for name in {"action_mask", "candidates"} & set(other):
+                assert mine.pop(name).tolist() == other.pop(name).tolist()
             assert mine == other
 
 

@@ -91,8 +91,9 @@ def assert_same_play(first, second, n_steps=130, seed=3, **options):
         {"reward": "accrued", "scenario": ROUGH},
         {"observation": "dict", "reward": "slowdown", "cost": "binary", "n_threads": 2},
         {"reward": "wait", "load": 0.9, "backfill": True, "reveal": "estimate"},
+        {"reward": "relative", "candidates": 4, "observation": "dict", "scenario": ROUGH},
     ],
-    ids=["flow_time", "accrued", "dict", "wait"],
+    ids=["flow_time", "accrued", "dict", "wait", "candidates"],
 )
 def test_it_is_single_environments_bit_for_bit_across_resets(make, make_sync, mode, options):
     others = {k: v for k, v in options.items() if k != "n_threads"}

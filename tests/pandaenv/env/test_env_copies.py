@@ -12,7 +12,7 @@ import pandaenv  # noqa: F401  registers the environments
 from pandaenv.sb3 import PandaVecEnv
 from pandaenv.scenarios import SCENARIOS
 from pandaenv.workload import Trace
-from pandaenv.wrappers import SiteScores, TopCandidates
+from pandaenv.wrappers import SiteScores
 from tests.pandaenv.simulator.grids import records
 
 TIER1 = "PandaSiteAllocationTier1-v0"
@@ -58,15 +58,16 @@ def test_a_copy_of_an_environment_goes_on_alike(small, scenario, reward, take_al
 
 @pytest.mark.parametrize("take_along", COPIES.values(), ids=COPIES)
 @pytest.mark.parametrize(
-    ("wrapper", "act"),
+    ("options", "act"),
     [
-        (lambda env: TopCandidates(env, 4), lambda k: k % 4),
-        (SiteScores, lambda k: np.cos(k * np.arange(N_SITES), dtype=np.float32)),
+        ({"candidates": 4, "reward": "relative"}, lambda k: k % 4),
+        ({}, lambda k: np.cos(k * np.arange(N_SITES), dtype=np.float32)),
     ],
-    ids=["top", "scores"],
+    ids=["candidates", "scores"],
 )
-def test_a_copy_of_a_wrapped_one_goes_on_alike(small, wrapper, act, take_along):
-    env = wrapper(gym.make(TIER1, observation="dict", reveal="estimate", **small))
+def test_a_copy_of_another_kind_goes_on_alike(small, options, act, take_along):
+    env = gym.make(TIER1, observation="dict", reveal="estimate", **small, **options)
+    env = env if options else SiteScores(env)
     env.reset(seed=2)
     assert_goes_on_alike(env, take_along, act)
 
