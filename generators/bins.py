@@ -124,11 +124,12 @@ def bins_of(
     Args:
         n_coarse, n_fine: bins at most; a column of fewer distinct values has a bin for each.
         blur: rows whose ground is drawn from evenly, so that no value sits on a record; more in
-            columns of many rows, which have about 16,384 pieces of ground at most.
+            columns of many rows, which have about 16,384 pieces of ground at most, times apart.
         days: the column counts days and may lie on a grid of hours, minutes or seconds.
     """
     value, count = column.value, column.rows
-    blur = max(blur, int(count.sum()) // FINEST)
+    if not days:  # the bursts of arrivals are finer than that
+        blur = max(blur, int(count.sum()) // FINEST)
     coarse = _quantile_bins(count, n_coarse)
     fine = np.zeros(len(value), np.int64)
     if len(value) > n_coarse:

@@ -17,4 +17,4 @@ class Rules(NamedTuple):
     byte_limit: float  # bytes
     cap_floor: float  # jobs
     features: np.ndarray  # (J, N_JOB) float32
-    is_relative: bool  # rewards are told from what the best site would cost
+    is_relative: bool = False  # rewards are told from what the best site would cost

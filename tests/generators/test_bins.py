@@ -128,6 +128,7 @@ def test_a_column_of_many_rows_has_no_more_pieces_than_the_finest():
     bins = fit_bins(many, 64, 32)
     assert FINEST * 0.8 < len(bins.upto) <= FINEST + len(bins.first)
     assert (np.diff(bins.upto, prepend=0.0) <= 2 * 24).all()
+    assert len(fit_bins(many, 64, 32, days=True).upto) > 2.5 * FINEST
 
 
 def test_values_never_seen_go_to_the_bins_around_them(name):

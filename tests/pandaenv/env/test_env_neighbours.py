@@ -13,7 +13,7 @@ from stable_baselines3.common.callbacks import EvalCallback
 import pandaenv  # noqa: F401  registers the environments
 from pandaenv.sb3 import PandaVecEnv
 
-ID = "PandaSiteAllocationTier1-v0"
+ID = "pandaenv:PandaSiteAllocationTier1-v0"  # so that a process of its own finds it
 N_JOBS = 30
 N = 2
 SMALL = {"workload": "reference", "rate": 800, "episode_jobs": N_JOBS, "warmup_days": 0.2}
