@@ -1,25 +1,32 @@
-"""The tables of README.md and of the results folder, rendered from the committed results.
+"""The tables of README.md, of docs/ and of the results folder, rendered from committed results.
 
-Fills README.md and results/README.md: between the marks `<!-- NAME -->` and `<!-- end -->` goes the
-table of results/NAME.json (`targets` is made of all results of `benchmarks.speed`, `surrogates` of
-the cards of the bundled pools). Renders results/policies.md and results/calibration.md as a whole.
-Nothing is computed again.
+Fills PAGES: between the marks `<!-- NAME -->` and `<!-- end -->` goes the table of
+results/NAME.json, or one of PARTS (`targets` is made of all results of `benchmarks.speed`,
+`surrogates` of the cards of the bundled pools, `assumptions` of the constants of the code). Renders
+results/policies.md and results/calibration.md as a whole. Nothing is computed again.
 
     python -m benchmarks.report.readme
 """
 
 import json
+import os
 import re
+from pathlib import Path
 
 from benchmarks import calibration, load, ppo, pretrain, tasks, transfer
 from benchmarks.inputs.arguments import command, command_parser
 from benchmarks.inputs.places import RESULTS, ROOT
 from benchmarks.table1 import markdown as table1
 
-from . import comparison, targets
+from . import assumptions, comparison, targets
 from .provenance import write_text
 
-PAGES = (ROOT / "README.md", RESULTS / "README.md")
+README = ROOT / "README.md"
+PAGES = (
+    README,
+    RESULTS / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("assumptions", "comparison", "surrogates")),
+)
 BLOCK = re.compile(r"<!-- (?P<name>[\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
@@ -27,33 +34,36 @@ def main(argv: list[str] | None = None) -> None:
     """Render all pages."""
     command_parser("report.readme", __doc__).parse_args(argv)
     for page in PAGES:
-        print(write_text(page, render(page.read_text(encoding="utf-8"))).name)
+        print(write_text(page, render(page.read_text(encoding="utf-8"), page)).name)
     for name, to_markdown in WHOLE_PAGES.items():
         print(write_text(RESULTS / f"{name}.md", to_markdown(_result(name))).name)
 
 
-def render(text: str) -> str:
-    """`text` with every marked block filled from the result of its name."""
-    return BLOCK.sub(lambda block: _filled(block["name"]), text)
+def render(text: str, page: Path = README) -> str:
+    """`text` of a page with every marked block filled from the result of its name."""
+    return BLOCK.sub(lambda block: _filled(block["name"], page), text)
 
 
-def _filled(name: str) -> str:
-    if name in COMBINED:
-        return f"<!-- {name} -->\n{COMBINED[name]().strip()}\n<!-- end -->"
-    result = _result(name)
-    table = TABLES[name.split("-")[0]](result)
-    return f"<!-- {name} -->\n{table.strip()}\n\n{_source(name, result)}\n<!-- end -->"
+def _filled(name: str, page: Path) -> str:
+    if name in PARTS:
+        return f"<!-- {name} -->\n{PARTS[name]().strip()}\n<!-- end -->"
+    file, _, part = name.partition("--")
+    result = _result(file)
+    table = TABLES[file.split("-")[0] + (f"--{part}" if part else "")](result)
+    return f"<!-- {name} -->\n{table.strip()}\n\n{_source(file, result, page)}\n<!-- end -->"
 
 
 def _result(name: str) -> dict:
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def _source(name: str, result: dict) -> str:
+def _source(name: str, result: dict, page: Path) -> str:
     """Where the numbers come from and how to make them again."""
-    file = f"benchmarks/results/{name}.json"
+    file = RESULTS / f"{name}.json"
     made = f"`{result['command']}`, seed {_seeds(result['seed'])}"
-    return f"Made by {made}; numbers, versions and processor in [{file}]({file})."
+    link = Path(os.path.relpath(file, page.parent)).as_posix()
+    words = f"[{file.relative_to(ROOT).as_posix()}]({link})"
+    return f"Made by {made}; numbers, versions and processor in {words}."
 
 
 def _seeds(seed: int | list[int]) -> str:
@@ -64,7 +74,16 @@ def _seeds(seed: int | list[int]) -> str:
 
 
 def _fidelity(result: dict) -> str:
-    return table1.to_markdown(result).split("\n", 1)[1]  # the heading is README's own
+    return _headless(table1.to_markdown(result))
+
+
+def _fidelity_rows(result: dict) -> str:
+    return _headless(table1.rows(result))
+
+
+def _headless(text: str) -> str:
+    """Without its heading; the page has its own."""
+    return text.split("\n", 1)[1]
 
 
 def _agents(result: dict) -> str:
@@ -77,6 +96,7 @@ def _tasks(result: dict) -> str:
 
 TABLES = {
     "fidelity": _fidelity,
+    "fidelity--rows": _fidelity_rows,
     "ppo": _agents,
     "frontier": _agents,
     "policies": comparison.readme_text,
@@ -85,8 +105,13 @@ TABLES = {
     "tasks": _tasks,
 }
 
-COMBINED = {"targets": targets.table, "surrogates": pretrain.table}
-"""Tables made of more than one result."""
+"""By the first word of a result's name; `--rows` of one is the table alone."""
+PARTS = {
+    "targets": targets.table,
+    "surrogates": pretrain.table,
+    "assumptions": assumptions.table,
+}
+"""Tables made of more than one result, or of none."""
 WHOLE_PAGES = {"policies": comparison.full_text, "calibration": calibration.to_markdown}
 """Pages beside the result of the same name."""
 

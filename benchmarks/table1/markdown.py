@@ -8,20 +8,19 @@ from metrics.report import TABLE_1, markdown, show
 
 def to_markdown(result: dict) -> str:
     """The table with baselines, published rows, claims and warnings."""
+    parts = [rows(result), _notes(result), _best_models(result), _claims(result["claims"])]
+    return "\n".join(part for part in parts if part)
+
+
+def rows(result: dict) -> str:
+    """The table alone, under what it was made of."""
     attack = ["membership AUC"] if "membership AUC" in result["floor"] else []
     head = ["model", *TABLE_1, "C2ST", "closer to train", *attack, "steps", "fit s", "rows/s"]
     keys = ["model", *head[1:-2], "fit_seconds", "sample_rows_per_s"]
-    rows = [*result["rows"], result["floor"], *result["baselines"]]
+    found = [*result["rows"], result["floor"], *result["baselines"]]
     published = [row | {"model": f"{row['model']} (published)"} for row in result["published"]]
-    lines = [[_cell(row, key) for key in keys] for row in [*rows, *published]]
-    parts = [
-        _head(result),
-        markdown(head, lines),
-        _notes(result),
-        _best_models(result),
-        _claims(result["claims"]),
-    ]
-    return "\n".join(part for part in parts if part)
+    lines = [[_cell(row, key) for key in keys] for row in [*found, *published]]
+    return f"{_head(result)}\n{markdown(head, lines)}"
 
 
 def _cell(row: dict, key: str) -> str:
