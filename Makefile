@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Wheels kept on disk are found by uv as they are by pip.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: run test test-slow lint install install-test clean
+.PHONY: run test test-slow lint docs install install-test clean
 
 run: install
 	$(BIN)/python -m benchmarks.fidelity
@@ -20,6 +20,9 @@ lint: install-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m benchmarks.report.site
 
 install: $(VENV)/.run
 install-test: $(VENV)/.test
@@ -36,5 +39,9 @@ $(VENV)/.test: setup.cfg constraints.txt | $(BIN)/uv
 	$(BIN)/uv pip install --python $(BIN)/python --quiet -c constraints.txt -e ".[test]"
 	touch $@ $(VENV)/.run
 
+$(VENV)/.docs: setup.cfg constraints.txt | $(BIN)/uv
+	$(BIN)/uv pip install --python $(BIN)/python --quiet -c constraints.txt -e ".[docs]"
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build site *.egg-info
