@@ -69,8 +69,8 @@ pandaenv.offline          collection datasets dsrl layouts mixtures recipes traj
 pandaenv.cli
 benchmarks.inputs         arguments candidates engines environments places splits
 benchmarks.flights
-benchmarks.report         cards claims comparison comparison_figure finished intervals provenance
-                          repeats targets
+benchmarks.report         assumptions cards claims comparison comparison_figure finished intervals
+                          provenance repeats site targets
 benchmarks.play           apprentices cells checkpoints episodes leaderboard learner
                           offline_learners recipes training_reward trainings
 benchmarks.table1         markdown profile progress run
@@ -108,6 +108,8 @@ IMPORTED_AS = {
     "scikit-learn": "sklearn",
     "stable-baselines3": "stable_baselines3",
     "sb3-contrib": "sb3_contrib",
+    "mkdocs-material": "material",
+    "pyyaml": "yaml",
 }
 
 
