@@ -109,8 +109,9 @@ class Grouped(Generator):
         Rows may stand in any order: those of a group are taken in order of time. The seconds of a
         budget go to parent and child as 1 to 2; steps are those of each.
 
-        Raises: ValueError also for no column of groups, or missing values in it, in the data sets'
-            column or in the times.
+        Raises:
+            ValueError: also for no column of groups, or missing values in it, in the data sets'
+                column or in the times.
         """
         check_frame(table)
         names = Names.of(table, self.config.group, self.config.dataset)
