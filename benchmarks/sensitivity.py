@@ -69,16 +69,15 @@ def settings() -> dict[str, dict]:
     }
 
 
-def run(names: list[str], n_seeds: int, n_jobs: int) -> dict:
-    """Play the default and these settings, and compare; what sensitivity.json holds."""
-    task = TaskConfig(split="test", episode_jobs=n_jobs)
-    changes, own = settings(), range(n_seeds)
+def run(changes: dict[str, dict], n_seeds: int, n_jobs: int) -> dict:
+    """Play the default and what is changed of it, and compare; what sensitivity.json holds."""
+    task, own = TaskConfig(split="test", episode_jobs=n_jobs), range(n_seeds)
     base = played(task, own)
     ranked = [name for name in base if name != ORACLE]
     found = []
-    for name in tqdm(names, desc="settings"):
+    for name, changed in tqdm(changes.items(), desc="settings"):
         seeds = range(n_seeds, 2 * n_seeds) if name == FLOOR else own
-        flow = played(replace(task, **changes[name]), seeds)
+        flow = played(replace(task, **changed), seeds)
         row = compared(base[ranked], flow[ranked])
         found.append({"setting": name, **row, "flow": flow.mean().to_dict()})
     return {
@@ -118,7 +117,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Play, print and write."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
-    result = run(options.settings, options.seeds, options.jobs)
+    known = settings()
+    changes = {name: known[name] for name in options.settings}
+    result = run(changes, options.seeds, options.jobs)
     print(to_markdown(result))
     made = provenance("benchmarks.sensitivity", arguments, list(range(options.seeds)))
     print(write_json(options.out, result | made).name)

@@ -79,7 +79,7 @@ benchmarks.speed          __main__ device env gan metrics neighbours ppo replay 
                           years
 benchmarks                animate anomalies calibration defects device fidelity frontier future load
                           memorisation offline offline_agents peers policies popularity ppo pretrain
-                          queues readers sampler stops streams tasks transfer untouched
+                          queues readers sampler sensitivity stops streams tasks transfer untouched
 benchmarks.report.readme
 """
 

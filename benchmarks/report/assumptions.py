@@ -1,8 +1,8 @@
 """What the simulated world assumes: each value, where it is from, and what it does to policies.
 
-In: the constants of the code, so that no value here can go stale, and results/policies.json and
-transfer.json for what was measured. Out: a table, one line an assumption. ASSUMED stands where no
-public source is known.
+In: the constants of the code, so that no value here can go stale, and results/sensitivity.json,
+policies.json and transfer.json for what was measured. Out: a table, one line an assumption. ASSUMED
+stands where no public source is known.
 """
 
 import json
@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import kendalltau
 
 from benchmarks.inputs.places import RESULTS
 from foundations.units import DAY_S, HOUR_S
@@ -25,7 +24,7 @@ from pandaenv.simulator import draws, state
 from pandaenv.sites import drawing, links
 from pandaenv.workload import gathering, replicas, stream, tasks
 
-from .comparison import SHOWN
+from .comparison import ORACLE, SHOWN
 
 TASK = TaskConfig()
 GENERATORS = ("smote", "tvae", "ctabganplus", "tabddpm", "tabar")
@@ -61,6 +60,7 @@ def _of_sites() -> Iterator[Assumption]:
         "sites",
         f"the {TASK.sites} largest of {every.n_sites} queues at {n_names} sites",
         "public names; which is how large was drawn",
+        _order("all queues", "tier 0 and 1"),
     )
     yield Assumption(
         "cores of a queue, before `load` scales them",
@@ -72,12 +72,14 @@ def _of_sites() -> Iterator[Assumption]:
         "speed of a core",
         f"{_span(drawing.POWER[1])} GFLOP/s, 1 HS23 = 1 GFLOP/s",
         "published quantiles of queues; the unit ASSUMED, only ratios matter",
+        _order("one speed"),
     )
     yield Assumption("disk", f"{_span(drawing.DISK[1])} TB", "published quantiles of DATADISKs")
     yield Assumption(
         "share of the disk that is a cache",
         f"{state.CACHE_SHARE:.0%}",
         "published: disks are about 83 % full of originals",
+        _order("caches / 10"),
     )
 
 
@@ -89,16 +91,21 @@ def _of_links() -> Iterator[Assumption]:
         "into a site, Gb/s, of Tier 1, 2, 3, smallest to largest",
         into,
         "ASSUMED",
-        _scenario(
-            "degraded_network",
-            f"{slow.degraded_share:.0%} of the sites fetch at {slow.degraded_factor:.0%} of speed",
-        ),
+        _order("ingress / 10"),
     )
     yield Assumption("transfers into a site at once", f"{state.N_CHANNELS}", "ASSUMED")
     yield Assumption(
         "speed of one transfer, by closeness 1 to 7",
         f"{', '.join(f'{speed / 1e6:,.4g}' for speed in links.THROUGHPUT[1:8])} MB/s",
         "published means of ATLAS links; inside a site and beyond 7 ASSUMED",
+        _order("links / 10"),
+    )
+    yield Assumption(
+        "links that degrade",
+        f"none; `degraded_network`: {slow.degraded_share:.0%} of the sites fetch at "
+        f"{slow.degraded_factor:.0%} of the speed for {slow.degraded_length_s / HOUR_S:g} h",
+        "ASSUMED",
+        _order("degraded_network"),
     )
     yield Assumption(
         "closeness of two sites",
@@ -132,12 +139,13 @@ def _of_failures() -> Iterator[Assumption]:
         f"{drawing.FAILURE[1][0]:.1%} to {drawing.FAILURE[1][-1]:.0%} of those at a site, "
         f"median {drawing.FAILURE[1][3]:.1%}",
         "published quantiles of queues, their ends ASSUMED",
+        _order("no site failures", "twice the site failures"),
     )
     yield Assumption(
         "a site at which all fails",
         f"none; `black_hole_site`: {hole.black_holes}, within {hole.black_hole_s:.0f} s",
         "ASSUMED",
-        _scenario("black_hole_site"),
+        _order("black_hole_site"),
     )
     yield Assumption(
         "when a failing attempt stops", "after v² of its length, v in [0, 1)", "ASSUMED"
@@ -148,9 +156,9 @@ def _of_failures() -> Iterator[Assumption]:
     )
     yield Assumption(
         "outages of a site",
-        f"{_often(normal)}, at most {normal.n_outages} an episode",
+        f"{_often(normal)}, at most {normal.n_outages} an episode; `outage`: {_often(rough)}",
         "ASSUMED",
-        _scenario("outage", _often(rough)),
+        _order("no outages", "outage"),
     )
 
 
@@ -160,24 +168,33 @@ def _of_queues() -> Iterator[Assumption]:
         "work offered over capacity",
         f"{TASK.load}, to which the sites are scaled",
         "waits nearest those published of 2018, see results",
-        _loads(),
+        _order("load 0.5", "load 0.7", "load 0.8"),
     )
     yield Assumption(
         "arrivals that surge",
         f"none; `surge`: {surge.surge_factor:g} times as many for "
         f"{surge.surge_length_s / HOUR_S:g} h",
         "ASSUMED",
-        _scenario("surge"),
+        _order("surge"),
     )
-    yield Assumption("queues", "first come, first served; `backfill=True` is EASY", "ASSUMED")
+    yield Assumption(
+        "queues",
+        "first come, first served; `backfill=True` is EASY",
+        "ASSUMED",
+        _order("backfill"),
+    )
     yield Assumption(
         "jobs of others",
         f'none; `background="busy"`: they hold {others.held:.0%} of the cores, and a pilot takes '
         f"{others.latency_s / 60:g} min",
         "ASSUMED, chosen by hand for published waits of 2018",
+        _order("busy, load 0.2"),
     )
     yield Assumption(
-        "before an episode", f"{TASK.warmup_days:g} days under PanDA's analysis rule", "ASSUMED"
+        "before an episode",
+        f"{TASK.warmup_days:g} days under PanDA's analysis rule",
+        "ASSUMED",
+        _order("no warm-up"),
     )
     yield Assumption("jobs that read one data set", "read nested parts of it", "ASSUMED")
 
@@ -195,12 +212,13 @@ def _of_rows() -> Iterator[Assumption]:
         "where rows come from",
         f'`workload="{TASK.workload}"`, a bundled surrogate',
         "drawn from a model of the reference records",
-        _taus(list(GENERATORS), "five generators' rows for the trace"),
+        f"{_order('tabar', 'reference')}; {_arrivals(GENERATORS, 'rows of five generators')}",
     )
     yield Assumption(
         "jobs a day",
         f"{TASK.rate:,}, folded from {reference.RATE:,} in the reference",
         f"Park et al. 2024: 1.65 M in 150 days, {reference.RATE:,} a day",
+        _order("2,000 jobs a day"),
     )
     yield Assumption(
         "test weeks", f"the last {stream.TEST_SHARE:.0%}, in whole weeks", "by construction"
@@ -226,7 +244,7 @@ def _of_tasks() -> Iterator[Assumption]:
         f"alike in format, site, time (n ** {gathering.TIME_POWER} parts) and bytes "
         f"(n ** {gathering.BYTES_POWER})",
         "ASSUMED; rows with `task` and `dataset` keep theirs",
-        _taus(["rows alone"], "real rows gathered anew"),
+        f"{_order('tasks drawn anew')}; {_arrivals(('rows alone',), 'real rows gathered anew')}",
     )
     yield Assumption(
         "how a task's jobs come",
@@ -241,6 +259,7 @@ def _of_tasks() -> Iterator[Assumption]:
         "replicas of a data set",
         f"{replicas.MEAN_REPLICAS} on average, at most {replicas.MAX_REPLICAS}",
         "published; the shape ASSUMED",
+        _order("tasks drawn anew"),
     )
 
 
@@ -371,59 +390,31 @@ PARTS = {
 # --- what was measured ----------------------------------------------------------------------------
 
 
-def _cells() -> dict[tuple[float, str], dict[str, float]]:
-    """Mean flow time of each policy by load and scenario."""
-    cells = _result("policies")["cells"]
-    return {
-        (cell["load"], cell["scenario"]): {r["policy"]: r["flow"]["mean"] for r in cell["policies"]}
-        for cell in cells
-    }
-
-
-def _tau(flow: dict[str, float], other: dict[str, float]) -> float:
-    return kendalltau(list(flow.values()), [other[name] for name in flow]).statistic
-
-
-def _scenario(name: str, words: str = "") -> str:
-    """The order in a scenario against that of the normal one."""
-    cells = _cells()
-    normal, other = cells[SHOWN["load"], SHOWN["scenario"]], cells[SHOWN["load"], name]
-    asked = f"{words} (`{name}`)" if words else f"`{name}`"
-    return f"τ {_tau(normal, other):.2f}: {asked}{_lead(normal, other)}"
-
-
-def _loads() -> str:
-    """The order at other loads against that at the default."""
-    cells = _cells()
-    normal = cells[SHOWN["load"], SHOWN["scenario"]]
-    others = {
-        load: flow
-        for (load, scenario), flow in cells.items()
-        if scenario == SHOWN["scenario"] and load != SHOWN["load"]
-    }
-    taus = ", ".join(f"{_tau(normal, flow):.2f} at {load}" for load, flow in others.items())
-    return f"τ {taus}{_lead(normal, *others.values())}"
-
-
-def _lead(normal: dict[str, float], *others: dict[str, float]) -> str:
-    """Whether the same policy is best."""
-    best = min(normal, key=lambda name: normal[name])
-    new = {min(other, key=lambda name: other[name]) for other in others} - {best}
-    return f"; best is {', '.join(sorted(new))}" if new else "; the best stays"
+def _order(*settings: str) -> str:
+    """Tau of settings of `benchmarks.sensitivity`, and what is best there where it is another."""
+    result = _result("sensitivity")
+    rows = {row["setting"]: row for row in result["settings"]}
+    best = min(set(result["flow"]) - {ORACLE}, key=result["flow"].__getitem__)
+    taus = [f"{rows[name]['tau']['value']:.2f} ({name}" for name in settings]
+    others = [f", best {rows[name]['best']})" * (rows[name]["best"] != best) for name in settings]
+    parts = [tau + (other or ")") for tau, other in zip(taus, others, strict=True)]
+    return f"τ {', '.join(parts)}"
 
 
 def _estimate() -> str:
-    flow = _cells()[SHOWN["load"], SHOWN["scenario"]]
+    cells = {(cell["load"], cell["scenario"]): cell for cell in _result("policies")["cells"]}
+    cell = cells[SHOWN["load"], SHOWN["scenario"]]
+    flow = {row["policy"]: row["flow"]["mean"] for row in cell["policies"]}
     past, noisy, true = flow["greedy"], flow["greedy_estimate"], flow["greedy_true"]
     return f"`greedy` {past:.2f} m by past means, {noisy:.2f} by estimates, {true:.2f} by the truth"
 
 
-def _taus(arrivals: list[str], words: str) -> str:
-    """The orders on other arrivals against that on the trace."""
+def _arrivals(names: tuple[str, ...], words: str) -> str:
+    """Tau of the orders on other arrivals with that on the trace."""
     tau = {row["source"]: row["tau"]["value"] for row in _result("transfer")["sources"]}
-    found = [tau[name] for name in arrivals]
+    found = [tau[name] for name in names]
     span = f"{min(found):.2f}" + (f" to {max(found):.2f}" if len(found) > 1 else "")
-    return f"τ {span}: {words}; floor {tau['real half']:.2f}"
+    return f"τ {span} ({words}, floor {tau['real half']:.2f})"
 
 
 def _result(name: str) -> dict:

@@ -13,7 +13,7 @@ import os
 import re
 from pathlib import Path
 
-from benchmarks import calibration, load, ppo, pretrain, tasks, transfer
+from benchmarks import calibration, load, ppo, pretrain, sensitivity, tasks, transfer
 from benchmarks.inputs.arguments import command, command_parser
 from benchmarks.inputs.places import RESULTS, ROOT
 from benchmarks.table1 import markdown as table1
@@ -101,6 +101,7 @@ TABLES = {
     "frontier": _agents,
     "policies": comparison.readme_text,
     "transfer": transfer.to_markdown,
+    "sensitivity": sensitivity.to_markdown,
     "load": load.to_markdown,
     "tasks": _tasks,
 }
