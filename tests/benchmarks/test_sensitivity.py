@@ -16,6 +16,7 @@ def test_every_setting_is_a_task_that_differs_from_the_default():
         assert (task == TaskConfig()) == (name == sensitivity.FLOOR), name
 
 
+@pytest.mark.slow
 def test_sites_of_the_default_given_as_ones_own_make_the_same_world():
     changes = {"own": {"sites": sites.catalogue("tier1")}, "named": {"sites": "tier1"}}
     result = sensitivity.run(changes, n_seeds=2, n_jobs=40)
