@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+SEED_BITS = 64  # torch's generators take no more
 INTEGERS = (int, np.integer)  # looked up ten times as fast as the abstract numbers.Integral
 
 
@@ -40,9 +41,11 @@ def whole(name: str, value: Any, least: int = 0, most: float = inf) -> Any:
     return value
 
 
-def seed(value: Any, name: str = "seed") -> Any:
-    """A seed: a whole number of at least 0."""
-    return whole(name, value)
+def seed(value: Any, name: str = "seed", bits: int = SEED_BITS) -> Any:
+    """A seed: a whole number of at least 0 that so many bits hold."""
+    rule = f"a whole number of at least 0 and below 2**{bits}"
+    require(is_whole(value, 0, 2**bits - 1), name, rule, value)
+    return value
 
 
 def number(

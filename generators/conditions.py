@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from foundations.checks import is_number
+from foundations.checks import SEED_BITS, is_number
 
 from .layout import Column, Layout
 
@@ -89,7 +89,7 @@ def reject(
     kept: list[Rows] = []
     found, batch = 0, batch or max(n, 1024)
     for attempt in range(MAX_TRIES):
-        numbers, codes = draw(batch, seed + attempt * 1_000_003)
+        numbers, codes = draw(batch, later_seed(seed, attempt * 1_000_003))
         held = given.held_by(numbers, codes)
         kept.append((numbers[held], codes[held]))
         found += int(held.sum())
@@ -102,6 +102,11 @@ def reject(
         )
     numbers, codes = (np.concatenate(parts) for parts in zip(*kept, strict=True))
     return numbers[:n], codes[:n]
+
+
+def later_seed(seed: int, by: int) -> int:
+    """The seed so many places after one; the first follows the last."""
+    return (seed + by) % 2**SEED_BITS
 
 
 def reject_codes(

@@ -8,6 +8,8 @@ records train and holdout happen to hold.
 
 import numpy as np
 
+from foundations import checks
+
 AT_ONCE = 2**22  # most weights of rows in memory at a time
 MOST = 5_000  # blocks of a mean; more are merged at random, which does not change its variance
 
@@ -17,7 +19,7 @@ def block_interval(
 ) -> tuple[float, float]:
     """95 % interval of the mean of `values` (n,) over resampled blocks, named by `block` (n,)."""
     _, at = np.unique(block, return_inverse=True)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.seed(seed))
     if at.max() >= MOST:
         at = (rng.permutation(at.max() + 1) % MOST)[at]
     total, count = np.bincount(at, weights=values), np.bincount(at)
@@ -36,7 +38,7 @@ def auc_interval(
     y, score, block = y[order], score[order], np.asarray(block)[order]
     ends = np.flatnonzero(np.append(score[1:] != score[:-1], True))
     groups = [np.unique(block[y == side], return_inverse=True)[1] for side in (0, 1)]
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.seed(seed))
     step = max(1, AT_ONCE // len(y))
     areas = []
     for start in range(0, n_boot, step):

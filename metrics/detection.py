@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from foundations import checks
+
 from . import bootstrap, frames, temporal
 from .comparisons import Comparison
 from .grades import Rule, plain
@@ -56,6 +58,7 @@ def two_sample_test(
     in_order: rows follow each other in time. A fold is then a stretch of each table, because a row
     whose neighbours were learned from would be known by them.
     """
+    checks.seed(seed, bits=32)  # scikit-learn's take no more
     frames.check(real, "real")
     synthetic = frames.aligned(real, synthetic, "synthetic")
     y = np.repeat([0, 1], [len(real), len(synthetic)])

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from foundations import checks
+
 from . import frames
 from .comparisons import Comparison
 from .grades import Rule, above, below, error
@@ -69,6 +71,7 @@ def diff_mlef(
 
 def _equally_many(train: pd.DataFrame, synthetic: pd.DataFrame, seed: int) -> list[pd.DataFrame]:
     """Rows of the synthetic table and of train, as many as the smaller of them has."""
+    checks.seed(seed, bits=32)
     frames.check(train, "train")
     synthetic = frames.aligned(train, synthetic, "synthetic")
     n, rng = min(len(train), len(synthetic)), np.random.default_rng(seed)
@@ -107,6 +110,7 @@ def mlef(
 
     A synthetic target outside the domain of the transform is set to the smallest value in test.
     """
+    checks.seed(seed, bits=32)
     test = frames.aligned(frames.check(table, "table"), test, "test")
     known = frames.levels(table, test)
     x, y = _design(table, target, known)
@@ -203,6 +207,7 @@ def skill(
     `LEAST`, so that a rare state of a job counts like a frequent one and a class the table never
     has costs -ln(LEAST) = 13.8.
     """
+    checks.seed(seed, bits=32)
     test = frames.aligned(frames.check(table, "table"), test, "test")
     categorical = frames.split(table)[1]
     if target not in categorical:

@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from foundations import checks
+
 from . import bootstrap, density, temporal
 from .comparisons import Comparison
 from .detection import auc
@@ -90,7 +92,7 @@ def attack_rows(
     `most` bounds the rows of each. Train and test must come from one random split, else the attack
     only separates their times.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.seed(seed))
     order = rng.permutation(len(test))[: None if most is None else 2 * most]
     half = len(order) // 2
     others, reference = test.iloc[order[:half]], test.iloc[order[half:]]

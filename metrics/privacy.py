@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from foundations import checks
+
 from . import bootstrap, frames, temporal
 from .comparisons import Comparison
 from .grades import Rule, above, factor
@@ -92,6 +94,7 @@ def matched(
     train: pd.DataFrame, holdout: pd.DataFrame, *, seed: int = 0
 ) -> tuple[Closest, Closest]:
     """Indexes of train and holdout drawn down to one size, both scaled by the ranges of train."""
+    checks.seed(seed)
     frames.check(train, "train")
     holdout = frames.aligned(train, holdout, "holdout")
     n = min(len(train), len(holdout))

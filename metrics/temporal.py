@@ -11,6 +11,7 @@ thinning at random leaves unchanged in expectation; gaps by the distance of Smir
 import numpy as np
 import pandas as pd
 
+from foundations import checks
 from foundations.tables import is_numerical
 
 from . import frames
@@ -31,6 +32,7 @@ def temporal(train: pd.DataFrame, synthetic: pd.DataFrame, *, seed: int = 0) -> 
 
     Needs a numerical column `creationtime`; "site x week JSD" is NaN without `computingsite`.
     """
+    checks.seed(seed)
     n = min(len(train), len(synthetic))
     rng = np.random.default_rng(seed)
     (t, site), (u, other) = (_drawn(table, n, rng) for table in (train, synthetic))

@@ -212,11 +212,14 @@ def _spread(seed: int | Sequence[int | None] | None, n: int) -> list[int | None]
     """One seed for each environment."""
     if seed is None:
         return [None] * n
-    if isinstance(seed, int | np.integer):
+    if checks.is_whole(seed, least=0):
         return [int(seed) + i for i in range(n)]
+    if np.ndim(seed) == 0:
+        rule = "a whole number of at least 0, or one an environment"
+        raise ValueError(f"seed must be {rule}, got {seed!r}")
     if len(seed) != n:
         raise ValueError(f"seeds must be one an environment ({n}), got {len(seed)}")
-    return list(seed)
+    return [None if one is None else int(checks.seed(one)) for one in seed]
 
 
 def _checked_mask(mask: Any, n: int) -> np.ndarray:

@@ -257,7 +257,8 @@ class Grouped(Generator):
         """n rows that hold a condition, of as many streams as it takes."""
         asked, parts, found, drawn = max(n, 1), [], 0, 0
         for attempt in range(MAX_STREAMS):
-            stream = self._settled(draw_n(self.learned_, asked, *span[:2], seed + attempt * STEP))
+            each = conditions.later_seed(seed, attempt * STEP)
+            stream = self._settled(draw_n(self.learned_, asked, *span[:2], each))
             held = np.flatnonzero(given.held_by(stream.numbers, stream.codes))
             part = stream.take(held[: n - found])
             parts.append(part)

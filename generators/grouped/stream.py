@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from generators.conditions import later_seed
+
 from .arrivals import Arrivals
 from .children import draw_rows
 from .reuse import Reuse
@@ -72,7 +74,7 @@ def draw_n(learned: Learned, n: int, begin: float, end: float, seed: int) -> Str
     """n rows of a stream of [begin, end) days: whole groups drawn at random, the last one cut."""
     factor, rng = n / (learned.rows_a_day * (end - begin)), np.random.default_rng([seed, n])
     for attempt in range(10 * TRIES):
-        seed_now = seed + 1_000_003 * attempt
+        seed_now = later_seed(seed, 1_000_003 * attempt)
         start, parents, dataset = draw_groups(learned, begin, end, factor * SURPLUS, seed_now)
         expected = _expected_rows(learned.shape, start, parents, end)
         if expected < n or (attempt < TRIES and expected > SLACK * n + learned_size(parents)):

@@ -64,6 +64,7 @@ def collect(
     check_spaces(env)
     checks.whole("episodes", episodes, least=1)
     checks.whole("n_envs", n_envs, least=1)
+    checks.seed(seed)
     mixture = _as_mixture(policy)
     attributes = file_attributes(env, mixture, name) | {"seed": int(seed)} | (extra or {})
     writer = Writer(path, attributes)

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from foundations import checks
+
 from .names import SITES
 from .reading import COLUMNS, PATH
 
@@ -53,7 +55,7 @@ def draw(seed: int = SEED) -> pd.DataFrame:
     independent of size (r = 0.09 in the published data); queues of a site share its disk by
     cores.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.seed(seed))
     frame = _sites()
     frame["rank"] = frame["tier"].map(TIER_RANK) + 1.2 * rng.random(len(frame))
     frame["rank"] += frame["name"].map(KNOWN_LARGE).fillna(0.0)

@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
+from foundations import checks
 from pandaenv import reference, schema
 from pandaenv.sites import Catalogue, resolve, resolve_queue
 
@@ -35,7 +36,7 @@ class Reference(Workload):
     """
 
     def __init__(self, days: int = 150, seed: int = 0, rate: float = REFERENCE_RATE):
-        self.days, self.seed, self.rate = days, seed, rate
+        self.days, self.seed, self.rate = days, checks.seed(seed), rate
 
     @property
     def records(self) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from foundations import checks
 from pandaenv import schema
 from pandaenv.sites import Catalogue
 
@@ -43,7 +44,7 @@ class Synthetic(Workload):
     """
 
     def __init__(self, source: Any = "tabddpm", *, n: int = N_POOL, seed: int = 0):
-        self.source, self.n, self.seed = source, n, seed
+        self.source, self.n, self.seed = source, checks.whole("n", n, least=1), checks.seed(seed)
         if isinstance(source, str | Path):
             self.source = find_source(source)
         elif not _is_table_or_generator(source):

@@ -27,6 +27,16 @@ def test_bounds_of_whole_numbers_are_said():
         checks.whole("k", 4, least=1, most=3)
 
 
+@pytest.mark.parametrize("value", [2**64, -1, 1.5, True, "1", None])
+def test_a_seed_is_what_every_generator_of_random_numbers_takes(value):
+    assert checks.seed(2**64 - 1) == 2**64 - 1
+    rule = r"seed must be a whole number of at least 0 and below 2\*\*64, got "
+    with pytest.raises(ValueError, match=rule + re.escape(repr(value))):
+        checks.seed(value)
+    with pytest.raises(ValueError, match=r"below 2\*\*32, got 4294967296"):
+        checks.seed(2**32, bits=32)
+
+
 @pytest.mark.parametrize(
     ("bounds", "good", "bad", "rule"),
     [

@@ -220,7 +220,8 @@ def test_sampling_before_fit_is_refused(name):
     [
         ({"n": -3}, "n must be a whole number of at least 0, got -3"),
         ({"n": 2.5}, "n must be a whole number of at least 0, got 2.5"),
-        ({"n": 1, "seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"n": 1, "seed": -1}, r"seed must be a whole number of at least 0 .*, got -1"),
+        ({"n": 1, "seed": 2**64}, r"seed must be .* below 2\*\*64, got 18446744073709551616"),
         ({"n": 1, "where": {"nope": 1}}, r"where takes the columns \[.*\], got 'nope'"),
         (
             {"n": 1, "where": {"files": "many"}},
@@ -240,7 +241,8 @@ def test_wrong_arguments_of_sample_get_a_sentence(name, fitted, arguments, sente
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"seed": "x"}, "seed must be a whole number of at least 0, got 'x'"),
+        ({"seed": "x"}, "seed must be a whole number of at least 0 .*, got 'x'"),
+        ({"seed": 2**64}, r"seed must be .* below 2\*\*64, got 18446744073709551616"),
         ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
         ({"budget": -1.0}, "budget must be positive and finite, got -1.0"),
         ({"budget": float("nan")}, "budget must be positive and finite, got nan"),
@@ -256,6 +258,13 @@ def test_wrong_arguments_of_sample_get_a_sentence(name, fitted, arguments, sente
 def test_wrong_arguments_of_fit_get_a_sentence(name, arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         make(name).fit(**{"table": MIXED, "progress": False, **arguments})
+
+
+def test_the_largest_seed_is_one(name):
+    model = fit(name, seed=2**64 - 1)
+    where = {"site": "x", "files": (4, None)}  # rejection draws with the seeds after it
+    sample = model.sample(1_500, seed=2**64 - 1, where=where)
+    assert set(sample["site"]) == {"x"} and sample["files"].min() >= 4
 
 
 def test_no_rows_on_request(name, fitted):

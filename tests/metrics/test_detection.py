@@ -6,6 +6,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
+import metrics
 from metrics import c2st
 from metrics.detection import auc
 
@@ -27,6 +28,22 @@ def test_auc_equals_scikit_learn_with_ties():
     rng = np.random.default_rng(0)
     y, score = rng.integers(0, 2, 500), rng.integers(0, 20, 500)
     assert auc(y, score) == pytest.approx(roc_auc_score(y, score), abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", [2**32, -1, 1.5])
+def test_every_function_of_the_metrics_refuses_a_seed_in_a_sentence(seed):
+    one = table(30, 0)
+    calls = [
+        lambda: c2st(one, one, seed=seed),
+        lambda: metrics.diff_mlef(one, one, one, "x", seed=seed),
+        lambda: metrics.efficacy.skill(one, one, "site", seed=seed),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=rf"seed must be .* below 2\*\*32, got {seed}"):
+            call()
+    for call in (metrics.privacy.closer_to_train, metrics.temporal.temporal):
+        with pytest.raises(ValueError, match=r"seed must be .* below 2\*\*64, got -2"):
+            call(one, one, *([one] if call is metrics.privacy.closer_to_train else []), seed=-2)
 
 
 def test_real_rows_cannot_be_told_from_real_rows():

@@ -238,6 +238,9 @@ def test_wrong_arguments_are_named(make):
         env.step(np.zeros(N, int))
     for options, message in (
         ({"seed": [1, 2]}, r"seeds must be one an environment \(5\), got 2"),
+        ({"seed": 1.5}, "seed must be a whole number of at least 0, or one an .*, got 1.5"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, or one an .*, got -1"),
+        ({"seed": [1, 2, 3, 4, 0.5]}, "seed must be a whole number of at least 0 .*, got 0.5"),
         ({"options": {"reset_mask": [True] * N}}, "reset_mask must be a bool array"),
         ({"options": {"reset_mask": np.zeros(N, bool)}}, "reset_mask must be true somewhere"),
         ({"options": {"windows": 3}}, "unknown reset option 'windows'"),

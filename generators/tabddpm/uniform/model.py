@@ -34,6 +34,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from foundations import checks
 from generators import training
 from generators.arrays import pack_weights, unpack_weights
 from generators.conditions import reject_codes
@@ -286,6 +287,7 @@ class UniformTabDDPM(TabDDPM, process="uniform"):
 
         See `anomaly`; `draws` noises, the same for every row, at each of its levels.
         """
+        seed = int(checks.seed(seed))
         numbers, codes = self.split(table)
         outside, inside, seen = self.outside(numbers, codes)
         if self.diffusion_ is None:

@@ -85,6 +85,9 @@ def test_collect_refuses_what_it_cannot_store(tmp_path):
         collect(env, Coin(), tmp_path / "a.hdf5", episodes=1)
     with pytest.raises(ValueError, match="at least 1, got 0"):
         cart(tmp_path / "a.hdf5", episodes=0)
+    for seed in (1.5, -1, 2**64):
+        with pytest.raises(ValueError, match=rf"seed must be a whole number .*, got {seed}"):
+            cart(tmp_path / "a.hdf5", seed=seed)
     wrapped = gym.wrappers.FlattenObservation(grid())
     with pytest.raises(ValueError, match="n_envs > 1 needs an unwrapped environment"):
         collect(wrapped, policies.make("random"), tmp_path / "a.hdf5", episodes=1, n_envs=2)
