@@ -7,8 +7,9 @@ float64 holds and of categories, with nothing missing, and restores the dtypes t
   remainder by 7 the weekday; a span of time is days. Both come back on the grid they lay on.
 - An integer beyond 2**53 counts steps from the smallest one.
 - A column of Arrow's or a sparse dtype becomes one of numpy's, an Arrow dictionary its values.
-- A missing category is a category of its own. A missing number gets the lower median of its column,
-  a value that was seen, and a truth beside it, "NAME is missing", says so.
+- A missing category is a category of its own, "(missing)"; that very text in a later table is a
+  category never seen. A missing number gets the lower median of its column, a value that was seen,
+  and a truth beside it, "NAME is missing", says so.
 
 Columns that are plain already are left alone, so most tables pass as they are.
 """
@@ -102,7 +103,8 @@ class PlainView:
         if not known:
             return table
         columns: dict[str, pd.Series] = {}
-        for name in table.columns:
+        flags = {s.flag for s in self.specials}  # free in the first table, not in any other
+        for name in (name for name in table.columns if name not in flags):
             special = known.get(name)
             if special is None or not _suits(special, table[name]):
                 columns[name] = table[name]
@@ -167,7 +169,7 @@ def _special(column: pd.Series, taken: set[str], place: int) -> Special | None:
     if kind == "category":
         if not gaps.any():
             return Special(name, dtype, kind) if dtype.startswith("dictionary") else None
-        return Special(name, dtype, kind, missing=_free("(missing)", _texts(column)))
+        return Special(name, dtype, kind, missing=_free_twice("(missing)", _texts(column)))
     flag = _free(f"{name} is missing", taken) if gaps.any() else None
     if kind == "number":
         if flag is None:
@@ -218,6 +220,18 @@ def _free(name: str, taken: set) -> str:
     return name
 
 
+def _free_twice(name: str, taken: set) -> str:
+    """A name of which the one `_unseen` makes is free, too."""
+    while name in taken or _unseen(name) in taken:
+        name += "_"
+    return name
+
+
+def _unseen(missing: str | None) -> str:
+    """A category that no training table has, for the text that stands for missing ones."""
+    return f"{missing}_"
+
+
 def integers_of(kind: str, column: pd.Series) -> np.ndarray:
     """The values (n,) of a column without gaps as whole numbers, of nanoseconds for times."""
     if kind == "integer":
@@ -231,10 +245,7 @@ def integers_of(kind: str, column: pd.Series) -> np.ndarray:
 def _to_plain(special: Special, column: pd.Series) -> pd.Series:
     gaps = column.isna()
     if special.kind == "category":
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            return column.cat.add_categories(special.missing).fillna(special.missing)
-        plain = pd.Series(column.tolist(), column.index, dtype=object)
-        return plain if special.missing is None else plain.where(~gaps, special.missing)
+        return _with_level(special, column)
     if special.kind == "number":
         fill = special.fill if special.flag is not None else np.nan
         plain = pd.Series(np.where(gaps, fill, _floats(column)), column.index)
@@ -245,6 +256,26 @@ def _to_plain(special: Special, column: pd.Series) -> pd.Series:
     if special.flag is not None and gaps.any():
         out[gaps] = scaled(special, np.array([middle_of(special)], dtype=object))[0]
     return pd.Series(out, index=column.index)
+
+
+def _with_level(special: Special, column: pd.Series) -> pd.Series:
+    """The column with a category for what is missing, and another for one that is called so."""
+    missing, unseen = special.missing, _unseen(special.missing)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        if missing in column.cat.categories:
+            column = _renamed(column, missing, unseen)
+        return column.cat.add_categories(missing).fillna(missing)
+    plain = pd.Series(column.tolist(), column.index, dtype=object)
+    if missing is None:
+        return plain
+    return plain.mask(plain == missing, unseen).where(column.notna(), missing)
+
+
+def _renamed(column: pd.Series, old: Any, new: str) -> pd.Series:
+    """A categorical with one category renamed, to one that may be there."""
+    levels = [new if level == old else level for level in column.cat.categories]
+    values = column.astype(object)
+    return values.mask(values == old, new).astype(pd.CategoricalDtype(dict.fromkeys(levels)))
 
 
 def _floats(column: pd.Series) -> np.ndarray:
@@ -335,7 +366,11 @@ def _from_scaled(special: Special, values: np.ndarray) -> Any:
 def _plain_levels(special: Special, value: Any) -> Any:
     """A category or several, None as the one that stands for missing values."""
     if isinstance(value, list | tuple | set | frozenset):
-        return [special.missing if one is None else one for one in value]
+        return [_plain_levels(special, one) for one in value]
+    if special.missing is not None and isinstance(value, str) and value == special.missing:
+        raise ValueError(
+            f"{special.name}: {value!r} was not seen in training; None asks for missing values"
+        )
     return special.missing if value is None else value
 
 

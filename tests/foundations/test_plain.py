@@ -71,6 +71,24 @@ def test_names_already_taken_are_avoided():
     pd.testing.assert_frame_equal(view.restore(plain), table)
 
 
+@pytest.mark.parametrize("dtype", [object, "string", "category"])
+def test_a_text_like_that_of_missing_ones_is_not_taken_for_one(dtype):
+    table = pd.DataFrame({"c": pd.Series(["a", None, "(missing)_"], dtype=dtype), "x": [1.0, 2, 3]})
+    view = PlainView.of(table)
+    assert view.to_plain(table)["c"].tolist() == ["a", "(missing)__", "(missing)_"]
+    texts = pd.Series(["(missing)__", None, "a", "(missing)___"], dtype=dtype)
+    later = view.to_plain(pd.DataFrame({"c": texts}))["c"].tolist()
+    assert later == ["(missing)___", "(missing)__", "a", "(missing)___"]
+    with pytest.raises(ValueError, match=r"c: '\(missing\)__' was not seen .* None asks for miss"):
+        view.plain_where({"c": ["a", "(missing)__"]})
+
+
+def test_a_column_called_like_a_flag_does_not_replace_it():
+    view = PlainView.of(pd.DataFrame({"x": [1.0, None]}))
+    later = pd.DataFrame({"x": [None, 1.0], "x is missing": [False, True]})
+    assert view.to_plain(later)["x is missing"].tolist() == [True, False]
+
+
 def test_a_table_that_is_plain_passes_untouched():
     table = pd.DataFrame({"x": [1.5, 2.5], "c": ["a", "b"], "n": [1, 2]})
     view = PlainView.of(table)

@@ -37,7 +37,7 @@ class Imputation:
         """The fitted columns with their dtypes, under the index of the table."""
         plain = self.model.view_.to_plain(table)
         numbers, codes = self.layout.split(plain)
-        self._refuse_unseen(plain, codes)
+        self._refuse_unseen(table, plain, codes)
         gaps = self._gaps(table)
         out = self.layout.join(*self._complete(numbers, self._without_flags(codes), gaps, rng))
         filled = self.model.view_.restore(out).set_axis(table.index)
@@ -59,11 +59,11 @@ class Imputation:
         missing, names = table.isna(), [c.name for c in self.layout.columns]
         return pd.DataFrame({n: missing[n] if n not in self.flags else False for n in names})
 
-    def _refuse_unseen(self, plain: pd.DataFrame, codes: np.ndarray) -> None:
+    def _refuse_unseen(self, table: pd.DataFrame, plain: pd.DataFrame, codes: np.ndarray) -> None:
         for c, code in zip(self.layout.categoricals, codes.T, strict=True):
             unseen = (code < 0) & plain[c.name].notna().to_numpy()
             if unseen.any():
-                value = plain[c.name].iloc[int(unseen.argmax())]
+                value = table[c.name].iloc[int(unseen.argmax())]
                 raise ValueError(f"{c.name}: {value!r} was not seen in training")
 
     def _without_flags(self, codes: np.ndarray) -> np.ndarray:
