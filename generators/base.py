@@ -32,7 +32,7 @@ from foundations.plain import PlainView
 from . import conditions, distributed
 from .conditions import Given, Rows
 from .layout import Layout, as_tuples, check, check_frame
-from .plan import Plan
+from .plan import Callback, Plan
 from .sources import InMemory, Source, opened
 
 if TYPE_CHECKING:
@@ -65,6 +65,21 @@ class Generator(ABC):
     def __init__(self, config: Any = None, **options: Any):
         self.config = _configure(self, config, options)
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """All options by name, as scikit-learn asks for them; `deep` changes nothing."""
+        return {f.name: getattr(self.config, f.name) for f in fields(self.config)}
+
+    def set_params(self, **options: Any) -> Self:
+        """Change options and return itself; if any does change, what was fitted is forgotten.
+
+        Raises: ValueError for an unknown option, or one that breaks its rule; nothing is changed.
+        """
+        config = type(self)(self.config, **options).config
+        if config != self.config:
+            self._forget()
+            self.config = config
+        return self
+
     def fit(
         self,
         table: pd.DataFrame | str | os.PathLike | Dataset,
@@ -76,8 +91,9 @@ class Generator(ABC):
         checkpoint: str | os.PathLike | None = None,
         every: float = 30.0,
         device: str = "auto",
+        callback: Callback | None = None,
     ) -> Self:
-        """Learn the table; whatever was fitted before is forgotten.
+        """Learn the table, and return itself; whatever was fitted before is forgotten.
 
         Args:
             table: rows to learn from; not changed. Numbers, dates, spans of time, categories and
@@ -89,11 +105,10 @@ class Generator(ABC):
             progress: show a bar with loss and time left.
             checkpoint: file to write while training, and to resume from if it is there.
             every: seconds between checkpoints.
-            device: "cpu", "cuda" or "cuda:N"; "auto" is an accelerator where there is one. The
-                model stays there until `to`; what is saved has no device.
-
-        Returns:
-            the generator itself.
+            device: "cpu", "cuda" or "cuda:N", where the model stays until `to`; "auto" is an
+                accelerator where there is one. What is saved has no device.
+            callback: called about 500 times a run as callback(step, losses); true stops it there.
+                See `stopping`.
 
         Raises:
             TypeError: the table is neither a DataFrame nor a path.
@@ -104,7 +119,7 @@ class Generator(ABC):
             MemoryError: the device has too little memory.
         """
         chosen = self._resolved(device)
-        plan = Plan.of(seed, budget, steps, progress, checkpoint, every)
+        plan = Plan.of(seed, budget, steps, progress, checkpoint, every, callback)
         with opened(self._readable(table)) as source:
             self._device = chosen
             self._fit_from_scratch(source, plan)
@@ -128,14 +143,17 @@ class Generator(ABC):
         return dataset.frame()
 
     def _fit_from_scratch(self, source: Source, plan: Plan) -> None:
-        for name in [name for name in vars(self) if name.endswith("_")]:
-            delattr(self, name)
+        self._forget()
         self.losses_, self.n_steps_, self.seconds_ = pd.DataFrame(), 0, 0.0
         if plan.checkpoint is not None:
             plan = replace(plan, key=self._run_key(source))
         with self.here():
             self._fit_source(source, plan)
         self.view_, self.layout_ = source.view, source.layout
+
+    def _forget(self) -> None:
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
 
     def _fit_source(self, source: Source, plan: Plan) -> None:
         """Learn a source; models that `learns_files` get one that may lie in files."""

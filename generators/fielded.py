@@ -65,7 +65,7 @@ class FieldConfig(Config):
     warmup: int = whole(100, least=0)  # steps of rising rate
     epochs: float = positive(20.0)  # without budget or steps
     ema: float = share_below_one(0.998)  # of the weights
-    validation: float = share_below_one(0.05)  # share of rows to stop and to choose heads by
+    validation: float = share_below_one(0.05)  # of rows, to choose weights and heads by; 0: none
 
 
 class FieldGenerator(Generator):

@@ -113,7 +113,8 @@ class ValidatedDescent:
             m.average.lerp_(now, 1 - keep)
         if int(m.n) % self.every == 0 or int(m.n) == 1:
             self.check()
-        return {"nll": nll.detach(), "validation": m.last_nll}
+        held_out = {"validation": m.last_nll} if len(self.validation) else {}
+        return {"nll": nll.detach()} | held_out
 
     @torch.no_grad()
     def check(self) -> None:
@@ -160,8 +161,13 @@ def evaluate_nll(net: FieldNet, x: Tensor) -> Tensor:
 
 
 def n_validation_rows(n: int, share: float) -> int:
-    """Validation rows of n: a share of them, more where that is few, none where rows are few."""
-    return 0 if n < FEW else min(MAX_VALIDATION, max(int(share * n), min(n // 5, 200)))
+    """Validation rows of n: a share of them, more where that is few.
+
+    None where rows are few, or none are asked for.
+    """
+    if n < FEW or share == 0:
+        return 0
+    return min(MAX_VALIDATION, max(int(share * n), min(n // 5, 200)))
 
 
 def select_heads(net: FieldNet, validation: Tensor) -> None:

@@ -40,7 +40,7 @@ from foundations import files
 
 from .devices import seeded, to_array, to_tensor
 from .distributed import ProcessGroup, init_process_group
-from .plan import Plan, digest
+from .plan import Callback, Plan, digest
 
 FORMAT = "generators-checkpoint/2"
 PROBE_SHARE, PROBE_SECONDS = 0.05, 2.0  # of the budget, at most, spent on timing a step
@@ -157,7 +157,9 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def run(learner: Learner, plan: Plan, pace: Pace, *, label: str = "fit") -> History:
-    """Train for the plan's steps or budget; the module ends with the averaged weights.
+    """Train for the plan's steps or budget, or until its callback says stop.
+
+    The module ends with the averaged weights.
 
     The checkpoint of a run whose key, seed, length, rows or processes differ is refused.
 
@@ -180,7 +182,7 @@ def run(learner: Learner, plan: Plan, pace: Pace, *, label: str = "fit") -> Hist
         _loop(state, plan, pace, n_steps, run_key, label)
     learner.module.load_state_dict(state.averaged.module.state_dict())
     losses = pd.DataFrame(state.rows, columns=["step", "lr", *state.terms])
-    return History(n_steps, state.seconds, losses.astype({"step": int}))
+    return History(state.step, state.seconds, losses.astype({"step": int}))
 
 
 def _run_key(plan: Plan, n_rows: int, world_size: int) -> str:
@@ -247,15 +249,30 @@ def _loop(state: State, plan: Plan, pace: Pace, n_steps: int, run_key: str, labe
     ) as bar:
         for rows in batches(n_rows, pace.batch_size, plan.seed, state.step, n_steps):
             _advance(state, rows, pace, n_steps, window)
-            if plan.progress and state.step % window == 0:
+            is_told = state.step % window == 0
+            if plan.progress and is_told:
                 bar.set_postfix(loss=f"{sum(state.rows[-1][2:]):.4g}", refresh=False)
             bar.update()
             state.seconds = time.monotonic() - began
             if path is not None and time.monotonic() - saved >= plan.every:
                 _try_write(path, state, run_key, n_steps)
                 saved = time.monotonic()
+            if is_told and _is_to_stop(state, plan.callback):
+                break
     if path is not None and state.step > done:
         _try_write(path, state, run_key, n_steps)
+
+
+def _is_to_stop(state: State, callback: Callback | None) -> bool:
+    """Whether the callback wants no more steps; of several processes that of the leader is asked.
+
+    It is told the newest row of the history.
+    """
+    if callback is None:
+        return False
+    losses = dict(zip(state.terms, state.rows[-1][2:], strict=True))
+    wanted = state.processes.is_leader and bool(callback(state.step, losses))
+    return bool(state.processes.broadcast(wanted))
 
 
 def _advance(state: State, rows: Tensor, pace: Pace, n_steps: int, window: int) -> None:

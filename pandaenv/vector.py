@@ -212,9 +212,9 @@ def _spread(seed: int | Sequence[int | None] | None, n: int) -> list[int | None]
     """One seed for each environment."""
     if seed is None:
         return [None] * n
-    if checks.is_whole(seed, least=0):
+    if isinstance(seed, int | np.integer) and checks.is_whole(seed, least=0):
         return [int(seed) + i for i in range(n)]
-    if np.ndim(seed) == 0:
+    if isinstance(seed, str) or not isinstance(seed, Sequence | np.ndarray):
         rule = "a whole number of at least 0, or one an environment"
         raise ValueError(f"seed must be {rule}, got {seed!r}")
     if len(seed) != n:

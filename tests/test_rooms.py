@@ -30,7 +30,7 @@ metrics                   association attacks bootstrap checkpoints comparisons 
                           streaming streams tails temporal
 generators                arrays base bins coded completion conditions counts devices distributed
                           drawing fielded fields layout likelihood modes options ordering plan smote
-                          sources survey training tvae
+                          sources stopping survey training tvae
 generators.ctabganplus    conditions layers loss model networks target training
 generators.tabar          model network sampling
 generators.tabddpm        masked masked.imputation masked.model masked.network masked.sampling model

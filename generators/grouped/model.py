@@ -107,7 +107,8 @@ class Grouped(Generator):
         """Learn the table; see `Generator.fit`, whose arguments it takes.
 
         Rows may stand in any order: those of a group are taken in order of time. The seconds of a
-        budget go to parent and child as 1 to 2; steps are those of each.
+        budget go to parent and child as 1 to 2; steps are those of each, and a callback is told
+        those of the parent, then from 1 on those of the child.
 
         Raises:
             ValueError: also for no column of groups, or missing values in it, in the data sets'

@@ -54,6 +54,7 @@ class Submodel:
             checkpoint=checkpoint,
             every=plan.every,
             device=device,
+            callback=plan.callback,
         )
 
     def begin(self, n: int, seed: int) -> Drawing:

@@ -14,8 +14,7 @@ no latent space, and neither has ours. The target column is diffused like any ot
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -72,9 +71,15 @@ class TabDDPM(Generator):
             raise ValueError(f"it is of the process {process!r}")
         return super(TabDDPM, kind)._revive(card, arrays)
 
-    @abstractmethod
+    if TYPE_CHECKING:  # `TabDDPM(...)` makes a model of a process, which has these
+        _fit: Any
+        _sample: Any
+        _to_arrays: Any
+        _from_arrays: Any
+
     def anomaly_score(self, table: pd.DataFrame) -> np.ndarray:
         """How badly each row fits what was learned, (n,); high is anomalous."""
+        raise NotImplementedError
 
     def outside(self, numbers: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, ...]:
         """Score (n,) of what was never seen, and numbers and codes brought back to what was.

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import generators
@@ -265,6 +266,49 @@ def test_the_largest_seed_is_one(name):
     where = {"site": "x", "files": (4, None)}  # rejection draws with the seeds after it
     sample = model.sample(1_500, seed=2**64 - 1, where=where)
     assert set(sample["site"]) == {"x"} and sample["files"].min() >= 4
+
+
+def test_an_unfitted_twin_has_the_same_options(name, fitted):
+    model = make(name, **({"k": 3} if name == "smote" else {}))
+    twin = clone(model)
+    assert type(twin) is type(model) and twin.config == model.config
+    assert set(vars(twin)) == {"config"} and not hasattr(clone(fitted[name]), "layout_")
+    assert twin.get_params() == {
+        f.name: getattr(model.config, f.name) for f in fields(model.config)
+    }
+
+
+def test_options_can_be_changed_until_they_are_wrong(name):
+    option, value, bad = {"smote": ("k", 3, 0)}.get(name, ("batch_size", 7, 0))
+    model = fit(name)
+    assert model.set_params(**model.get_params()) is model and len(model.sample(1)) == 1
+    with pytest.raises(ValueError, match=f"{option} must be a whole number"):
+        model.set_params(**{option: bad})
+    with pytest.raises(ValueError, match=f"unknown option 'nope' of {model.name}"):
+        model.set_params(nope=1)
+    assert model.set_params(**{option: value}).get_params()[option] == value
+    with pytest.raises(NotFittedError):
+        model.sample(1)
+
+
+def test_the_published_recipe_is_a_change_of_many_options():
+    model = make("tabddpm-uniform", d_embed=7).set_params(preset="paper", steps=9)
+    published = generators.make("tabddpm", preset="paper", steps=9)
+    assert model.get_params() == published.get_params()
+    assert clone(published).get_params() == published.get_params()
+
+
+def test_a_text_like_that_of_missing_ones_was_not_seen(name):
+    gappy = MIXED[["files", "text"]].assign(text=MIXED["text"].mask(MIXED["flag"]))
+    model = fit(name, gappy)
+    assert model.sample(20, where={"text": None})["text"].isna().all()
+    with pytest.raises(ValueError, match=r"text: '\(missing\)' was not seen in training"):
+        model.sample(1, where={"text": "(missing)"})
+    later = gappy.assign(text="(missing)")
+    assert (model.split(later)[1] == -1).all() and (model.split(gappy)[1] >= 0).all()
+    if name == "tabddpm":
+        with pytest.raises(ValueError, match=r"text: '\(missing\)' was not seen in training"):
+            model.impute(later)
 
 
 def test_no_rows_on_request(name, fitted):
