@@ -29,21 +29,27 @@ if TYPE_CHECKING:
     from pandaenv.policies import Policy
 
 app = typer.Typer(
-    help="Synthetic job records, their fidelity, and an environment for brokering jobs.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # locals may hold rows of a dump
-    add_completion=False,
 )
 
 DATA = Path(__file__).parent / "data"
 """Folder of the bundled generators, by name."""
 LIBRARIES = ("torch", "numpy", "pandas", "gymnasium", "duckdb", "h5py")
+EPISODE = (
+    "{policy} seed {seed}: return {return:.1f}, flow {flow:.3f}, "
+    "limit violations {violations:.4f} per job, {jobs:,} jobs"
+)
 Seed = Annotated[int, typer.Option(min=0, help="Random seed; the same seed gives the same result.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 Device = Annotated[
     str, typer.Option(help="cpu, cuda or cuda:N; auto is an accelerator if there is one.")
 ]
 
+Dumps = Annotated[
+    list[Path],
+    typer.Argument(help="Raw PanDA dumps: CSV, Parquet or JSON, files or pipes, zipped or not"),
+]
 Unknown = Annotated[
     bool,
     typer.Option("--allow-unknown", help="Keep rows of no known project, prodstep or format."),
@@ -71,6 +77,9 @@ Check = Annotated[
 ]
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
 class JobFormat(StrEnum):
     """Job files that other simulators read."""
 
@@ -86,13 +95,28 @@ class Split(StrEnum):
     TASK = "task"
 
 
+def _say_version(wanted: bool) -> None:
+    from . import __version__
+
+    if wanted:
+        typer.echo(f"pandaenv {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def main(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Synthetic job records, their fidelity, and an environment for brokering jobs."""
+
+
 @app.command()
 @one_sentence()
 def ingest(
-    dumps: Annotated[
-        list[Path],
-        typer.Argument(help="Raw PanDA dumps: CSV, Parquet or JSON, files or pipes, zipped or not"),
-    ],
+    dumps: Dumps,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the records, train and test rows, and the row counts."),
@@ -109,6 +133,7 @@ def ingest(
     check: Check = False,
     groups: Groups = False,
     renames: Renames = None,
+    as_json: AsJson = False,
 ) -> None:
     """Turn raw PanDA dumps into job records, 80 % for training and 20 % for testing.
 
@@ -125,13 +150,14 @@ def ingest(
     asked: dict[str, Any] = {"allow_unknown": allow_unknown, "all_analysis": all_analysis}
     asked |= {"sites": sites, "encoding": encoding}
     if check:
-        typer.echo(records.check(dumps, **asked))
+        typer.echo(records.check(dumps, as_json=as_json, **asked))
     elif out is None:
         raise ValueError("ingest needs --out FOLDER for its files, or --check to write none")
     else:
         asked |= {"split": split.value, "seed": seed, "rare": rare}
         asked |= {"groups": groups, "renames": renames}
-        typer.echo(records.ingest(dumps, out, **asked))
+        cascade = records.ingest(dumps, out, **asked)
+        typer.echo(cascade.to_json() if as_json else cascade, nl=not as_json)
 
 
 @app.command("import")
@@ -153,6 +179,7 @@ def import_(
         Split, typer.Option(help="Test rows: a random 20 %, or the latest 20 %.")
     ] = Split.RANDOM,
     seed: Seed = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Turn a job trace of another grid into records and a catalogue of its sites."""
     from . import records
@@ -164,9 +191,14 @@ def import_(
     read = records.import_trace(
         trace, out, columns=columns, sites=sites, split=split.value, seed=seed
     )
-    dropped = "".join(f"; {n:,} dropped: {reason}" for reason, n in read.dropped.items() if n)
+    dropped = {reason: n for reason, n in read.dropped.items() if n}
+    if as_json:
+        counts = {"read": read.n_read, "jobs": len(read.records), "sites": len(read.sites)}
+        typer.echo(json.dumps(counts | {"dropped": dropped}, indent=1))
+        return
+    reasons = "".join(f"; {n:,} dropped: {reason}" for reason, n in dropped.items())
     typer.echo(
-        f"{len(read.records):,} of {read.n_read:,} jobs at {len(read.sites):,} sites{dropped}"
+        f"{len(read.records):,} of {read.n_read:,} jobs at {len(read.sites):,} sites{reasons}"
     )
 
 
@@ -249,6 +281,7 @@ def evaluate(
         Path | None, typer.Option(help="Folder that keeps finished metrics, to resume from.")
     ] = None,
     quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score a synthetic record table; each score stands beside that of the held-out real rows."""
     import metrics
@@ -268,7 +301,7 @@ def evaluate(
         resume=resume,
         progress=not quiet,
     )
-    typer.echo(report.to_markdown())
+    typer.echo(report.to_json() if as_json else report.to_markdown())
     if out is not None:
         _write_text(out, report.to_json())
 
@@ -286,6 +319,7 @@ def play(
     rate: Annotated[float | None, typer.Option(help="Jobs per day.")] = None,
     load: Annotated[float | None, typer.Option(help="Offered work divided by capacity.")] = None,
     seed: Seed = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Let a policy place jobs; print return, mean flow time and limit violations per episode."""
     from . import policies
@@ -294,8 +328,13 @@ def play(
     broker = policies.make(policy)
     given = {"episode_jobs": jobs, "workload": workload, "rate": rate, "load": load}
     made = gym.make(env, **{k: v for k, v in given.items() if v is not None})
+    found = []
     for episode_seed in range(seed, seed + episodes):
-        typer.echo(f"{policy} seed {episode_seed}: {_played(made, broker, episode_seed)}")
+        found.append({"policy": policy, "seed": episode_seed} | _played(made, broker, episode_seed))
+        if not as_json:
+            typer.echo(EPISODE.format(**found[-1]))
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
 
 
 @app.command()
@@ -417,17 +456,14 @@ def _environments() -> list[str]:
     return [name for name in gym.registry if name.startswith("PandaSiteAllocation")]
 
 
-def _played(env: gym.Env, policy: "Policy", seed: int) -> str:
+def _played(env: gym.Env, policy: "Policy", seed: int) -> dict[str, float]:
     """Play one episode; its return, mean flow time and limit violations per job."""
     from . import policies
 
     total, cost, n_jobs = 0.0, 0.0, 0
     for step in policies.steps(env, policy, seed):
         total, cost, n_jobs = total + float(step.reward), cost + step.info["cost"], n_jobs + 1
-    return (
-        f"return {total:.1f}, flow {-total / n_jobs:.3f}, "
-        f"limit violations {cost / n_jobs:.4f} per job, {n_jobs:,} jobs"
-    )
+    return {"return": total, "flow": -total / n_jobs, "violations": cost / n_jobs, "jobs": n_jobs}
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ sets; the secret is forgotten. A number says nothing about the id, and another r
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ from . import renames as names
 from .cascade import Cascade
 from .classification import Leniency
 from .first_bytes import check_encoding, what_is_there
-from .inspection import describe
+from .inspection import describe, find
 from .splits import SPLITS
 
 if TYPE_CHECKING:
@@ -93,16 +94,21 @@ def check(
     all_analysis: bool = False,
     sites: str | Path | None = None,
     encoding: str | None = None,
+    as_json: bool = False,
 ) -> str:
     """Say in about ten lines what dumps hold, what of it `ingest` would keep and why not the rest.
 
-    Nothing is written. Arguments and errors are those of `ingest`.
+    Nothing is written. Other arguments and errors are those of `ingest`.
+
+    Args:
+        as_json: a JSON object of the counts instead.
     """
     paths, aliases = _check_dumps(files), _aliases(sites)
     leniency = Leniency(allow_unknown, all_analysis)
     with TemporaryDirectory(prefix="pandaenv-") as work:
         with _kept(paths, Path(work), leniency, aliases, encoding) as (connection, result):
-            return describe(connection, result, len(paths))
+            found = find(connection, result, len(paths))
+            return json.dumps(found, indent=1) if as_json else describe(found)
 
 
 @contextmanager

@@ -1,18 +1,19 @@
 """What dumps hold, in about ten lines, before anything is written.
 
-In: the table `kept` of a connection and the `Cascade` that led to it. Out: text.
+In: the table `kept` of a connection and the `Cascade` that led to it. Out: what was found, and a
+text that says it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .cascade import Cascade
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-N_REASONS = 4
+N_REASONS, N_SITES = 4, 3  # that have lines or places of their own
 HINTS = {
     "prodsourcelabel missing": "--all-analysis takes rows without a label as user analysis",
     "project missing": "--allow-unknown keeps rows without a project",
@@ -26,27 +27,37 @@ HINTS = {
 """What can be done about a reason."""
 
 
-def describe(connection: DuckDBPyConnection, cascade: Cascade, n_files: int) -> str:
-    """Rows by file and reason, and of the kept ones the time, the sites and the formats."""
-    n_kept = cascade.stages[-1].kept
-    n_lines = cascade.stages[0].kept + sum(cascade.stages[0].dropped.values())
+def find(connection: DuckDBPyConnection, cascade: Cascade, n_files: int) -> dict[str, Any]:
+    """Rows by file and reason, and of the kept ones the time, the sites, formats and states."""
+    found = {
+        "files": n_files,
+        "lines": cascade.stages[0].kept + sum(cascade.stages[0].dropped.values()),
+        "kept": cascade.stages[-1].kept,
+        "dropped": {r: n for stage in cascade.stages for r, n in stage.dropped.items() if n},
+        "unnamed": cascade.unnamed,
+    }
+    return found | _find_kept(connection) if found["kept"] else found
+
+
+def describe(found: dict[str, Any]) -> str:
+    """What `find` found, in about ten lines."""
+    n_files, n_lines, n_kept = (found[name] for name in ("files", "lines", "kept"))
     share = f"{n_kept / n_lines:.1%}" if n_lines else "none"
     files = "file" if n_files == 1 else "files"
     lines = [f"{n_lines:,} lines in {n_files} {files}, {n_kept:,} would be kept ({share})"]
-    lines += _reasons(cascade)
+    lines += _reasons(found["dropped"])
     if n_kept:
-        lines += _kept_lines(connection)
-    if cascade.unnamed["records"]:
+        lines += _kept_lines(found)
+    if found["unnamed"]["records"]:
         lines.append(
-            f"{cascade.unnamed['records']:,} records at {cascade.unnamed['names']:,} names that "
+            f"{found['unnamed']['records']:,} records at {found['unnamed']['names']:,} names that "
             "the catalogue lacks: their site would be unknown; --sites FILE names them"
         )
     return "\n".join(lines)
 
 
-def _reasons(cascade: Cascade) -> list[str]:
+def _reasons(dropped: dict[str, int]) -> list[str]:
     """A line for each of the commonest reasons, and one for all others together."""
-    dropped = {r: n for stage in cascade.stages for r, n in stage.dropped.items() if n}
     worst = sorted(dropped, key=lambda reason: -dropped[reason])
     lines = [
         f"- {dropped[r]:,} {r}" + (f" ({HINTS[r]})" if r in HINTS else "")
@@ -57,23 +68,31 @@ def _reasons(cascade: Cascade) -> list[str]:
     return lines + ([others] if rest else [])
 
 
-def _kept_lines(connection: DuckDBPyConnection) -> list[str]:
-    first, last, n_sites, n_formats = connection.execute(
-        "SELECT min(moment), max(moment), count(DISTINCT computingsite), count(DISTINCT datatype) "
-        "FROM kept"
+def _find_kept(connection: DuckDBPyConnection) -> dict[str, Any]:
+    first, last, n_formats = connection.execute(
+        "SELECT min(moment), max(moment), count(DISTINCT datatype) FROM kept"
     ).fetchone()
-    top = connection.execute(
-        "SELECT computingsite, count(*) FROM kept GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 3"
-    ).fetchall()
-    states = connection.execute(
-        "SELECT jobstatus, count(*) FROM kept GROUP BY 1 ORDER BY 2 DESC, 1"
-    ).fetchall()
+    sites, states = (
+        dict(
+            connection.execute(
+                f"SELECT {column}, count(*) FROM kept GROUP BY 1 ORDER BY 2 DESC, 1"
+            ).fetchall()
+        )
+        for column in ("computingsite", "jobstatus")
+    )
+    times = {"first": f"{first:%Y-%m-%d %H:%M}", "last": f"{last:%Y-%m-%d %H:%M}"}
+    return times | {"sites": sites, "formats": n_formats, "states": states}
+
+
+def _kept_lines(found: dict[str, Any]) -> list[str]:
+    sites = found["sites"]
+    top = dict(list(sites.items())[:N_SITES])
     return [
-        f"created from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC",
-        f"{n_sites:,} sites: {_listed(top)}" + (", ..." if n_sites > len(top) else ""),
-        f"{n_formats:,} formats; {_listed(states)}",
+        f"created from {found['first']} to {found['last']} UTC",
+        f"{len(sites):,} sites: {_listed(top)}" + (", ..." if len(sites) > len(top) else ""),
+        f"{found['formats']:,} formats; {_listed(found['states'])}",
     ]
 
 
-def _listed(rows: list[tuple[str, int]]) -> str:
-    return ", ".join(f"{name} {n:,}" for name, n in rows)
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in counts.items())

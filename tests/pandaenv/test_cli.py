@@ -1,6 +1,7 @@
 """The console commands on small files: what they print, write, and how they refuse."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -9,11 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 import generators
+import pandaenv
 from generators.tvae import TVAE
 from pandaenv import cli, records
 from tests.generators import contracts
 from tests.pandaenv.records.raw_dump import (
     SECRETS,
+    UNREADABLE_LINES,
     random_records,
     raw_table,
     with_bad_rows,
@@ -141,6 +144,50 @@ def test_play_prints_one_line_an_episode(ingested, tmp_path):
     code, out, err = run(*words, "--rate", 200, "--policy", "random", "--episodes", 2)
     assert code == 0, err
     assert [line.split(":")[0] for line in out.splitlines()] == ["random seed 0", "random seed 1"]
+    episodes = printed_json(*words, "--rate", 200, "--policy", "random", "--episodes", 2)
+    assert [(each["policy"], each["seed"]) for each in episodes] == [("random", 0), ("random", 1)]
+    for each, line in zip(episodes, out.splitlines(), strict=True):
+        assert f"return {each['return']:.1f}, flow {each['flow']:.3f}, " in line
+
+
+def test_what_is_printed_as_a_table_is_printed_as_json_too(ingested, tmp_path):
+    folder, _ = ingested
+    dump = write_dump(RAW, tmp_path / "dump.csv", garbage=True)
+    found = printed_json("ingest", dump, "--check")
+    assert found["kept"] == 200 and sum(found["sites"].values()) == 200
+    unreadable = {"unreadable line": len(UNREADABLE_LINES)}
+    assert found["dropped"] == {reason: n for reason, n in DROPPED.items() if n} | unreadable
+    cascade = printed_json("ingest", dump, "--out", tmp_path / "r")
+    assert cascade == json.loads((tmp_path / "r" / "cascade.json").read_text())
+    table = folder / "test.parquet"
+    scores = printed_json("evaluate", folder, table, table, "--quiet", "--seeds", 1, "--only", "WD")
+    assert scores["n_seeds"] == 1 and "WD" in scores["synthetic"]["values"]
+    trace = tmp_path / "trace.csv"
+    trace.write_text("time,run,cores,site\n0,60,1,a\n90,60,1,b\n90,-1,1,b\n")
+    pairs = [
+        word for name in ("time", "run", "cores", "site") for word in ("--column", f"{name}={name}")
+    ]
+    imported = printed_json("import", trace, "--out", tmp_path / "i", *pairs)
+    assert (imported["read"], imported["jobs"], imported["sites"]) == (3, 2, 2)
+    assert sum(imported["dropped"].values()) == 1
+
+
+def printed_json(*words):
+    code, out, err = run(*words, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_the_version_is_printed_without_a_command():
+    assert run("--version") == (0, f"pandaenv {pandaenv.__version__}\n", "")
+
+
+def test_a_shell_completes_commands():
+    program = "import sys; sys.argv = ['pandaenv']; from pandaenv.cli import app; app()"
+    asked = {"_PANDAENV_COMPLETE": "complete_bash", "COMP_WORDS": "pandaenv ev", "COMP_CWORD": "1"}
+    shell = [sys.executable, "-c", program]
+    result = subprocess.run(shell, capture_output=True, text=True, env=os.environ | asked)
+    assert result.stdout.split() == ["evaluate"]
 
 
 def test_info_lists_the_known_names():
