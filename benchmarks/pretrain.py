@@ -36,9 +36,10 @@ from benchmarks.inputs.arguments import (
 )
 from benchmarks.report.provenance import provenance, write_json
 from foundations import files, tables
+from foundations.pages import markdown
 from foundations.units import DAY_S
 from metrics import evaluate
-from metrics.report import markdown, plain
+from metrics.report import plain
 from pandaenv import records, reference, schema
 
 DATA = Path(pandaenv.__file__).parent / "data"

@@ -25,11 +25,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_from_bytes
 from safetensors.numpy import save as tensors_to_bytes
 
-from foundations import checks, files
+from foundations import checks, files, pages
 from foundations.parquet import Dataset, as_dataset, is_path
 from foundations.plain import PlainView
 
-from . import conditions, distributed
+from . import cards, conditions, distributed
 from .conditions import Given, Rows
 from .layout import Layout, as_tuples, check, check_frame
 from .plan import Callback, Plan
@@ -60,6 +60,8 @@ class Generator(ABC):
     has_network: ClassVar[bool] = True  # which can lie on an accelerator
     learns_files: ClassVar[bool] = False  # larger than memory
     view_: PlainView = PlainView()  # that of a plain table, until another is fitted
+    rows_: int | None = None  # learned from, and the seed; None: saved by an earlier version
+    seed_: int | None = None
     _device: Any = "cpu"
 
     def __init__(self, config: Any = None, **options: Any):
@@ -150,6 +152,7 @@ class Generator(ABC):
         with self.here():
             self._fit_source(source, plan)
         self.view_, self.layout_ = source.view, source.layout
+        self.rows_, self.seed_ = source.n, plan.seed
 
     def _forget(self) -> None:
         for name in [name for name in vars(self) if name.endswith("_")]:
@@ -270,7 +273,7 @@ class Generator(ABC):
         return self.view_.restore(self.layout_.join(numbers, codes))
 
     def save(self, folder: str | os.PathLike) -> Path:
-        """Write the fitted model as weights and a JSON card.
+        """Write the fitted model as weights, a JSON card and a README.md to be read.
 
         A process killed meanwhile leaves the old model or the new one: the card names the weights
         by their hash and is replaced last, in one move. Of several processes that trained together
@@ -294,18 +297,21 @@ class Generator(ABC):
         # safetensors would write a view's memory as it lies
         data = tensors_to_bytes({k: np.ascontiguousarray(_narrow(v)) for k, v in arrays.items()})
         digest = _sha256(data)
+        pages.write_card(folder / cards.FILE, cards.model_card(self, digest))
         card = {
             "format": FORMAT,
             "generator": self.name,
             "config": asdict(self.config),
             "columns": self.layout_.to_json(),
             "view": self.view_.to_json(),
+            "rows": self.rows_,
+            "seed": self.seed_,
             "n_steps": self.n_steps_,
             "seconds": self.seconds_,
             "losses": list(self.losses_.columns),
             "sha256": digest,
         }
-        for name in (CARD, _weights_name("*")):
+        for name in (CARD, cards.FILE, _weights_name("*")):
             files.remove_drafts(folder, name)
         files.write(folder / _weights_name(digest), data, parents=False)
         files.write(folder / CARD, json.dumps(sealed(card), indent=1), parents=False)
@@ -335,11 +341,16 @@ class Generator(ABC):
         self.layout_ = Layout.from_json(card["columns"])
         self.view_ = PlainView.from_json(card.get("view", ()))
         self.n_steps_, self.seconds_ = int(card["n_steps"]), float(card["seconds"])
+        self.rows_, self.seed_ = card.get("rows"), card.get("seed")
         losses = pd.DataFrame(arrays["losses"], columns=card["losses"])
         self.losses_ = losses.astype({"step": int} if "step" in losses else {})
         with self.here():
             self._from_arrays(self.layout_, arrays)
         return self
+
+    def more_columns(self) -> dict[str, str]:
+        """Columns of the samples that no part of the layout holds, and what they are."""
+        return {}
 
     @abstractmethod
     def _fit(self, layout: Layout, numbers: np.ndarray, codes: np.ndarray, plan: Plan) -> None:

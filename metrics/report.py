@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from foundations.pages import markdown
+
 from .efficacy import Regressor
 from .registry import TABLE_1, all_numbers
 from .scores import Score
@@ -91,10 +93,3 @@ def show(value: float | None, digits: int = 3) -> str:
     if value == 0:
         return "0"
     return f"{value:.{digits}g}" if 1e-4 <= abs(value) < 1e4 else f"{value:.{digits - 1}e}"
-
-
-def markdown(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table; bars in cells are escaped."""
-    lines = [head, ["---"] * len(head), *rows]
-    cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells) + "\n"

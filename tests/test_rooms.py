@@ -23,14 +23,15 @@ PACKAGES = ("foundations", "metrics", "generators", "pandaenv", "benchmarks")
 # A room, then its files; a room imports from the rooms drawn before it. A file with a line of its
 # own is a room by itself.
 HOUSE = """
-foundations               checks errors files forks objects parquet plain tables units versions
+foundations               checks errors files forks objects pages parquet plain tables units
+                          versions
 metrics                   association attacks bootstrap checkpoints comparisons density detection
                           efficacy evaluation frames glossary grades kdtree marginals measures
                           membership neighbours page plots privacy registry report scores settings
                           streaming streams tails temporal
-generators                arrays base bins coded completion conditions counts devices distributed
-                          drawing fielded fields layout likelihood modes options ordering plan smote
-                          sources stopping survey training tvae
+generators                arrays base bins cards coded completion conditions counts devices
+                          distributed drawing fielded fields layout likelihood modes options
+                          ordering plan smote sources stopping survey training tvae
 generators.ctabganplus    conditions layers loss model networks target training
 generators.tabar          model network sampling
 generators.tabddpm        masked masked.imputation masked.model masked.network masked.sampling model
@@ -65,7 +66,8 @@ pandaenv.vector
 pandaenv.sb3
 pandaenv.wrappers
 pandaenv.agents           agent networks scoring storage
-pandaenv.offline          collection datasets dsrl layouts mixtures recipes trajectories writer
+pandaenv.offline          cards collection datasets dsrl layouts mixtures recipes trajectories
+                          writer
 pandaenv.cli
 benchmarks.inputs         arguments candidates engines environments places splits
 benchmarks.flights

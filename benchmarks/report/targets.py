@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 from benchmarks.inputs.places import RESULTS
-from metrics.report import markdown
+from foundations.pages import markdown
 
 
 @dataclass(frozen=True)

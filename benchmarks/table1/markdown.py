@@ -3,7 +3,8 @@
 In: what `table1.json` holds. Out: text.
 """
 
-from metrics.report import TABLE_1, markdown, show
+from foundations.pages import markdown
+from metrics.report import TABLE_1, show
 
 
 def to_markdown(result: dict) -> str:

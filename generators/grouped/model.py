@@ -292,6 +292,10 @@ class Grouped(Generator):
 
     # --- saving -----------------------------------------------------------------------------------
 
+    def more_columns(self) -> dict[str, str]:
+        """The columns of groups and data sets."""
+        return {name: "number of a group" for name in self.names_.dtypes}
+
     def to(self, device: str) -> Self:
         """Move the fitted model to a device; see `Generator.to`."""
         self._check_fitted()

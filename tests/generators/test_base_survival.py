@@ -103,7 +103,7 @@ def test_a_full_disk_leaves_the_last_good_model(name, tmp_path, monkeypatch):
         patch.setattr(os, "fsync", full)
         fit(name, steps=21).save(tmp_path)
     assert str(error.value) == f"cannot save {old.name} in {tmp_path}: No space left on device"
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 3
     pd.testing.assert_frame_equal(generators.load(tmp_path).sample(20), old.sample(20))
 
 
@@ -123,7 +123,7 @@ def test_a_model_killed_while_it_is_saved_is_the_old_or_the_new_one(name, tmp_pa
     pd.testing.assert_frame_equal(generators.load(tmp_path).sample(20), old.sample(20))
     files.write(tmp_path / f".{base.CARD}.abcdefgh{files.SUFFIX}" / base.CARD, "half")
     new.save(tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 3
     pd.testing.assert_frame_equal(generators.load(tmp_path).sample(20), new.sample(20))
 
 

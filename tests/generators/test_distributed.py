@@ -125,7 +125,7 @@ def test_only_the_leader_saves(tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     assert not list(model.save(tmp_path).iterdir())
     monkeypatch.setenv("RANK", "0")
-    assert len(list(model.save(tmp_path).iterdir())) == 2
+    assert len(list(model.save(tmp_path).iterdir())) == 3
 
 
 def launch(folder, *arguments):

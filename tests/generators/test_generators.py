@@ -134,7 +134,7 @@ def test_saved_and_loaded_is_the_same(name, fitted, tmp_path):
     pd.testing.assert_frame_equal(loaded.sample(40, seed=4), fitted[name].sample(40, seed=4))
     assert loaded.config == fitted[name].config and loaded.n_steps_ == fitted[name].n_steps_
     assert loaded.losses_.equals(fitted[name].losses_)
-    assert sorted(p.suffix for p in folder.iterdir()) == [".json", ".safetensors"]
+    assert sorted(p.suffix for p in folder.iterdir()) == [".json", ".md", ".safetensors"]
 
 
 def test_half_precision_takes_half_the_room_and_is_kept_exactly(name, tmp_path):
@@ -163,7 +163,7 @@ def weights_bytes(folder):
 def test_saving_over_another_model_replaces_it_whole(name, fitted, tmp_path):
     fit(name, MIXED[["files", "text"]]).save(tmp_path)
     fitted[name].save(tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 3
     assert list(generators.load(tmp_path).sample(1).columns) == list(MIXED.columns)
 
 
