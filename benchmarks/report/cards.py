@@ -9,17 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from foundations.files import digest, whole
+from foundations.pages import write_card
 from pandaenv import offline
+from pandaenv.offline.cards import beside, with_front
 from pandaenv.offline.dsrl import import_h5py, metadata, read
 
-from .provenance import write_json, write_text
+from .provenance import write_json
 
 
 def write(path: Path, provenance: dict) -> list[Path]:
     """Write the card in its three forms; the JSON last, so that it stands for all."""
     found = card(path)
     _draw(found, path.with_suffix(".png"))
-    write_text(path.with_suffix(".md"), to_markdown(found))
+    write_card(beside(path), with_front(found["name"], to_markdown(found)))
     write_json(path.with_suffix(".json"), found | {"provenance": provenance})
     return [path.with_suffix(suffix) for suffix in (".png", ".md", ".json")]
 

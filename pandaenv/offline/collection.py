@@ -44,7 +44,7 @@ def collect(
     notify: Callable[[int], object] | None = None,
     only: Sequence[int] | None = None,
 ) -> Path:
-    """Play episodes with seeds seed, seed + 1, ... and write them to one HDF5 file.
+    """Play episodes with seeds seed, seed + 1, ... into one HDF5 file, with its card beside it.
 
     Args:
         env: its observations must be a flat Box.

@@ -1,18 +1,23 @@
 """Writing an offline data set, episode by episode, so that a killed run loses little.
 
 In: episodes as dicts of arrays, see `pandaenv.offline.trajectories`, and the attributes of the
-file. Out: a file as `pandaenv.offline.dsrl` describes it.
+file. Out: a file as `pandaenv.offline.dsrl` describes it, and its card beside it.
 """
 
+import io
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from foundations import files
+from foundations.pages import write_card
 
+from .cards import beside, data_set_card
 from .dsrl import EPISODES, finished_parts, import_h5py, open_file, parts_of
 from .trajectories import check_episode
 
@@ -44,19 +49,21 @@ class Writer:
         """Write episode i; afterwards it is on disk and readable."""
         check_episode(episode)
         numbered = episode | {EPISODES: np.full(len(episode["rewards"]), i, np.int64)}
-        with files.whole(self._part(i)) as draft, import_h5py().File(draft, "w") as file:
+        with files.whole(self._part(i)) as draft, _new_file(draft) as file:
             file.attrs.update(self.attributes | _scores(episode))
             for key, values in numbered.items():
                 _create_array(file, key, values)
 
     def close(self, episodes: int) -> Path:
         """Join episodes 0 to episodes - 1, in order, into the data set's file."""
-        draft = self.parts / "joined.part"
         parts = [self._part(i) for i in range(episodes)]
-        with import_h5py().File(draft, "w") as file:
-            scores = [_append_episode(file, part) for part in parts]
-            file.attrs.update(self.attributes | _summary(scores))
-        os.replace(draft, self.path)
+        with files.whole(self.path) as draft:
+            with _new_file(draft) as file:
+                scores = [_append_episode(file, part) for part in parts]
+                made = self.attributes | _summary(scores)
+                file.attrs.update(made)
+                card = data_set_card(self.path.name, made, file)
+            write_card(beside(self.path), card)
         shutil.rmtree(self.parts)
         return self.path
 
@@ -73,6 +80,43 @@ class Writer:
 
     def _part(self, i: int) -> Path:
         return self.parts / f"{i:06d}.hdf5"
+
+
+class _Unfailing(io.FileIO):
+    """A file that keeps its first error to itself, as `error`.
+
+    HDF5 tries to write what it could not write again and again, when it closes a file and when the
+    process ends, and there it crashes.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        try:
+            while len(rest) and self.error is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[Any]:
+    """An HDF5 file to be written.
+
+    Raises: OSError of the system where it cannot be, when it is closed or an episode is appended.
+    """
+    with _Unfailing(path, "w+") as disk:
+        try:
+            with import_h5py().File(disk, "w") as file:
+                yield file
+        finally:
+            disk.check()
 
 
 def _create_array(file: Any, key: str, values: np.ndarray) -> None:

@@ -1,5 +1,6 @@
 """The HDF5 file: layout, what a kill leaves, going on, reading back, and refusals."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -111,7 +112,29 @@ def test_a_killed_run_leaves_finished_episodes_and_goes_on_to_the_same_bytes(tmp
     whole = cart(tmp_path / "unbroken.hdf5", episodes=n + 2)
     assert_equal(left, {k: values[: len(left["rewards"])] for k, values in read(whole).items()})
     assert cart(path, episodes=n + 2).read_bytes() == whole.read_bytes()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["cart.hdf5", "unbroken.hdf5"]
+    names = ["cart.hdf5", "cart.md", "unbroken.hdf5", "unbroken.md"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+
+
+_FULL = """
+import resource, signal, sys
+from foundations.errors import one_sentence
+from tests.pandaenv.offline.carts import cart
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
+with one_sentence():
+    cart(sys.argv[1], episodes=40)
+"""
+
+
+@pytest.mark.parametrize(("most", "name"), [(9_000, r"parts/000000.hdf5"), (40_000, "cart.hdf5")])
+def test_a_disk_that_holds_no_more_is_named_in_one_sentence(tmp_path, most, name):
+    """HDF5 crashes where it cannot write; a limit on the size of files stands for a full disk."""
+    command = [sys.executable, "-c", _FULL, str(tmp_path / "cart.hdf5"), str(most)]
+    run = subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, text=True)
+    assert run.returncode == 1 and not run.stdout
+    assert re.fullmatch(rf"error: \[Errno 27\] File too large: '.*/{name}'\n", run.stderr)
+    assert not list(tmp_path.glob(".*")) and not (tmp_path / "cart.hdf5").exists()
 
 
 def test_a_run_is_resumed_only_with_the_same_attributes(tmp_path):
