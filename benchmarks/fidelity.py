@@ -3,8 +3,8 @@
 Trains every generator on the same rows, samples from it and scores the samples against held-out
 rows. Writes table1.json, table1.md, report.html, figures, models, samples and losses into the
 folder --out and prints the table. Every score stands beside that of the held-out baseline: unseen
-real rows scored as if they were synthetic. An interrupted run resumes where it stopped, as long as
-data and configuration are the same.
+real rows scored as if they were synthetic. An interrupted run resumes where it stopped. A folder is
+that of one run: other data or options need another one.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import pandas as pd
 from benchmarks.inputs import candidates, splits
 from benchmarks.inputs.arguments import add_device_option, command, command_parser
 from benchmarks.inputs.engines import add_engine_options, engine
-from benchmarks.report import claims, provenance, repeats
+from benchmarks.report import claims, finished, provenance, repeats
 from benchmarks.table1.markdown import to_markdown
 from benchmarks.table1.profile import Profile
 from benchmarks.table1.run import TableRun
@@ -92,16 +92,21 @@ def run(options: argparse.Namespace, arguments: list[str]) -> dict:
     profile = _profile(options)
     models = _models(options.generators, profile)
     seeds = [options.seed + r for r in range(options.repeats)]
+    out, pooled = _out(options, profile), {"seed": seeds}  # one seed is claimed by its run itself
+    if len(seeds) > 1:
+        finished.check_run(out, pooled)
     if options.engine != "serial":
         named = options.generators or profile.rows()
         engine(options).run(_piece, [(options, seed, name) for seed in seeds for name in named])
     runs = prepared_runs(options)
+    if len(seeds) > 1:
+        finished.claim_run(out, pooled)
     results = [run.table(models) for run in runs]
     result = repeats.pooled(results, claims.check) if len(seeds) > 1 else results[0]
     made = provenance.provenance(
         "benchmarks.fidelity", arguments, seeds if len(seeds) > 1 else seeds[0]
     )
-    runs[0].write(result | made, _out(options, profile))
+    runs[0].write(result | made, out)
     return result | made
 
 

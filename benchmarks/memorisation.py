@@ -13,7 +13,6 @@ run resumes where it stopped.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -28,7 +27,7 @@ from benchmarks.inputs import candidates, splits
 from benchmarks.inputs.arguments import add_device_option, command, command_parser, whole
 from benchmarks.inputs.engines import add_engine_options, engine
 from benchmarks.inputs.places import RESULTS, RUNS
-from benchmarks.report.finished import result_key
+from benchmarks.report.finished import read_sealed, result_key, write_sealed
 from benchmarks.report.provenance import provenance, versions, write_json, write_text
 from metrics import Evaluator
 from metrics.scores import Score
@@ -195,10 +194,11 @@ def _finished_or(
     parts = [what, seed, *_sizes(options), versions()]
     parts += [options.device] * (options.device != "cpu")
     path = options.kept / f"{result_key(parts, sort_keys=True)}.json"
-    if path.is_file():
-        return json.loads(path.read_text())
+    kept = read_sealed(path)
+    if kept is not None:
+        return kept["score"]
     score = make()
-    write_json(path, score)
+    write_sealed(path, {"score": score})
     return score
 
 

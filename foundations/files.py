@@ -69,7 +69,16 @@ def remove_dead_drafts(path: Path) -> None:
 
     Where there are no such locks, nothing is removed.
     """
-    for draft in path.parent.glob(f".{glob.escape(path.name)}.????????{SUFFIX}"):
+    _remove_dead(path.parent.glob(f".{glob.escape(path.name)}.????????{SUFFIX}"))
+
+
+def remove_all_dead_drafts(folder: Path) -> None:
+    """The same of all files in a folder and below."""
+    _remove_dead(list(folder.rglob(f".*.????????{SUFFIX}")))
+
+
+def _remove_dead(drafts: Iterable[Path]) -> None:
+    for draft in drafts:
         is_new = not any(draft.iterdir()) and time.time() - draft.stat().st_mtime < JUST_MADE_S
         with suppress(OSError), _held(draft) as is_mine:
             if is_mine and not is_new:

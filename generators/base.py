@@ -28,6 +28,7 @@ from safetensors.numpy import save as tensors_to_bytes
 from foundations import checks, files, pages
 from foundations.parquet import Dataset, as_dataset, is_path
 from foundations.plain import PlainView
+from foundations.seals import is_sealed, sealed
 
 from . import cards, conditions, distributed
 from .conditions import Given, Rows
@@ -461,7 +462,7 @@ def read_saved(folder: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         if not isinstance(card, dict) or card.get("format") != FORMAT:
             raise ValueError(f"{CARD} is not of the format {FORMAT!r}")
-        if card != sealed(card):
+        if not is_sealed(card):
             raise ValueError(f"{CARD} was changed after it was written")
         if missing := [key for key in KEYS if key not in card]:
             raise ValueError(f"{CARD} lacks {missing[0]!r}")
@@ -497,13 +498,6 @@ def check_target(folder: str | os.PathLike) -> Path:
     except OSError as error:
         raise OSError(f"cannot write a model in {folder}: {error.strerror}") from error
     return folder
-
-
-def sealed(card: dict) -> dict:
-    """The card with a hash of all its other entries, by which `read_saved` knows it is whole."""
-    rest = {key: value for key, value in card.items() if key != "seal"}
-    text = json.dumps(rest, sort_keys=True)
-    return {**rest, "seal": _sha256(text.encode())}
 
 
 def _weights_name(digest: str) -> str:

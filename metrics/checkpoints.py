@@ -1,8 +1,8 @@
 """Scores of an interrupted evaluation, kept so that the next one continues from there.
 
 In: a folder, and what a score depends on. Out: one JSON file for each measure, named by a hash of
-the contents of the tables and the settings, and written whole or not at all. Numbers survive to the
-last bit.
+the contents of the tables and the settings, written whole or not at all, and sealed: what was
+changed since is computed again. Numbers survive to the last bit.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from foundations.files import write
+from foundations.seals import is_sealed, sealed
 from foundations.tables import is_numerical, row_hashes
 from foundations.versions import version
 
@@ -94,13 +95,14 @@ def _to_text(score: Score) -> str:
             "names": [str(name) for name in score.association.columns],
             "values": score.association.to_numpy().tolist(),
         }
-    return json.dumps(plain(held), allow_nan=False)
+    return json.dumps(sealed(plain(held)), allow_nan=False)
 
 
 def _read(path: Path) -> Score | None:
-    """None for a file that is not there or not whole."""
+    """None for a file that is not there, not whole or changed since."""
     try:
-        return _score(json.loads(path.read_text(encoding="utf-8")))
+        held = json.loads(path.read_text(encoding="utf-8"))
+        return _score(held) if is_sealed(held) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -1,11 +1,10 @@
 """One run of Table I: generators learn, sample and are scored against the same held-out rows.
 
 In: a profile, train and test rows, untrained generators by name. Out: a folder with table1.json,
-table1.md, report.html, figures, models, samples and losses. Finished rows are found again as long
-as data and configuration are the same.
+table1.md, report.html, figures, models, samples and losses, which is that of one run: it is found
+again, and gets rows of more generators, as long as data and configuration are the same.
 """
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, fields
@@ -18,7 +17,7 @@ import pandas as pd
 from benchmarks.inputs import candidates
 from benchmarks.inputs.splits import Split
 from benchmarks.report import claims, provenance
-from benchmarks.report.finished import result_key
+from benchmarks.report.finished import claim_run, read_sealed, result_key, write_sealed
 from foundations import tables
 from foundations.files import whole
 from metrics import Evaluator
@@ -63,7 +62,11 @@ class TableRun:
         self.samples: dict[str, pd.DataFrame] = {}
 
     def table(self, models: dict[str, Any]) -> dict:
-        """Rows of all generators, the held-out baseline, published rows and claims."""
+        """Rows of all generators, the held-out baseline, published rows and claims.
+
+        Raises: ValueError where the folder holds another run.
+        """
+        claim_run(self.out, self._identity(models))
         self.progress = Progress(self._plan(models), self.quiet)
         floor = self._finished_or("floor", {}, self._floor)
         rows = [self._row_of(name, model) for name, model in models.items()]
@@ -121,13 +124,31 @@ class TableRun:
     def _finished_or(self, name: str, settings: dict, make: Callable[[], dict]) -> dict:
         """The row that an earlier run of this data and configuration finished, else a new one."""
         found, path = self._key(name, settings), self._path("rows", name, ".json")
-        row = _finished(path, found)
-        if row:
+        kept = read_sealed(path)
+        if kept is not None and kept.get("key") == found:
             self.progress.skip(name)
-            return row
+            return kept["row"]
         row = plain(make())
-        provenance.write_json(path, {"key": found, "row": row})
+        write_sealed(path, {"key": found, "row": row})
         return row
+
+    def _identity(self, models: dict[str, Any]) -> dict:
+        """What makes this run another than one in the same folder; of generators those it has."""
+        profile = plain(asdict(self.profile))
+        own = profile.pop("generators")
+        rows = {
+            f"generator {name}": {"settings": candidates.settings(model)}
+            | {k: v for k, v in own.get(name, {}).items() if k == "steps"}
+            for name, model in models.items()
+        }
+        others = {
+            "profile": profile.pop("name"),
+            "seed": self.seed,
+            "target": self.evaluator.settings.target,
+            "device": self.device,
+            "versions": provenance.versions(),
+        }
+        return others | profile | rows | {"data": self.digest}
 
     def _key(self, name: str, settings: dict) -> str:
         profile, target = plain(asdict(self.profile)), self.evaluator.settings.target
@@ -234,14 +255,6 @@ class TableRun:
     def _losses(self) -> dict[str, pd.DataFrame]:
         paths = {name: self._path("losses", name, ".csv") for name in self.samples}
         return {name: pd.read_csv(path) for name, path in paths.items() if path.is_file()}
-
-
-def _finished(path: Path, key: str) -> dict | None:
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return found["row"] if found["key"] == key else None
 
 
 def _row(name: str, score: Score) -> dict:

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, Protocol
 import gymnasium as gym
 import numpy as np
 
+from foundations.objects import with_methods
+
 from .rules import Policy
 
 
@@ -53,7 +55,10 @@ def steps(env: gym.Env, policy: Policy, seed: int, window: int | None = None) ->
         policy: see `pandaenv.policies.Policy`.
         seed: of the episode and of the policy.
         window: of the stream of jobs, for a `PandaSiteAllocationEnv`; drawn if None.
+
+    Raises: ValueError for what is no policy.
     """
+    with_methods("policy", policy, ("reset", "act"))
     options = None if window is None else {"window": window}
     start = env.reset(seed=seed, options=options)
     policy.reset(seed)
@@ -76,7 +81,10 @@ def vector_steps(
         policy: acts in all of them.
         seeds: n integers.
         windows: n numbers of windows, see `steps`.
+
+    Raises: ValueError for what is no policy.
     """
+    with_methods("policy", policy, ("reset", "act_all"))
     start = _reset_all(envs, list(seeds), windows)
     policy.reset(seeds)
     return _endless(envs, policy.act_all, *start)

@@ -175,14 +175,54 @@ def test_finished_rows_are_kept_and_changed_ones_made_again(command, file, tmp_p
     command(*arguments(file, out, MINE))
     assert Resampler.fits == 1
     assert json.loads((out / "table1.json").read_text())["rows"] == first["rows"]
-    command(*arguments(file, out, MINE), "--seed", 1)
-    assert Resampler.fits == 2
     (out / "samples" / f"{FILES}.parquet").unlink()
-    command(*arguments(file, out, MINE), "--seed", 1)
+    command(*arguments(file, out, MINE))
+    assert Resampler.fits == 2
+    kept = out / "rows" / f"{FILES}.json"
+    edited = kept.read_text().replace('"WD": ', '"WD": 1')
+    kept.write_text(edited)
+    command(*arguments(file, out, MINE))
+    assert Resampler.fits == 3 and kept.read_text() != edited
+    assert json.loads((out / "table1.json").read_text())["rows"][0]["WD"] == first["rows"][0]["WD"]
+    assert command(*arguments(file, out, MINE, "smote")) == 0  # one more is still the same run
     assert Resampler.fits == 3
-    table(seed=9).to_csv(file, index=False)
-    command(*arguments(file, out, MINE), "--seed", 1)
-    assert Resampler.fits == 4
+
+
+def test_a_folder_is_that_of_one_run(command, file, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert command(*arguments(file, out, MINE)) == 0
+    before = contents(out)
+    capsys.readouterr()
+    other = file.with_name("other.csv")
+    table(seed=9).to_csv(other, index=False)
+    for words, options, differs in (
+        (arguments(file, out, MINE, "--seed", 5), {}, "seed 0, not 5"),
+        (arguments(file, out, MINE, "--repeats", 2), {}, "seed 0, not [0, 1]"),
+        (arguments(file, out, MINE, "--budget", 2), {}, "budget 1.0, not 2.0"),
+        (arguments(other, out, MINE), {}, "other data"),
+        (arguments(file, out, MINE), {"profile": "full"}, "profile 'tiny', not 'full', other met"),
+    ):
+        assert command(*words, **options) == 1
+        said = capsys.readouterr().err
+        assert f"error: {out} holds another run, with {differs}" in said and said.count("\n") == 1
+        assert contents(out) == before
+    (out / "run.json").unlink()
+    assert command(*arguments(file, out, MINE)) == 1
+    assert "holds a run that does not say its options" in capsys.readouterr().err
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_a_killed_run_left_hidden_is_swept_by_the_next(command, file, tmp_path):
+    out = tmp_path / "out"
+    assert command(*arguments(file, out, MINE)) == 0
+    draft = out / "models" / ".smote.checkpoint.abcdefgh.draft"
+    draft.mkdir()
+    (draft / "smote.checkpoint").write_bytes(b"half")
+    assert command(*arguments(file, out, MINE)) == 0
+    assert not draft.exists()
 
 
 def test_a_stopped_run_goes_on_where_it_was(command, file, tmp_path, capsys):
@@ -382,7 +422,7 @@ def test_a_dry_run_prints_the_configuration_and_writes_nothing(command, file, tm
     assert command(*arguments(file, tmp_path / "out", "smote"), "--dry-run", "--budget", 9) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["budget"], shown["n_train"]) == (9.0, 200)
-    assert shown["generators"] == {"smote": {"k": 5}}
+    assert shown["generators"] == {"smote": {"k": 5, "rare": 0.01}}
     assert not (tmp_path / "out").exists()
 
 

@@ -23,6 +23,11 @@ def test_a_finished_variant_is_not_learned_again(tmp_path):
     assert len(finished) == 3 and memorisation.main(words) == 0
     assert json.loads((tmp_path / "memorisation.json").read_text())["lines"] == first["lines"]
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "kept").iterdir()} == finished
+    for path in finished:
+        path.write_text(path.read_text().replace('"C2ST": 0', '"C2ST": 9'))
+    assert memorisation.main(words) == 0
+    again = json.loads((tmp_path / "memorisation.json").read_text())["lines"]
+    assert [row["C2ST"] for row in again] == [row["C2ST"] for row in first["lines"]]
 
 
 def test_the_figure_has_a_dot_for_every_variant():

@@ -112,7 +112,7 @@ def test_what_is_unknown_ends_with_one_sentence(tmp_path, capsys, words):
     assert run(["--name", "nope", *words[2:]]) == 1
     assert "unknown data set 'nope'; known: panda-random-v0" in capsys.readouterr().err
     assert run([*words, "--seed", "-1"]) == 1
-    assert "Seed must be" in capsys.readouterr().err
+    assert "seed must be" in capsys.readouterr().err
     assert run([*words, "--formats", "dsrl,rlds"]) == 2
     assert "unknown format 'rlds'; known: dsrl" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from foundations.seals import is_sealed, sealed
 from metrics import Evaluator, evaluate
 from metrics.association import association
 from metrics.checkpoints import digest
@@ -176,9 +177,20 @@ def test_what_is_kept_is_what_a_later_run_reads(tmp_path):
     for path in tmp_path.glob("*.json"):
         kept = json.loads(path.read_text())
         kept["values"]["WD"] = 0.25
-        path.write_text(json.dumps(kept))
+        path.write_text(json.dumps(sealed(kept)))
     again = evaluate(*TABLES, only="WD", target=None, resume=tmp_path)
     assert again.synthetic.values["WD"] == again.floor.values["WD"] == 0.25
+
+
+def test_an_edited_score_is_measured_again(tmp_path):
+    options = {"only": ["WD"], "target": None, "resume": tmp_path}
+    first = evaluate(*TABLES, **options)
+    for path in tmp_path.glob("*.json"):
+        kept = json.loads(path.read_text())
+        kept["values"]["WD"] = 0.25
+        path.write_text(json.dumps(kept))
+    assert evaluate(*TABLES, **options).to_json() == first.to_json()
+    assert all(is_sealed(json.loads(path.read_text())) for path in tmp_path.glob("*.json"))
 
 
 def test_other_tables_seeds_and_settings_are_not_taken_for_finished_ones(tmp_path):

@@ -4,6 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from pandaenv.offline import collect
 from pandaenv.policies import make, steps, vector_steps
 from tests.pandaenv.offline.carts import Coin, grid
 
@@ -20,6 +21,17 @@ def test_an_episode_is_played_to_its_end_and_its_steps_join(env):
         assert one.next_observation is following.observation
         assert one.info["action_mask"] is following.mask
     assert all(step.mask[step.action] for step in played)
+
+
+def test_a_function_is_no_policy(env, tmp_path):
+    with pytest.raises(ValueError, match="policy must have the methods reset and act; reset is"):
+        steps(env, lambda env: 0, 3)
+    envs = gym.make_vec(env.spec, num_envs=2)
+    with pytest.raises(ValueError, match="methods reset and act_all; act_all is missing"):
+        vector_steps(envs, Coin(), [1, 2])
+    with pytest.raises(ValueError, match="policy must have the methods reset and act; reset is"):
+        collect(env, lambda env: 0, tmp_path / "a.hdf5", episodes=1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_reset_comes_before_the_first_step_is_asked_for(env):
