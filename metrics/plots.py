@@ -7,6 +7,7 @@ are drawn as outlines. Figures 3(b), 4(a), 4(b) and 5 follow those of Park et al
 """
 
 import io
+import re
 from typing import Any
 
 import matplotlib
@@ -44,16 +45,19 @@ PRIVACY = (
     "linkability risk",
     "inference risk",
 )
+UNSHOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+"""Characters that XML or browsers refuse: control characters, halves of surrogates, no characters.
+"""
 NO_LOSS = ("step", "lr", "seconds")  # columns of a loss table that are no loss
 SKEWED = 50  # (max - median) / (median - min) beyond which an axis is logarithmic
 
 
 def svg(figure: Figure) -> str:
-    """A figure as SVG text, the same bytes for the same figure."""
+    """A figure as SVG text, the same bytes for the same figure; what no browser shows is U+FFFD."""
     stream = io.StringIO()
     with matplotlib.rc_context(STYLE):
         figure.savefig(stream, format="svg", metadata={"Date": None}, bbox_inches="tight")
-    return stream.getvalue()
+    return UNSHOWN.sub("\ufffd", stream.getvalue())
 
 
 def _grid(rows: int, cols: int, width: float, height: float, **options):
@@ -63,7 +67,7 @@ def _grid(rows: int, cols: int, width: float, height: float, **options):
 
 
 def _short(name: object, length: int = LONG) -> str:
-    words = " ".join(str(name).split())
+    words = " ".join(UNSHOWN.sub("\ufffd", str(name)).split())
     return words if len(words) <= length else words[: length - 1] + "…"
 
 
