@@ -1,11 +1,15 @@
 """SMOTE-NC: new rows lie between a row and one of its nearest."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from generators import smote
-from generators.smote import SMOTE, interpolate, neighbours, shuffled, vote
+from generators.base import CARD, sealed
+from generators.smote import SMOTE, SMOTEConfig, interpolate, neighbours, shuffled, vote
+from tests.generators.laws import holding
 
 
 def test_neighbours_are_those_of_the_paper_s_distance():
@@ -80,13 +84,60 @@ def test_no_class_structure_shows_in_the_order_of_rows():
     assert same.sum() < 6  # 0.9 if independent
 
 
-def test_rows_given_a_class_are_those_of_all_rows_that_hold_it():
-    model = SMOTE().fit(grouped())
-    given = model.sample(300, seed=1, where={"c": "rare", "d": "b"})
-    everything = model.sample(90_000, seed=2)
-    alike = everything[(everything["c"] == "rare") & (everything["d"] == "b")]
-    assert (given["c"] == "rare").all() and (given["d"] == "b").all()
-    assert abs(given["x"].mean() - alike["x"].mean()) < 4 * alike["x"].std() / 300**0.5
+@pytest.mark.parametrize("where", [{"c": "rare", "d": "b"}, {"x": (0.5, 1.5), "d": ["a", "b"]}])
+def test_rows_under_a_condition_are_mixtures_of_the_rows_that_hold_it(where):
+    table = grouped()
+    model = SMOTE().fit(table)
+    given = model.sample(300, seed=1, where=where)
+    assert holding(given, where).all()
+    alone = SMOTE().fit(table[holding(table, where)]).sample(300, seed=1)
+    pd.testing.assert_frame_equal(given, alone, check_exact=True)
+
+
+def sparse(n=6000):
+    """Levels that no neighbour has: of one row in 400, of three rows, of one, and gaps of a few."""
+    rng = np.random.default_rng(5)
+    level = np.where(rng.random(n) < 1 / 400, "seldom", rng.choice(list("abc"), n)).astype(object)
+    level[:3], level[3] = "three", "once"
+    x = rng.normal(size=n)
+    x[4:16] = np.nan
+    return pd.DataFrame({"x": x, "y": rng.normal(size=n), "c": level})
+
+
+def test_rare_levels_keep_their_shares():
+    table = sparse()
+    model = SMOTE().fit(table)
+    made = model.sample(len(table), seed=3)  # every row is mixed once
+    expected = table["c"].value_counts()
+    for level in ("seldom", "three", "once"):
+        assert (made["c"] == level).sum() == expected[level]
+    assert made["x"].isna().sum() == 12
+    assert model.sample(50, seed=0, where={"c": "once"})["c"].eq("once").all()
+    assert model.sample(50, seed=0, where={"c": "seldom", "x": (0, None)})["x"].min() >= 0
+    voted = SMOTE(rare=0.0).fit(table).sample(len(table), seed=3)
+    assert (voted["c"] == "seldom").sum() < expected["seldom"] / 2
+    assert not voted["c"].isin(["three", "once"]).any()
+
+
+def test_frequent_levels_are_voted_as_in_the_paper():
+    table = grouped()
+    ours, paper = (SMOTE(rare=r).fit(table).sample(3000, seed=1) for r in (0.005, 0.0))
+    pd.testing.assert_frame_equal(ours, paper)
+
+
+def test_a_condition_that_no_row_holds_may_be_held_by_a_mixture():
+    table = pd.DataFrame({"x": np.tile([0.0, 1.0], 20), "c": ["a", "b"] * 20})
+    where = {"x": (0.4, 0.6)}
+    made = SMOTE(k=25).fit(table).sample(20, seed=1, where=where)
+    assert made["x"].between(0.4, 0.6).all()
+
+
+def test_a_model_saved_before_there_was_a_choice_votes(tmp_path):
+    SMOTE().fit(sparse(600)).save(tmp_path)
+    card = json.loads((tmp_path / CARD).read_text())
+    del card["config"]["rare"]
+    (tmp_path / CARD).write_text(json.dumps(sealed(card)))
+    assert SMOTE.load(tmp_path).config == SMOTEConfig(rare=0.0)
 
 
 def test_chunks_do_not_show():
