@@ -44,9 +44,9 @@ from benchmarks.play import apprentices
 from benchmarks.play.cells import code_digest
 from benchmarks.play.episodes import play_episodes
 from benchmarks.report.comparison import ORACLE
-from benchmarks.report.finished import result_key
+from benchmarks.report.finished import read_sealed_table, result_key, write_sealed_table
 from benchmarks.report.provenance import provenance, versions, write_json
-from foundations.files import whole, write
+from foundations.files import whole
 from pandaenv import policies, reference, sites, workload
 from pandaenv.env.config import TaskConfig
 
@@ -116,12 +116,13 @@ def rule_and_agent_episodes(source: str, jobs, options: argparse.Namespace) -> p
     parts = []
     for name, policy, identity in contestants(options):
         path = options.kept / f"{_key([source, *identity, code_digest()], options, PLAYED)}.csv"
-        if not path.is_file():
+        rows = read_sealed_table(path)
+        if rows is None:
             print(f"{source}: {name}", file=sys.stderr)
             task = replace(_task(options), workload=jobs, split="test")
-            rows = play_episodes(task, policy, range(options.seeds))
-            write(path, rows.assign(policy=name).to_csv(index=False))
-        parts.append(pd.read_csv(path))
+            played = play_episodes(task, policy, range(options.seeds))
+            rows = write_sealed_table(path, played.assign(policy=name))
+        parts.append(rows)
     return pd.concat(parts, ignore_index=True)
 
 
@@ -142,19 +143,20 @@ def agent_episodes(source: str, jobs, trace, options: argparse.Namespace) -> pd.
     """Episodes on the trace of agents that learned on one source; made once."""
     name = f"agents-{_key([source, code_digest()], options, (*PLAYED, 'steps', 'trainings'))}"
     path = options.kept / f"{name}.csv"
-    if not path.is_file():
-        made = apprentices.train_and_play(
-            source,
-            jobs,
-            trace,
-            _task(options),
-            range(options.trainings),
-            options.steps,
-            options.seeds,
-            options.kept / name,
-        )
-        write(path, made.to_csv(index=False))
-    return pd.read_csv(path)
+    kept = read_sealed_table(path)
+    if kept is not None:
+        return kept
+    made = apprentices.train_and_play(
+        source,
+        jobs,
+        trace,
+        _task(options),
+        range(options.trainings),
+        options.steps,
+        options.seeds,
+        options.kept / name,
+    )
+    return write_sealed_table(path, made)
 
 
 def flows(episodes: pd.DataFrame) -> pd.DataFrame:

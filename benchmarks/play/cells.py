@@ -19,8 +19,7 @@ from tqdm import tqdm
 import pandaenv
 from benchmarks.inputs import candidates
 from benchmarks.inputs.engines import SERIAL, Engine
-from benchmarks.report.finished import result_key
-from benchmarks.report.provenance import write_text
+from benchmarks.report.finished import read_sealed_table, result_key, write_sealed_table
 from foundations import files
 from pandaenv.env.config import TaskConfig
 from pandaenv.workload import BUNDLED
@@ -54,18 +53,19 @@ def play_cells(
     cells = [(load, scenario) for load in loads for scenario in scenarios]
     pieces = [Piece(task, *cell, name, list(seeds), parts) for cell in cells for name in names]
     if engine.name != "serial":
-        engine.run(play_piece, [p for p in pieces if not p.path.is_file()], quiet=not progress)
+        left = [piece for piece in pieces if piece.kept() is None]
+        engine.run(play_piece, left, quiet=not progress)
     found: dict = {}
     size = task.episode_jobs * len(seeds)
     with tqdm(total=size * len(pieces), unit="job", unit_scale=True, disable=not progress) as bar:
         for piece in pieces:
             bar.set_description(piece.name)
-            if piece.path.is_file():
+            rows = piece.kept()
+            if rows is None:
+                rows = play_piece(piece, bar.update)
+            else:
                 bar.total -= size
                 bar.refresh()
-            else:
-                play_piece(piece, bar.update)
-            rows = pd.read_csv(piece.path)
             found.setdefault((piece.load, piece.scenario), []).append(rows)
     return {cell: pd.concat(rows, ignore_index=True) for cell, rows in found.items()}
 
@@ -93,6 +93,10 @@ class Piece:
         found = _key(self.own_task, self.seeds, *one.identity)
         return self.parts / f"{self.load:g}-{self.scenario}-{one.name}-{found}.csv"
 
+    def kept(self) -> pd.DataFrame | None:
+        """The episodes as an earlier run left them, None where they are not there."""
+        return read_sealed_table(self.path)
+
     @property
     def own_task(self) -> TaskConfig:
         """The task of the cell, with what the environment reveals to this policy."""
@@ -100,11 +104,11 @@ class Piece:
         return replace(self.task, load=self.load, scenario=self.scenario, **own)
 
 
-def play_piece(piece: Piece, progress: Callable[[int], Any] = lambda n: None) -> None:
-    """Play the episodes of a piece and write them."""
+def play_piece(piece: Piece, progress: Callable[[int], Any] = lambda n: None) -> pd.DataFrame:
+    """Play the episodes of a piece and write them; returns them as `Piece.kept` does."""
     one = _policy(piece.policy)
     rows = play_episodes(piece.own_task, one.policy, piece.seeds, progress)
-    write_text(piece.path, rows.assign(policy=one.name).to_csv(index=False))
+    return write_sealed_table(piece.path, rows.assign(policy=one.name))
 
 
 def _policy(name: str) -> candidates.Policy:

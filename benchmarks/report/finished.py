@@ -6,17 +6,21 @@ what was changed since is made again. A folder of a run is that of one run alone
 """
 
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from foundations import files
 from foundations.seals import is_sealed, sealed
 
-from .provenance import write_json
+from .provenance import write_json, write_text
 
 RUN = "run.json"
+SEAL_OF_TABLE = "# SHA-256 of the lines above: "
 OF_A_RUN = ("table1.json", "rows", "models")  # what earlier versions left, without a RUN
 
 
@@ -61,6 +65,26 @@ def read_sealed(path: Path) -> dict[str, Any] | None:
 def write_sealed(path: Path, entries: dict[str, Any]) -> None:
     """Write entries so that a change is found."""
     write_json(path, sealed(entries))
+
+
+def read_sealed_table(path: Path) -> pd.DataFrame | None:
+    """What `write_sealed_table` wrote; None where there is none, or it was changed since."""
+    try:
+        text, mark, seal = path.read_text(encoding="utf-8").rpartition(SEAL_OF_TABLE)
+    except (OSError, ValueError):
+        return None
+    return pd.read_csv(io.StringIO(text)) if mark and seal.strip() == _digest(text) else None
+
+
+def write_sealed_table(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Write a table as CSV, with a last line by which a change is found; returns it as read."""
+    text = table.to_csv(index=False)
+    write_text(path, f"{text}{SEAL_OF_TABLE}{_digest(text)}\n")
+    return pd.read_csv(io.StringIO(text))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def check_run(folder: Path, identity: dict[str, Any]) -> dict[str, Any]:

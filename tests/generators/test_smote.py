@@ -101,7 +101,8 @@ def sparse(n=6000):
     level[:3], level[3] = "three", "once"
     x = rng.normal(size=n)
     x[4:16] = np.nan
-    return pd.DataFrame({"x": x, "y": rng.normal(size=n), "c": level})
+    others = {f"y{i}": rng.normal(size=n) for i in range(6)}  # so many that all rows are far apart
+    return pd.DataFrame({"x": x, "c": level} | others)
 
 
 def test_rare_levels_keep_their_shares():
@@ -126,7 +127,7 @@ def test_frequent_levels_are_voted_as_in_the_paper():
 
 
 def test_a_condition_that_no_row_holds_may_be_held_by_a_mixture():
-    table = pd.DataFrame({"x": np.tile([0.0, 1.0], 20), "c": ["a", "b"] * 20})
+    table = pd.DataFrame({"x": np.tile([0.25, 0.75], 20), "c": ["a", "b"] * 20})
     where = {"x": (0.4, 0.6)}
     made = SMOTE(k=25).fit(table).sample(20, seed=1, where=where)
     assert made["x"].between(0.4, 0.6).all()

@@ -116,7 +116,7 @@ def test_arguments_are_passed_where_a_method_takes_them():
 
 
 def test_what_tells_candidates_apart(here):
-    assert candidates.settings(generators.make("smote")) == {"k": 5}
+    assert candidates.settings(generators.make("smote")) == {"k": 5, "rare": 0.01}
     mine = candidates.settings(candidates.generator("toys_of_mine:Resampler"))
     assert mine["model"] == "Resampler" and len(mine["source"]) == 64
     assert len(candidates.settings(candidates.generator("saved/neighbours"))["saved"]) == 64
