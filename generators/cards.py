@@ -56,7 +56,8 @@ def _columns(model: Generator) -> str:
     plain = {c.name: c for c in model.layout_.columns}
     rows = {name: _kind(column) for name, column in plain.items()}
     for special in model.view_.specials:
-        rows.pop(special.flag, None)
+        if special.flag is not None:
+            del rows[special.flag]
         gaps = ", some missing" if special.flag or special.missing else ""
         kind = rows.get(special.name, "")
         rows[special.name] = (kind if special.kind == "category" else special.kind) + gaps

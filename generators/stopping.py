@@ -34,17 +34,14 @@ class Patience:
     def __init__(self, steps: int, least: float = 0.0):
         self.steps = checks.whole("steps", steps, least=1)
         self.least = checks.number("least", least, least=0)
-        self._begin()
+        self._best, self._best_step, self._now = inf, 0, 0
 
     def __call__(self, step: int, losses: dict[str, float]) -> bool:
         """Whether the best loss so far is older than `steps`."""
         if step <= self._now:  # another training
-            self._begin()
+            self._best, self._best_step = inf, 0
         loss = losses.get("validation", sum(losses.values()))
         if loss < self._best - self.least:
             self._best, self._best_step = loss, step
         self._now = step
         return step - self._best_step >= self.steps
-
-    def _begin(self) -> None:
-        self._best, self._best_step, self._now = inf, 0, 0
