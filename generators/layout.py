@@ -172,6 +172,11 @@ def _check_categories(column: pd.Series) -> None:
             f"{column.name}: categories must be strings, numbers or bools, "
             f"got {type(odd[0]).__name__}, e.g. {odd[0]!r}"
         )
+    for text in {value for value in values if isinstance(value, str)}:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{column.name}: categories must be Unicode, got {text!r}") from None
 
 
 def _refuse(column: pd.Series, bad: np.ndarray, what: str) -> None:

@@ -252,6 +252,10 @@ def test_wrong_arguments_of_sample_get_a_sentence(name, fitted, arguments, sente
             {"table": MIXED.assign(site=[[1]] * 160)},
             r"site: categories must be .*, e.g. \[1\]",
         ),
+        (
+            {"table": MIXED.assign(site=np.array(["half \ud800", "b"] * 80, dtype=object))},
+            r"site: categories must be Unicode, got 'half \\ud800'",
+        ),
         ({"table": MIXED.assign(bytes=1j)}, "bytes: dtype must be .* got complex128"),
         ({"table": pd.concat([MIXED, MIXED], axis=1)}, "column names must differ"),
     ],

@@ -249,7 +249,7 @@ def test_wrong_arguments_are_named(make):
             env.reset(**options)
 
 
-@pytest.mark.parametrize("limit", [-1, 3, 0, 2.5, "5"])
+@pytest.mark.parametrize("limit", [-1, 3, 0, -2, 2.5, "5"])
 def test_a_limit_of_steps_means_what_it_means_for_one_environment(small, limit):
     found = []
     for mode in ("sync", "vector_entry_point"):
