@@ -13,6 +13,7 @@ from benchmarks.play.cells import GREEDY_ESTIMATE
 from benchmarks.play.episodes import ENV_ID, play, play_episodes
 from benchmarks.policies import main
 from benchmarks.report.comparison import cell_tables, readme_text, sentence, verdict
+from benchmarks.report.finished import read_sealed_table, write_sealed_table
 from benchmarks.report.intervals import (
     bootstrap,
     differences,
@@ -194,7 +195,9 @@ def test_a_run_that_was_stopped_keeps_its_finished_cells(published, tmp_path):
         if "random" not in path.name or path.name.startswith("0.9"):
             (tmp_path / path.name).write_bytes(path.read_bytes())
     kept = next(tmp_path.glob("0.6-normal-round_robin-*"))
-    kept.write_text(pd.read_csv(kept).assign(flow=77.0).to_csv(index=False))
+    write_sealed_table(kept, read_sealed_table(kept).assign(flow=77.0))
+    edited = next(tmp_path.glob("0.6-normal-panda_analysis-*"))
+    edited.write_text(edited.read_text().replace("panda_analysis", "nobody"))
     again = [*arguments[: arguments.index("--parts")], "--parts", str(tmp_path)]
     main([*again, "--out", str(tmp_path / "again.json")])
     rows = json.loads((tmp_path / "again.json").read_text())["cells"][0]["policies"]
