@@ -126,5 +126,5 @@ _WAY_OUT = "name another folder, or remove this one"
 
 def _difference(name: str, there: Any, now: Any) -> str:
     """What differs, with its values where they are short."""
-    values = f" {there!r}, not {now!r}"
-    return name + values if len(values) < 40 else f"other {name}"
+    values = f" {there!r} instead of {now!r}"
+    return name + values if len(values) < 45 else f"other {name}"

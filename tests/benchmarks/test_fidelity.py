@@ -196,11 +196,15 @@ def test_a_folder_is_that_of_one_run(command, file, tmp_path, capsys):
     other = file.with_name("other.csv")
     table(seed=9).to_csv(other, index=False)
     for words, options, differs in (
-        (arguments(file, out, MINE, "--seed", 5), {}, "seed 0, not 5"),
-        (arguments(file, out, MINE, "--repeats", 2), {}, "seed 0, not [0, 1]"),
-        (arguments(file, out, MINE, "--budget", 2), {}, "budget 1.0, not 2.0"),
+        (arguments(file, out, MINE, "--seed", 5), {}, "seed 0 instead of 5"),
+        (arguments(file, out, MINE, "--repeats", 2), {}, "seed 0 instead of [0, 1]"),
+        (arguments(file, out, MINE, "--budget", 2), {}, "budget 1.0 instead of 2.0"),
         (arguments(other, out, MINE), {}, "other data"),
-        (arguments(file, out, MINE), {"profile": "full"}, "profile 'tiny', not 'full', other met"),
+        (
+            arguments(file, out, MINE),
+            {"profile": "full"},
+            "profile 'tiny' instead of 'full', other met",
+        ),
     ):
         assert command(*words, **options) == 1
         said = capsys.readouterr().err

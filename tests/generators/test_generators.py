@@ -253,7 +253,7 @@ def test_wrong_arguments_of_sample_get_a_sentence(name, fitted, arguments, sente
             r"site: categories must be .*, e.g. \[1\]",
         ),
         (
-            {"table": MIXED.assign(site=np.array(["half \ud800", "b"] * 80, dtype=object))},
+            {"table": MIXED.assign(site=pd.Series(["half \ud800", "b"] * 80, dtype=object))},
             r"site: categories must be Unicode, got 'half \\ud800'",
         ),
         ({"table": MIXED.assign(bytes=1j)}, "bytes: dtype must be .* got complex128"),

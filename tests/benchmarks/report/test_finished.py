@@ -69,7 +69,7 @@ def test_a_folder_is_claimed_once(tmp_path):
     known = {"seed": 0, "generator a": {"k": [1, 2]}, "generator b": {}}
     assert json.loads((tmp_path / "run.json").read_text()) == sealed(known)
     for other, differs in (
-        ({"seed": 1}, "seed 0, not 1"),
+        ({"seed": 1}, "seed 0 instead of 1"),
         ({"generator a": {"k": list(range(40))}}, "other generator a"),
     ):
         with pytest.raises(ValueError, match=f"holds another run, with {differs}: name another"):
