@@ -31,7 +31,12 @@ def advance_to_arrival(grid, worlds, w):
 def next_arrival(grid, worlds, w):
     """When the next job arrives, s: as in the stream, or earlier by a surge."""
     world = worlds.world[w]
-    time = grid.stream[worlds.job[w, world.next].index].time
+    return surged(world, grid.stream[worlds.job[w, world.next].index].time)
+
+
+@part
+def surged(world, time):
+    """When a job arrives in a world, s, that comes at `time` in the stream."""
     if time <= world.surge_from:
         return time
     length = world.surge_until - world.surge_from
