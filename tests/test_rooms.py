@@ -65,6 +65,7 @@ pandaenv.env              actions allocation candidates config episodes measures
 pandaenv.vector
 pandaenv.sb3
 pandaenv.wrappers
+pandaenv.hindsight       carried limit prices search starts
 pandaenv.agents           agent networks scoring storage
 pandaenv.offline          cards collection datasets dsrl layouts mixtures recipes trajectories
                           writer
