@@ -189,6 +189,7 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
     | `backfill` | False | whether jobs may overtake the first of a queue that waits for cores |
     | `background` | `"none"` | or `"busy"`: what others do at the sites, or your own |
     | `candidates` | None | or how many sites are offered and shown, best first: 1 to S |
+    | `windows` | None | another number of windows, as evenly spread over the weeks of the split |
     | `render_mode` | None | or `"ansi"` (text), `"rgb_array"`, `"human"`: `env.rendering` |
 
     `workload` may be `"tabar"` (another bundled surrogate), `"reference"`, a table of records, a

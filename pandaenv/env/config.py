@@ -41,7 +41,7 @@ REVEALED = (None, "estimate")
 
 STREAM = ("workload", "sites", "rate", "load", "workload_seed", "background")
 """What the stream of jobs and the scaled grid depend on."""
-PREPARED = (*STREAM, "episode_jobs", "split", "warmup_days", "reveal", "backfill")
+PREPARED = (*STREAM, "episode_jobs", "split", "warmup_days", "reveal", "backfill", "windows")
 """What windows and their warm-up depend on; the rest only judges placements."""
 
 
@@ -75,6 +75,7 @@ class TaskConfig:
     backfill: bool = False
     background: str | Background | Mapping = "none"
     candidates: int | None = None
+    windows: int | None = None
 
     def __post_init__(self) -> None:
         checks.known("split", self.split, N_WINDOWS)
@@ -87,6 +88,8 @@ class TaskConfig:
         if self.candidates is not None:
             checks.whole("candidates", self.candidates, least=1)
         checks.number("warmup_days", self.warmup_days, least=0)
+        if self.windows is not None:
+            checks.whole("windows", self.windows, least=1)
         for name in ("rate", "load"):
             if getattr(self, name) is not None:
                 checks.positive(name, getattr(self, name))
@@ -116,12 +119,16 @@ class TaskConfig:
         return hash(self.key())
 
     def to_json(self) -> dict[str, Any]:
-        """All fields in words that JSON has.
+        """All fields in words that JSON has; `windows` only where a number is asked for.
+
+        So a task that was written down before there was a choice reads the same today.
 
         Raises:
             ValueError: workload or sites are objects and not names or files.
         """
         told = {field.name: plain(getattr(self, field.name)) for field in fields(self)}
+        if self.windows is None:
+            del told["windows"]
         scenario = scenarios.make(self.scenario)  # it is one already
         told["scenario"] = _name_in(SCENARIOS, scenario) or asdict(scenario)
         others = backgrounds.make(self.background)  # and so is this

@@ -112,7 +112,7 @@ def prepare(config: TaskConfig) -> PreparedTask:
 def _make_task(config: TaskConfig) -> PreparedTask:
     stream = STREAMS.get(config.key(STREAM), lambda: _make_stream(config))
     lengths = {"episode_jobs": config.episode_jobs, "warmup_days": config.warmup_days}
-    windows = stream.windows(config.split, **lengths)
+    windows = stream.windows(config.split, **lengths, n=config.windows)
     past = slice(0, max(window.stop for window in stream.windows("train", **lengths)))
     mean_power = workloads.capacity(stream.catalogue) / stream.catalogue.cores.sum()
     service = stream.jobs.work / stream.jobs.cores / mean_power

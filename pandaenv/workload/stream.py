@@ -67,7 +67,12 @@ class Stream:
         return self.jobs.offered_work / self.duration / capacity(self.catalogue)
 
     def windows(
-        self, split: str = "train", *, episode_jobs: int = 5_500, warmup_days: float = 3.0
+        self,
+        split: str = "train",
+        *,
+        episode_jobs: int = 5_500,
+        warmup_days: float = 3.0,
+        n: int | None = None,
     ) -> tuple[Window, ...]:
         """Return the evenly spaced, overlapping windows of a split: 24 "train" or 8 "test".
 
@@ -78,11 +83,14 @@ class Stream:
             split: "train" or "test".
             episode_jobs: jobs of an episode, at least 1.
             warmup_days: days before it whose jobs fill the grid.
+            n: another number of windows, at least 1.
 
         Raises:
             ValueError: an unknown split, lengths out of range, or a part too short for them.
         """
         _check_lengths(episode_jobs, warmup_days)
+        n = N_WINDOWS[checks.known("split", split, N_WINDOWS)] if n is None else n
+        checks.whole("n", n, least=1)
         low, high = self._part(split)
         time = self.jobs.time
         begin = np.searchsorted(time, [low, low + warmup_days * DAY_S, high])
@@ -92,7 +100,7 @@ class Stream:
                 f"the {split} part must hold {warmup_days:g} days of warm-up and {episode_jobs} "
                 f"jobs, got {(high - low) / DAY_S:.1f} days with {begin[2] - begin[0]} jobs"
             )
-        starts = np.linspace(first_start, last_start, N_WINDOWS[split]).round().astype(int)
+        starts = np.linspace(first_start, last_start, n).round().astype(int)
         firsts = np.searchsorted(time, time[starts] - warmup_days * DAY_S)
         pairs = zip(firsts.tolist(), starts.tolist(), strict=True)
         return tuple(self._window(first, start, start + episode_jobs) for first, start in pairs)

@@ -43,6 +43,7 @@ def test_a_task_cannot_be_changed():
         {"background": "busy", "load": None},
         {"background": {"held": 0.5, "queue": 0}},
         {"workload": Path("jobs.parquet"), "sites": Path("grid.csv")},
+        {"split": "test", "windows": 32},
     ],
 )
 def test_json_carries_a_task_there_and_back(arguments):
@@ -53,6 +54,13 @@ def test_json_carries_a_task_there_and_back(arguments):
     assert replace(again, workload="tabddpm", sites=40) == replace(
         config, workload="tabddpm", sites=40
     )
+
+
+def test_a_task_of_the_usual_windows_is_written_down_as_ever():
+    assert "windows" not in TaskConfig().to_json()
+    assert TaskConfig(windows=24) != TaskConfig() == TaskConfig(windows=None)
+    with pytest.raises(ValueError, match="windows must be a whole number of at least 1, got 0"):
+        TaskConfig(windows=0)
 
 
 def test_objects_have_no_json():

@@ -13,6 +13,17 @@ def test_windows_are_24_for_training_and_8_for_tests(stream):
     assert len(stream.windows("test", episode_jobs=2_000)) == 8
 
 
+def test_more_windows_begin_and_end_where_the_usual_ones_do(stream):
+    usual = stream.windows("test", episode_jobs=2_000)
+    same = stream.windows("test", episode_jobs=2_000, n=8)
+    assert [vars(w) for w in same] == [vars(w) for w in usual]
+    more = stream.windows("test", episode_jobs=2_000, n=15)
+    assert [w.start for w in more[::2]] == pytest.approx([w.start for w in usual], abs=1)
+    assert (more[0].start, more[-1].stop) == (usual[0].start, usual[-1].stop)
+    with pytest.raises(ValueError, match="n must be a whole number of at least 1, got 0"):
+        stream.windows("test", n=0)
+
+
 def test_train_and_test_windows_share_no_week(stream):
     def weeks(split):
         time = stream.jobs.time
