@@ -36,6 +36,7 @@ class Slots(NamedTuple):
 class Left(NamedTuple):
     """What is left to the agent's jobs at S sites in T slots."""
 
+    slots: Slots
     room: np.ndarray  # (S, T) float64 core-seconds
     behind: np.ndarray  # (S,) float64 s, before which none of them starts
 
@@ -44,32 +45,33 @@ def left_by_carried(grid: Grid, worlds: Worlds, w: int, slots: Slots, n_slots: i
     """What outages and the jobs carried over leave of each site of world w in n slots."""
     cores = grid.sites["cores"]
     room = np.repeat(cores[:, None] * slots.width, n_slots, axis=1)
-    left = Left(room, np.full(len(cores), -np.inf))
+    left = Left(slots, room, np.full(len(cores), -np.inf))
     n_carried = int(worlds.world[w]["first_own"])
     plans = make_plans(1, cores, room=n_carried + 1)
-    take_all(grid, worlds, w, plans, slots, left)
+    take_all(grid, worlds, w, plans, left)
     np.maximum(room, 0.0, out=room)  # rounding
     return left
 
 
 @kernel
-def take_all(grid, worlds, w, plans, slots, left):
+def take_all(grid, worlds, w, plans, left):
     """Take from each site what its outages, its running and its queued jobs hold."""
     desk = desk_of(plans, 0, True)
     for s in range(len(grid.sites)):
-        for k in range(0, worlds.switch.shape[2], 2):
-            begin, end = worlds.switch[w, s, k], worlds.switch[w, s, k + 1]
-            take(left.room[s], slots, grid.sites[s].cores, begin, end)
-        take_running(worlds, w, s, slots, left)
+        switch = worlds.switch[w, s]
+        for k in range(0, len(switch), 2):
+            if switch[k] < np.inf:
+                take(left.room[s], left.slots, grid.sites[s].cores, switch[k], switch[k + 1])
+        take_running(worlds, w, s, left)
         plan = plan_of(plans, 0, s)
         reset_plan(grid, worlds, w, s, plan.head[0])
         desk.placed[0].row = NONE
         if add_present(grid, worlds, w, s, plan, desk):
-            take_queued(grid, worlds, w, s, plan, desk, slots, left)
+            take_queued(grid, worlds, w, s, plan, desk, left)
 
 
 @part
-def take_running(worlds, w, s, slots, left):
+def take_running(worlds, w, s, left):
     """Take what running jobs hold until they end or an outage begins."""
     now = worlds.world[w].now
     outage = switch_time(worlds, w, s, worlds.site[w, s].n_switches // 2 * 2)
@@ -77,12 +79,12 @@ def take_running(worlds, w, s, slots, left):
     while row != NONE:
         job = worlds.job[w, row]
         if job.state == RUNNING:
-            take(left.room[s], slots, job.cores, now, min(job.end, outage))
+            take(left.room[s], left.slots, job.cores, now, min(job.end, outage))
         row = job.following
 
 
 @part
-def take_queued(grid, worlds, w, s, plan, desk, slots, left):
+def take_queued(grid, worlds, w, s, plan, desk, left):
     """Take what the next attempts of queued jobs hold; up to a tie, where nothing is sure."""
     now, row = worlds.world[w].now, worlds.site[w, s].head
     while row != NONE:
@@ -91,7 +93,7 @@ def take_queued(grid, worlds, w, s, plan, desk, slots, left):
         if not plan_attempt(grid, worlds, w, s, plan, desk, -np.inf):
             return
         left.behind[s] = attempt.start
-        take(left.room[s], slots, attempt.cores, attempt.start, attempt.end)
+        take(left.room[s], left.slots, attempt.cores, attempt.start, attempt.end)
         row = job.behind
 
 

@@ -94,7 +94,7 @@ def limit_of(grid: Grid, worlds: Worlds, w: int, unit: float, n_steps: int = N_S
     slots, n_slots = slots_of(grid, worlds, w, unit)
     left = left_by_carried(grid, worlds, w, slots, n_slots)
     starts = earliest_starts(grid, worlds, w, left.behind)
-    service, best = best_prices(grid, worlds, w, starts, left.room, slots, unit, n_steps)
+    service, best = best_prices(grid, worlds, w, starts, left, unit, n_steps)
     flow, least = (max(one.total, 0.0) * (1 - ROUNDING) / n for one in (best, service))
     return Limit(flow, least, best.site)
 

@@ -19,7 +19,7 @@ from pandaenv.env.measures import LOSS
 from pandaenv.kernels import kernel, part
 from pandaenv.simulator.state import NONE, Grid, Worlds
 
-from .carried import Slots, take
+from .carried import Left, Slots, take
 from .starts import Starts, next_up
 
 MEAN, SQUARE = 0.9, 0.99
@@ -51,35 +51,45 @@ class Priced(NamedTuple):
 
 
 def best_prices(
-    grid: Grid, worlds: Worlds, w: int, starts: Starts, room: np.ndarray, slots: Slots, unit: float,
-    n_steps: int,
-) -> list[Priced]:  # fmt: skip
-    """No prices, and then the best of n steps from there."""
-    price, n = np.zeros_like(room), len(starts.cores)
-    market = Market(
-        slots, unit, np.zeros((len(room), room.shape[1] + 1)), np.zeros_like(room),
-        np.full(n, NONE), np.zeros(n),
-    )  # fmt: skip
-    found = [price_all(grid, worlds, w, starts, room, market, price)]
-    best, mean, square = found[0], np.zeros_like(price), np.zeros_like(price)
+    grid: Grid, worlds: Worlds, w: int, starts: Starts, left: Left, unit: float, n_steps: int
+) -> list[Priced]:
+    """No prices, and then the best of n steps from there; m in s."""
+    market = make_market(left, unit, len(starts.cores))
+    price = np.zeros_like(left.room)
+    mean, square = np.zeros_like(price), np.zeros_like(price)
+    found = best = price_all(grid, worlds, w, starts, left, market, price)
     for step in range(1, n_steps + 1):
-        gradient = (-market.wanted - room) / slots.width
+        gradient = -(market.wanted + left.room) / left.slots.width
         mean += (1 - MEAN) * (gradient - mean)
         square += (1 - SQUARE) * (gradient**2 - square)
         way = mean / (1 - MEAN**step) / (np.sqrt(square / (1 - SQUARE**step)) + 1e-3)
         price = np.maximum(price + STEP * (1 - step / (n_steps + 1)) * way, 0.0)
-        now = price_all(grid, worlds, w, starts, room, market, price)
+        now = price_all(grid, worlds, w, starts, left, market, price)
         best = now if now.total > best.total else best
-    return [*found, best]
+    return [found, best]
 
 
-def price_all(grid, worlds, w, starts: Starts, room, market: Market, price: np.ndarray) -> Priced:
+def make_market(left: Left, unit: float, n: int) -> Market:
+    """A market without prices for n jobs that have chosen nothing."""
+    n_sites, n_slots = left.room.shape
+    paid, wanted = np.zeros((n_sites, n_slots + 1)), np.zeros((n_sites, n_slots))
+    return Market(left.slots, unit, paid, wanted, np.full(n, NONE), np.zeros(n))
+
+
+def price_all(
+    grid: Grid,
+    worlds: Worlds,
+    w: int,
+    starts: Starts,
+    left: Left,
+    market: Market,
+    price: np.ndarray,
+) -> Priced:
     """What prices (S, T) in 1/m show."""
-    width = market.slots.width / market.unit
-    market.paid[:, 1:] = np.cumsum(price * width, axis=1)
+    market.paid[:, 1:] = np.cumsum(price * (market.slots.width / market.unit), axis=1)
     market.wanted[:] = 0.0
     cost = choose_starts(grid, worlds, w, starts, market)
-    worth = float((price * room).sum()) / market.unit
+    worth = float((price * left.room).sum()) / market.unit
     return Priced(cost - worth, price, market.site.copy())
 
 
