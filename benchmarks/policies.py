@@ -5,6 +5,9 @@ means and paired differences (`benchmarks.report.intervals` describes the confid
 beside it the tables as Markdown, a figure, every episode as CSV, and the leaderboard
 (`benchmarks.play.leaderboard`). An interrupted run resumes where it stopped.
 
+Beside them stands the gap of each policy to a bound by hindsight, which no placement of the same
+jobs can beat (`pandaenv.hindsight`; some seconds for each world).
+
 Returns are in mean service times m. The return of an episode is minus the summed flow time of its
 jobs over m, so `flow` = -return / jobs is the mean flow time of a job over m.
 
@@ -47,10 +50,17 @@ from benchmarks.report.intervals import to_markdown
 from benchmarks.report.provenance import provenance, write_json, write_text
 from pandaenv import policies
 from pandaenv.env.config import TaskConfig
+from pandaenv.hindsight import N_STEPS
 from pandaenv.scenarios import SCENARIOS
 
 OUT = RESULTS / "policies.json"
 LOADS = (0.5, 0.6, 0.7, 0.8)
+N_SEEDS = 24
+FROZEN = (
+    "workload", "sites", "rate", "jobs", "split", "windows", "seeds", "policies", "bound", "out",
+    "parts",
+)  # fmt: skip
+"""Options that the leaderboard has fixed."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -67,11 +77,14 @@ def main(argv: list[str] | None = None) -> None:
         rate=args.rate,
         episode_jobs=args.jobs,
         split=args.split,
+        windows=args.windows,
     )
-    seeds = list(range(args.seeds))
+    seeds = _seeds(args)
     chosen = args.policies or [*policies.names(), GREEDY_ESTIMATE]
     loads, names = args.loads or LOADS, args.scenarios or list(SCENARIOS)
-    cells = play_cells(task, loads, names, chosen, seeds, args.parts, engine=engine(args))
+    cells = play_cells(
+        task, loads, names, chosen, seeds, args.parts, engine=engine(args), bound_steps=args.bound
+    )
     found = cell_tables(cells, against=candidates.label(chosen[0]))
     result = {
         "env": {"id": ENV_ID, **_shared(task), "workload": Path(args.workload).name},
@@ -86,6 +99,15 @@ def main(argv: list[str] | None = None) -> None:
             print(path)
 
 
+def _seeds(args: argparse.Namespace) -> list[int]:
+    """A seed for each episode, so many that every window is played."""
+    n_windows = args.windows or 1
+    n = args.seeds or max(N_SEEDS, n_windows)
+    if n < n_windows:
+        raise ValueError(f"--seeds must be at least --windows, got {n} and {n_windows}")
+    return list(range(n))
+
+
 def _shared(task: TaskConfig) -> dict:
     """What all cells have in common."""
     return {k: v for k, v in task.to_json().items() if k not in ("load", "scenario")}
@@ -93,7 +115,7 @@ def _shared(task: TaskConfig) -> dict:
 
 def _check_mine(args: argparse.Namespace) -> None:
     """Refuse options that the frozen worlds of the leaderboard fix."""
-    for name in ("workload", "sites", "rate", "jobs", "split", "seeds", "policies", "out", "parts"):
+    for name in FROZEN:
         if getattr(args, name) != _parser().get_default(name):
             raise ValueError(
                 f"--mine plays the frozen worlds of the leaderboard (--loads and --scenarios "
@@ -138,13 +160,25 @@ def _parser() -> argparse.ArgumentParser:
     add("--scenarios", nargs="+", choices=tuple(SCENARIOS), help="default: all")
     add("--jobs", type=whole(1), default=5_500, help="jobs of an episode (default %(default)s)")
     add("--split", default="test", help="train or test windows (default %(default)s)")
-    add("--seeds", type=whole(1), default=24, help="episodes of a policy in a cell")
+    add("--windows", type=whole(1), help="evenly spread over the weeks (default: 8 for test)")
+    add(
+        "--seeds",
+        type=whole(1),
+        help=f"episodes of a policy in a cell (default {N_SEEDS}, or --windows)",
+    )
     add(
         "--policies",
         nargs="+",
         metavar="NAME",
         help=f"{candidates.POLICY_HELP}, or {GREEDY_ESTIMATE}; differences are taken to the first "
         "(default: all built-in ones)",
+    )
+    add(
+        "--bound",
+        type=whole(0),
+        default=N_STEPS,
+        metavar="STEPS",
+        help="steps of the bound of each world; 0: none (default %(default)s)",
     )
     add("--out", type=new_file, default=OUT, help="JSON file to write")
     add("--parts", type=new_folder, default=RUNS / "policies", help="folder of finished cells")

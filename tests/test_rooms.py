@@ -23,8 +23,8 @@ PACKAGES = ("foundations", "metrics", "generators", "pandaenv", "benchmarks")
 # A room, then its files; a room imports from the rooms drawn before it. A file with a line of its
 # own is a room by itself.
 HOUSE = """
-foundations               checks errors files forks objects pages parquet plain seals tables
-                          units versions
+foundations               checks errors files forks objects pages parquet plain seals tables units
+                          versions
 metrics                   association attacks bootstrap checkpoints comparisons density detection
                           efficacy evaluation frames glossary grades kdtree marginals measures
                           membership neighbours page plots privacy registry report scores settings
@@ -65,7 +65,7 @@ pandaenv.env              actions allocation candidates config episodes measures
 pandaenv.vector
 pandaenv.sb3
 pandaenv.wrappers
-pandaenv.hindsight       carried limit prices search starts
+pandaenv.hindsight        carried limit prices search starts
 pandaenv.agents           agent networks scoring storage
 pandaenv.offline          cards collection datasets dsrl layouts mixtures recipes trajectories
                           writer
@@ -74,7 +74,7 @@ benchmarks.inputs         arguments candidates engines environments places split
 benchmarks.flights
 benchmarks.report         assumptions cards claims comparison comparison_figure finished intervals
                           provenance repeats site targets
-benchmarks.play           apprentices cells checkpoints episodes leaderboard learner
+benchmarks.play           apprentices bounds cells checkpoints episodes leaderboard learner
                           offline_learners recipes training_reward trainings
 benchmarks.table1         markdown profile progress run
 benchmarks.plain          gan tabddpm tvae

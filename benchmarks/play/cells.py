@@ -2,7 +2,7 @@
 
 In: a task, loads, scenarios, names of policies, seeds. Out: episodes by cell.
 The episodes of a policy in a cell are stored as soon as they are played, so an interrupted run
-resumes there.
+resumes there. So are the bounds by hindsight of the worlds of a cell (`pandaenv.hindsight`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +24,7 @@ from foundations import files
 from pandaenv.env.config import TaskConfig
 from pandaenv.workload import BUNDLED
 
+from .bounds import BOUND, bound_episodes
 from .episodes import play_episodes
 
 GREEDY_ESTIMATE = "greedy_estimate"
@@ -42,16 +43,21 @@ def play_cells(
     parts: Path,
     progress: bool = True,
     engine: Engine = SERIAL,
+    bound_steps: int = 0,
 ) -> Cells:
     """Play every policy in every cell; what is finished is stored in the folder `parts`.
 
     Args:
         task: what all cells share; load and scenario are set here.
         names: of policies, see `benchmarks.inputs.candidates`.
+        bound_steps: of the bound of each world, which becomes the column `bound`; 0: no bounds.
     """
-    names = list(names)
+    names, seeds = list(names), list(seeds)
     cells = [(load, scenario) for load in loads for scenario in scenarios]
-    pieces = [Piece(task, *cell, name, list(seeds), parts) for cell in cells for name in names]
+    pieces: list[Piece] = []
+    for cell in cells:
+        pieces += [Piece(task, *cell, name, seeds, parts) for name in names]
+        pieces += [BoundPiece(task, *cell, BOUND, seeds, parts, bound_steps)] * (bound_steps > 0)
     if engine.name != "serial":
         left = [piece for piece in pieces if piece.kept() is None]
         engine.run(play_piece, left, quiet=not progress)
@@ -67,7 +73,15 @@ def play_cells(
                 bar.total -= size
                 bar.refresh()
             found.setdefault((piece.load, piece.scenario), []).append(rows)
-    return {cell: pd.concat(rows, ignore_index=True) for cell, rows in found.items()}
+    return {cell: _joined(parts, bound_steps > 0) for cell, parts in found.items()}
+
+
+def _joined(parts: list[pd.DataFrame], has_bound: bool) -> pd.DataFrame:
+    """The episodes of all policies in a cell; bounds, which come last, as a column of them."""
+    if not has_bound:
+        return pd.concat(parts, ignore_index=True)
+    *played, bound = parts
+    return pd.concat(played, ignore_index=True).merge(bound[["seed", BOUND]], "left", "seed")
 
 
 @dataclass(frozen=True)
@@ -103,12 +117,40 @@ class Piece:
         own = _reveals(_policy(self.policy).name)
         return replace(self.task, load=self.load, scenario=self.scenario, **own)
 
+    def play(self, progress: Callable[[int], Any]) -> pd.DataFrame:
+        """The episodes."""
+        one = _policy(self.policy)
+        return play_episodes(self.own_task, one.policy, self.seeds, progress).assign(
+            policy=one.name
+        )
+
+
+@dataclass(frozen=True)
+class BoundPiece(Piece):
+    """The bounds of the worlds of a cell, in place of a policy."""
+
+    n_steps: int
+
+    @property
+    def name(self) -> str:
+        return f"load {self.load:g}, {self.scenario}, {self.policy}"
+
+    @cached_property
+    def path(self) -> Path:
+        found = _key(self.own_task, self.seeds, BOUND, self.n_steps)
+        return self.parts / f"{self.load:g}-{self.scenario}-{BOUND}-{found}.csv"
+
+    @property
+    def own_task(self) -> TaskConfig:
+        return replace(self.task, load=self.load, scenario=self.scenario)
+
+    def play(self, progress: Callable[[int], Any]) -> pd.DataFrame:
+        return bound_episodes(self.own_task, self.seeds, self.n_steps, progress)
+
 
 def play_piece(piece: Piece, progress: Callable[[int], Any] = lambda n: None) -> pd.DataFrame:
     """Play the episodes of a piece and write them; returns them as `Piece.kept` does."""
-    one = _policy(piece.policy)
-    rows = play_episodes(piece.own_task, one.policy, piece.seeds, progress)
-    return write_sealed_table(piece.path, rows.assign(policy=one.name))
+    return write_sealed_table(piece.path, piece.play(progress))
 
 
 def _policy(name: str) -> candidates.Policy:

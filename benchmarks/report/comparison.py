@@ -6,26 +6,39 @@ result, and Markdown.
 
 import pandas as pd
 
-from .intervals import excludes_zero, reduction, summary, table, to_markdown
+from .intervals import excludes_zero, interval, reduction, summary, table, to_markdown
 
 SHOWN = {"load": 0.6, "scenario": "normal"}
 """The cell that is shown where there is room for one."""
-PANDA, ORACLE = "panda_analysis", "greedy_true"
-"""PanDA's analysis rule; and greedy with the true work, which no broker knows."""
+PANDA, GREEDY, ORACLE = "panda_analysis", "greedy", "greedy_true"
+"""PanDA's analysis rule; the earliest expected finish; the same by the true work, which no broker
+knows."""
 
 
 def cell_tables(
     cells: dict[tuple[float, str], pd.DataFrame], against: str = "random"
 ) -> list[dict]:
-    """For each cell the summary, with `panda`: the reduction of flow time against PanDA's rule."""
+    """For each cell the summary, with `panda` and `greedy`: reductions of flow time against these.
+
+    Where episodes have a bound, a cell has it as `bound`, and as `bounds` window by window.
+    """
     found = []
     for (load, scenario), episodes in cells.items():
         rows = summary(episodes, against)
-        if PANDA in episodes["policy"].unique():
-            for row in rows:
-                row["panda"] = reduction(episodes, row["policy"], PANDA)
-        found.append({"load": load, "scenario": scenario, "policies": rows})
+        for key, name in (("panda", PANDA), ("greedy", GREEDY)):
+            if name in episodes["policy"].unique():
+                for row in rows:
+                    row[key] = reduction(episodes, row["policy"], name)
+        found.append({"load": load, "scenario": scenario, "policies": rows, **_bounds(episodes)})
     return found
+
+
+def _bounds(episodes: pd.DataFrame) -> dict:
+    """The bound of the worlds, if there is one."""
+    if "bound" not in episodes:
+        return {}
+    bounds = episodes.groupby("window")["bound"].mean()
+    return {"bound": interval(bounds), "bounds": bounds.tolist()}
 
 
 def verdict(found: list[dict], name: str = ORACLE) -> dict | None:

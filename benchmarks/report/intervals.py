@@ -3,6 +3,9 @@
 In: rows of episodes, one a policy and seed (`benchmarks.play.episodes`). Out: a table of means, and
 of differences taken world by world, so that what is common to all policies in a world drops out.
 
+Where rows have the bound of their world (column `bound`), the gap of a policy is its flow over that
+bound, less 1, both averaged over a window first.
+
 Episodes of one window share their jobs, so they are averaged first and windows are what counts: the
 interval is Student's, 95 %, over the means of the windows. Beside it stands a block bootstrap
 (windows drawn with replacement, then seeds inside each), which assumes no normal law; with eight
@@ -48,7 +51,8 @@ def bootstrap(values: np.ndarray, window: np.ndarray, seed: int = 0) -> list[flo
 def summary(episodes: pd.DataFrame, against: str = "random") -> list[dict]:
     """Means of each policy with intervals, least flow first.
 
-    `saved` is the flow of the policy `against` minus its own, paired; None for that policy.
+    `saved` is the flow of the policy `against` minus its own, paired; None for that policy. `flows`
+    are its flows window by window, in order.
     """
     return sorted(
         (
@@ -56,11 +60,19 @@ def summary(episodes: pd.DataFrame, against: str = "random") -> list[dict]:
                 "policy": name,
                 **{key: interval(column[name]) for key, column in _columns(episodes).items()},
                 "saved": reduction(episodes, name, against),
+                "flows": _by_window(episodes, "flow")[name].tolist(),
+                **({"gap": gap(episodes, name)} if "bound" in episodes else {}),
             }
             for name in episodes["policy"].unique()
         ),
         key=lambda row: row["flow"]["mean"],
     )
+
+
+def gap(episodes: pd.DataFrame, name: str) -> dict[str, float]:
+    """Flow of a policy over the bound of the same worlds, less 1, window by window."""
+    ratio = _by_window(episodes, "flow")[name] / _by_window(episodes, "bound")[name]
+    return interval(ratio - 1)
 
 
 def reduction(episodes: pd.DataFrame, name: str, against: str) -> dict | None:
@@ -116,9 +128,10 @@ def to_markdown(rows: list[dict]) -> str:
         _number("flow", ".3f"),
         lambda row: with_interval(row["saved"]),
     ]
-    if "panda" in rows[0]:
-        heads.append("reduction vs PanDA's rule (95 % CI)")
-        cells.append(lambda row: with_interval(row["panda"]))
+    for key, head, form in PAIRED:
+        if key in rows[0] and head not in heads:
+            heads.append(head)
+            cells.append(lambda row, key=key, form=form: with_interval(row[key], form))
     for key, head, form in EXTRAS:
         if key in rows[0]:
             heads.append(head)
@@ -133,6 +146,11 @@ def table(heads: list[str], lines: list[list[str]]) -> str:
     return "\n".join([head, rule, *rest])
 
 
+PAIRED = (
+    ("panda", "reduction vs PanDA's rule (95 % CI)", ".3f"),
+    ("greedy", "reduction vs greedy (95 % CI)", ".3f"),
+    ("gap", "gap to the bound (95 % CI)", ".1%"),
+)
 EXTRAS = (
     ("return", "return", ",.0f"),
     ("flow_h", "flow time, h", ".2f"),
@@ -146,9 +164,9 @@ def _number(key: str, form: str):
     return lambda row: format(row[key]["mean"], form)
 
 
-def with_interval(found: dict | None) -> str:
+def with_interval(found: dict | None, form: str = ".3f") -> str:
     """A mean with its interval, where there is more than one value."""
     if found is None:
         return ""
-    edges = f" ({found['low']:.3f} to {found['high']:.3f})" if found["n"] > 1 else ""
-    return f"{found['mean']:.3f}{edges}"
+    mean, low, high = (format(found[key], form) for key in ("mean", "low", "high"))
+    return f"{mean} ({low} to {high})" if found["n"] > 1 else mean

@@ -110,6 +110,29 @@ def test_the_table_is_sorted_by_flow(episodes):
     assert table[3].startswith("| b | 2.000 |  | ") and table[3].endswith(" | 0.0000 |")
 
 
+def test_a_gap_is_the_flow_over_the_bound_window_by_window(episodes):
+    bound = np.where(episodes["window"] < 4, 0.5, 0.8)
+    bounded = summary(episodes.assign(bound=bound), against="b")
+    assert bounded[0]["gap"] == pytest.approx(interval([1.0] * 4 + [0.25] * 4))
+    assert bounded[1]["gap"]["mean"] == pytest.approx((3 + 1.5) / 2)
+    assert bounded[0]["flows"] == [1.0] * 8
+    assert to_markdown(bounded).splitlines()[2].count("62.5% (29.0% to 96.0%)") == 1
+    assert "gap" not in to_markdown(summary(episodes, against="b"))
+
+
+def test_reductions_are_taken_to_pandas_rule_and_to_greedy(episodes):
+    named = episodes.assign(policy=episodes["policy"].map({"a": "greedy", "b": "panda_analysis"}))
+    (cell,) = cell_tables({(0.6, "normal"): named.assign(bound=0.5)}, against="panda_analysis")
+    greedy, panda = cell["policies"]
+    assert greedy["panda"]["mean"] == 1.0 and panda["greedy"]["mean"] == -1.0
+    assert greedy["greedy"] is None is panda["panda"]
+    assert cell["bound"]["mean"] == 0.5 and cell["bounds"] == [0.5] * 8
+    head = to_markdown(cell["policies"]).splitlines()[0]
+    assert "| reduction vs greedy (95 % CI) | gap to the bound (95 % CI) |" in head
+    to_greedy = cell_tables({(0.6, "normal"): named}, against="greedy")[0]
+    assert to_markdown(to_greedy["policies"]).splitlines()[0].count("vs greedy") == 1
+
+
 def test_a_single_window_is_shown_without_an_interval(episodes):
     single = to_markdown(summary(episodes[episodes["window"] == 0], "b"))
     assert " to " not in single
@@ -184,6 +207,8 @@ def test_the_command_writes_what_it_prints(published, capsys):
     assert table in readme_text(result) and "| policy | normal |" in readme_text(result)
     played = pd.read_csv(out / "table.csv")
     assert len(played) == 2 * 9 * len(names) and played.notna().all().all()
+    assert (played["flow"] >= played["bound"]).all() and (played["bound"] > 0).all()
+    assert played.groupby(["load", "seed"])["bound"].nunique().max() == 1
     assert (out / "table.png").stat().st_size > 10_000
     for name in ("table.json", "table.md", "table.csv", "table-leaderboard.json"):
         assert str(out.parent) not in (out / name).read_text()
@@ -206,6 +231,21 @@ def test_a_run_that_was_stopped_keeps_its_finished_cells(published, tmp_path):
     before = {row["policy"]: row["flow"]["mean"] for row in first}
     assert flow.pop("round_robin") == 77.0 and before.pop("round_robin") != 77.0
     assert flow == before
+
+
+def test_more_windows_are_spread_over_the_same_weeks(pool, tmp_path):
+    arguments = (
+        f"--workload {pool} --sites 4 --rate 250 --jobs 50 --windows 12 --seeds 12 --loads .6 "
+        f"--scenarios normal --policies greedy --bound 0 --parts {tmp_path} "
+        f"--out {tmp_path / 'more.json'}"
+    ).split()
+    main(arguments)
+    result = json.loads((tmp_path / "more.json").read_text())
+    (row,) = result["cells"][0]["policies"]
+    assert result["env"]["windows"] == 12 and len(row["flows"]) == 12
+    assert "gap" not in row and "bound" not in result["cells"][0]
+    with pytest.raises(ValueError, match="--seeds must be at least --windows, got 11 and 12"):
+        main([*arguments, "--seeds", "11"])
 
 
 # The leaderboard
