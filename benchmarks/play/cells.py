@@ -73,7 +73,7 @@ def play_cells(
                 bar.total -= size
                 bar.refresh()
             found.setdefault((piece.load, piece.scenario), []).append(rows)
-    return {cell: _joined(parts, bound_steps > 0) for cell, parts in found.items()}
+    return {cell: _joined(tables, bound_steps > 0) for cell, tables in found.items()}
 
 
 def _joined(parts: list[pd.DataFrame], has_bound: bool) -> pd.DataFrame:
