@@ -36,7 +36,7 @@ from pandaenv.scenarios import SCENARIOS
 from pandaenv.workload.stream import N_WINDOWS
 
 OUT = RESULTS / "bound.json"
-POLICIES = ("panda_analysis", "greedy", "greedy_true", "pandaenv.policies.planner:Planner")
+POLICIES = ("greedy", "panda_analysis", "greedy_true", "pandaenv.policies.planner:Planner")
 FOUND = "best found"
 
 

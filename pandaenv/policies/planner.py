@@ -38,10 +38,10 @@ was expected of it."""
 class Planner:
     """A policy; see the top of this file. It never chooses a masked site.
 
-    The defaults are among the best of 80 to 500 jobs and weights of 0.3 to 1 on the training windows
-    of the Tier-1 task, where they take less time than `greedy`. Each job is believed to take exactly
-    the time expected of it: where long queues stand at many small sites, as in the task of 40 sites
-    under load, this errs, and nothing is gained (`python -m benchmarks.bound`).
+    The defaults are among the best of 80 to 500 jobs and weights of 0.3 to 1 on the training
+    windows of the Tier-1 task, where they take less time than `greedy`. Each job is believed to
+    take exactly the time expected of it: where queues are long at many small sites, as in the task
+    of 40 sites, this errs, and nothing is gained (`python -m benchmarks.bound`).
 
     Args:
         horizon: jobs that come again, at least 0; with 0 the waiting job alone counts.
