@@ -16,9 +16,10 @@ from pandaenv.records import RECORDS, read, table_path
 
 BUNDLED = {
     name: Path(__file__).parent.parent / "data" / name / "pool.parquet"
-    for name in ("tabddpm", "tabar")
+    for name in ("tabddpm", "tabar", "masked")
 }
-"""The surrogates that come with the package, and the rows drawn from each."""
+"""The surrogates that come with the package, and the rows drawn from each: the uniform TabDDPM in
+which all published worlds stand, TabAR, and the masked TabDDPM that is the default generator."""
 NAMES = ("reference", *BUNDLED)
 """Workloads known by name."""
 

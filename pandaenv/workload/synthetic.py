@@ -34,8 +34,8 @@ class Synthetic(Workload):
 
     Args:
         source: a table of surrogate records; a Parquet or CSV file of one; the folder of a saved
-            generator; an object with `sample(n, seed=)`; or "tabddpm" or "tabar", the bundled
-            pools.
+            generator; an object with `sample(n, seed=)`; or the name of a bundled pool,
+            "tabddpm", "tabar" or "masked".
         n: rows to draw where `source` is a generator.
         seed: of that draw.
 
