@@ -32,7 +32,7 @@ def association(table: pd.DataFrame) -> pd.DataFrame:
     A constant number has r = eta = 0 with everything. A constant category is fully explained by any
     column: U = 1 in its row. Two passes over blocks of rows, so a table on disk may be of any size.
     """
-    frames.check(table, "table")
+    table = frames.check(*frames.seen(table), "table")
     numerical, categorical = frames.split(table)
     known = frames.levels(table)
     names = numerical + categorical
@@ -44,8 +44,7 @@ def diff_corr(train: pd.DataFrame, synthetic: pd.DataFrame) -> float:
 
     NaN for a table of one column, which has no pairs.
     """
-    frames.check(train, "train")
-    synthetic = frames.aligned(train, synthetic, "synthetic")
+    train, synthetic = frames.pair(train, synthetic)
     return matrix_difference(association(train), association(synthetic))["diff-CORR"]
 
 

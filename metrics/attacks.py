@@ -67,6 +67,7 @@ class People(NamedTuple):
 
 def people(synthetic: pd.DataFrame, members: pd.DataFrame, control: pd.DataFrame) -> People:
     """The tables as the attacker sees them, numbers over their range in the synthetic one."""
+    members, synthetic, control = frames.seen(members, synthetic, control)
     levels = frames.levels(synthetic, members, control)
     scale = privacy.ranges(synthetic)
     coded = [frames.encode(table, levels) for table in (synthetic, members, control)]

@@ -63,6 +63,7 @@ class Points(NamedTuple):
 
 def embed(train: pd.DataFrame, *tables: pd.DataFrame) -> list[Points]:
     """The rows of each table in the embedding of train."""
+    train, *tables = frames.seen(train, *tables)
     frames.check(train, "train")
     tables = tuple(frames.aligned(train, table, "table") for table in tables)
     known = frames.levels(train, *tables)

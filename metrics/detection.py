@@ -59,8 +59,7 @@ def two_sample_test(
     whose neighbours were learned from would be known by them.
     """
     checks.seed(seed, bits=32)  # scikit-learn's take no more
-    frames.check(real, "real")
-    synthetic = frames.aligned(real, synthetic, "synthetic")
+    real, synthetic = frames.pair(real, synthetic, ("real", "synthetic"))
     y = np.repeat([0, 1], [len(real), len(synthetic)])
     rank = np.full(len(y), np.nan)
     if min(len(real), len(synthetic)) < n_folds:

@@ -61,6 +61,7 @@ def diff_mlef(
     n is the smaller of the two tables; the other is drawn down to it. The target's transform is
     `transform_for(train, test, target)`.
     """
+    train, synthetic, test = frames.seen(train, synthetic, test)
     transform = transform_for(train, test, target)
     on_synthetic, on_train = (
         mlef(rows, test, target, transform, seed=seed, regressor=regressor)
@@ -72,8 +73,7 @@ def diff_mlef(
 def _equally_many(train: pd.DataFrame, synthetic: pd.DataFrame, seed: int) -> list[pd.DataFrame]:
     """Rows of the synthetic table and of train, as many as the smaller of them has."""
     checks.seed(seed, bits=32)
-    frames.check(train, "train")
-    synthetic = frames.aligned(train, synthetic, "synthetic")
+    train, synthetic = frames.pair(train, synthetic)
     n, rng = min(len(train), len(synthetic)), np.random.default_rng(seed)
     return [t.iloc[np.sort(rng.permutation(len(t))[:n])] for t in (synthetic, train)]
 
@@ -83,6 +83,7 @@ def transform_for(train: pd.DataFrame, test: pd.DataFrame, target: str) -> str:
 
     A few zeros must not turn a heavy tail into squares of its raw unit, hence log1p.
     """
+    train, test = frames.seen(train, test)
     numerical = frames.split(train)[0]
     if target not in numerical:
         raise ValueError(f"target must be a numerical column, got {target!r}; known: {numerical}")
@@ -111,7 +112,7 @@ def mlef(
     A synthetic target outside the domain of the transform is set to the smallest value in test.
     """
     checks.seed(seed, bits=32)
-    test = frames.aligned(frames.check(table, "table"), test, "test")
+    table, test = frames.pair(table, test, ("table", "test"))
     known = frames.levels(table, test)
     x, y = _design(table, target, known)
     x_test, y_test = _design(test, target, known)
@@ -208,7 +209,7 @@ def skill(
     has costs -ln(LEAST) = 13.8.
     """
     checks.seed(seed, bits=32)
-    test = frames.aligned(frames.check(table, "table"), test, "test")
+    table, test = frames.pair(table, test, ("table", "test"))
     categorical = frames.split(table)[1]
     if target not in categorical:
         raise ValueError(

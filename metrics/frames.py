@@ -56,6 +56,21 @@ def plain(view: PlainView, table: Any) -> Any:
     return view.to_plain(table) if is_frame else table
 
 
+def seen(train: Any, *others: Any) -> list[Any]:
+    """The tables as the view of the first sees them: dates as days, spans, huge integers, gaps."""
+    view = view_of(train)
+    return [plain(view, table) for table in (train, *others)]
+
+
+def pair(
+    train: Any, other: Any, names: tuple[str, str] = ("train", "synthetic")
+) -> tuple[Any, Any]:
+    """Two tables as the view of the first sees them, checked, columns in the order of the first."""
+    train, other = seen(train, other)
+    check(train, names[0])
+    return train, aligned(train, other, names[1])
+
+
 def check(table: Any, what: str) -> Any:
     """Return the table, or raise a ValueError that names the first value no metric can score."""
     if isinstance(table, OnDisk):

@@ -37,8 +37,7 @@ def numerical(train: pd.DataFrame, synthetic: pd.DataFrame) -> pd.DataFrame:
 
     The logarithm keeps the sign, sign(x) log(1 + |x|), so that heavy tails do not decide alone.
     """
-    frames.check(train, "train")
-    synthetic = frames.aligned(train, synthetic, "synthetic")
+    train, synthetic = frames.pair(train, synthetic)
     names = frames.split(train)[0]
     rows = [
         _wd_row(np.sort(frames.floats(train[c])), np.sort(frames.floats(synthetic[c])))
@@ -86,8 +85,7 @@ def w1_sorted(x, y):
 
 def categorical(train: pd.DataFrame, synthetic: pd.DataFrame) -> pd.DataFrame:
     """Per categorical column: JSD in bits over the union of categories, and its square root."""
-    frames.check(train, "train")
-    synthetic = frames.aligned(train, synthetic, "synthetic")
+    train, synthetic = frames.pair(train, synthetic)
     names = frames.split(train)[1]
     values = [_jsd_column(frames.counts(train, c), frames.counts(synthetic, c)) for c in names]
     return pd.DataFrame({"JSD": values, "JSD root": np.sqrt(values)}, index=names, dtype=float)

@@ -36,6 +36,12 @@ class Page:
     cascade: dict | None = None
     note: str = ""
 
+    def __post_init__(self) -> None:
+        """Dates are drawn as days, gaps as what stands for them."""
+        named = self.samples
+        self.train, self.real, *samples = frames.seen(self.train, self.real, *named.values())
+        self.samples = dict(zip(named, samples, strict=True))
+
     def figures(self) -> dict[str, str]:
         """SVG text of every figure that can be drawn, by file name."""
         return self._figures

@@ -35,14 +35,15 @@ class Closest:
     """
 
     def __init__(self, table: pd.DataFrame, scale: np.ndarray | None = None):
-        self.table = frames.check(table, "train")
+        self.view = frames.view_of(table)
+        self.table = table = frames.check(frames.plain(self.view, table), "train")
         self.scale = ranges(table) if scale is None else scale
         self._levels = frames.levels(table)
         self._index = NeighbourIndex(*self._arrays(table))
 
     def distance(self, other: pd.DataFrame, k: int = 1) -> np.ndarray:
         """(n, k) distances of the rows of `other` to the k nearest rows of the table."""
-        other = frames.aligned(self.table, other, "synthetic")
+        other = frames.aligned(self.table, frames.plain(self.view, other), "synthetic")
         return self._index.query(*self._arrays(other), k=k)[0]
 
     def _arrays(self, table: pd.DataFrame) -> frames.Coded:
@@ -87,6 +88,7 @@ def closer_to_train(
     Train and holdout are drawn down to one size. Its mean is 0.5 for rows that are independent of
     train, provided train and holdout come from one random split.
     """
+    train, synthetic, holdout = frames.seen(train, synthetic, holdout)
     return nearer(*matched(train, holdout, seed=seed), synthetic)
 
 
@@ -95,8 +97,7 @@ def matched(
 ) -> tuple[Closest, Closest]:
     """Indexes of train and holdout drawn down to one size, both scaled by the ranges of train."""
     checks.seed(seed)
-    frames.check(train, "train")
-    holdout = frames.aligned(train, holdout, "holdout")
+    train, holdout = frames.pair(train, holdout, ("train", "holdout"))
     n = min(len(train), len(holdout))
     rng = np.random.default_rng(seed)
     scale = ranges(train)

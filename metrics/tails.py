@@ -27,8 +27,7 @@ def tails(train: pd.DataFrame, synthetic: pd.DataFrame) -> pd.DataFrame:
     Divided by the range of train where the quantile of train is 0. "above q99" is the share of
     rows above train's 99 % quantile; .01 or a little less, where many rows share one value.
     """
-    frames.check(train, "train")
-    synthetic = frames.aligned(train, synthetic, "synthetic")
+    train, synthetic = frames.pair(train, synthetic)
     names = frames.split(train)[0]
     rows = [_tail_row(frames.floats(train[name]), frames.floats(synthetic[name])) for name in names]
     return pd.DataFrame(rows, index=names, columns=[*QUANTILES, "above q99"], dtype=float)
@@ -46,8 +45,7 @@ def validity(train: pd.DataFrame, synthetic: pd.DataFrame) -> dict[str, float]:
     The pair share is NaN with fewer than two categoricals, the last one without any. Both tables
     are read in blocks, so they may lie on disk.
     """
-    frames.check(train, "train")
-    synthetic = frames.aligned(train, synthetic, "synthetic")
+    train, synthetic = frames.pair(train, synthetic)
     known = frames.levels(train, synthetic)
     rules = Rules(train, known)
     invalid = unseen = 0

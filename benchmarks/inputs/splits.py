@@ -66,7 +66,8 @@ def _folder(path: Path) -> Split:
     file = path / records.CASCADE
     cascade = json.loads(file.read_text()) if file.is_file() else None
     note = f"{len(train) + len(test):,} records of {path.name}"
-    return Split(path.name, train, frames.aligned(train, test, records.TEST), cascade, note)
+    frames.pair(train, test, (records.TRAIN, records.TEST))
+    return Split(path.name, train, test[list(train.columns)], cascade, note)
 
 
 def _at_random(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -86,7 +87,13 @@ def read_table(path: Path) -> pd.DataFrame:
     twice = pd.Index(names)[pd.Index(names).duplicated()]
     if len(twice):
         raise ValueError(f"{path.name}: column names must differ, got {twice[0]!r} more than once")
-    return frames.check(_typed(table), path.name)
+    return _checked(_typed(table), path.name)
+
+
+def _checked(table: pd.DataFrame, what: str) -> pd.DataFrame:
+    """The table as it is, if a metric can score it: dates, spans and gaps it can."""
+    frames.check(*frames.seen(table), what)
+    return table
 
 
 def _parquet(path: Path) -> tuple[list, pd.DataFrame]:
