@@ -27,8 +27,9 @@ from benchmarks.inputs.arguments import (
 )
 from benchmarks.inputs.places import RESULTS
 from benchmarks.play.episodes import ENV_ID, play_episodes
+from benchmarks.report import intervals
 from benchmarks.report.comparison import cell_tables
-from benchmarks.report.intervals import interval, to_markdown
+from benchmarks.report.intervals import interval
 from benchmarks.report.provenance import provenance, write_json
 from pandaenv.env.config import TaskConfig
 from pandaenv.hindsight import N_MOVES, N_STEPS, best_found, lower_bound
@@ -68,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
         "service": interval(worlds.groupby("window")["service"].mean()),
         **provenance("benchmarks.bound", argv, list(range(n))),
     }
-    print(f"{to_markdown(cell['policies'])}\n\n{sentence(result)}")
+    print(to_markdown(result))
     print(write_json(args.out, result))
 
 
@@ -94,6 +95,11 @@ def played(task: TaskConfig, names: list[str], n: int) -> list[pd.DataFrame]:
     every = [candidates.policy(name) for name in names]
     parts = [(one.name, play_episodes(task, one.policy, range(n))) for one in every]
     return [rows[["seed", "window", "flow"]].assign(policy=name) for name, rows in parts]
+
+
+def to_markdown(result: dict) -> str:
+    """The table of policies, and what it says of the best placement."""
+    return f"{intervals.to_markdown(result['policies'])}\n\n{sentence(result)}"
 
 
 def sentence(result: dict) -> str:

@@ -139,10 +139,10 @@ def to_markdown(result: dict[str, Any]) -> str:
 
 
 def draw(result: dict[str, Any], out: Path) -> None:
-    """Flow time against placements learned from, one panel an environment."""
+    """Flow time against placements learned from, one panel and scale an environment."""
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     colours = dict(zip(LEARNERS, ("#0072b2", "#d55e00", "#009e73"), strict=True))
     for panel, environment in zip(panels, ("as it is", "recommended"), strict=True):
         for curve in (c for c in result["curves"] if c["environment"] == environment):
@@ -156,10 +156,6 @@ def draw(result: dict[str, Any], out: Path) -> None:
                 panel.annotate(name, (0.99, rule["mean"]), xycoords=("axes fraction", "data"),
                                ha="right", va="bottom", fontsize=7, color="0.4")  # fmt: skip
         panel.set(title=f"environment {environment}", xlabel="thousand placements learned from")
-        panel.set_yscale("log")
-        panel.yaxis.set_major_locator(plt.FixedLocator([1, 1.5, 2, 3, 5, 10]))
-        panel.yaxis.set_major_formatter(plt.FormatStrFormatter("%g"))
-        panel.yaxis.set_minor_locator(plt.NullLocator())
     panels[0].set_ylabel("mean flow time / m, test windows")
     panels[1].legend(frameon=False)
     figure.savefig(out, metadata={"Date": None})

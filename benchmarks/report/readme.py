@@ -13,7 +13,19 @@ import os
 import re
 from pathlib import Path
 
-from benchmarks import calibration, load, ppo, pretrain, sensitivity, tasks, transfer
+from benchmarks import (
+    anomalies,
+    bound,
+    calibration,
+    load,
+    ppo,
+    pretrain,
+    sampler,
+    sensitivity,
+    tasks,
+    transfer,
+    untouched,
+)
 from benchmarks.inputs.arguments import command, command_parser
 from benchmarks.inputs.places import RESULTS, ROOT
 from benchmarks.table1 import markdown as table1
@@ -22,11 +34,8 @@ from . import assumptions, comparison, targets
 from .provenance import write_text
 
 README = ROOT / "README.md"
-PAGES = (
-    README,
-    RESULTS / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("assumptions", "comparison", "surrogates")),
-)
+GUIDES = ("agent", "assumptions", "comparison", "surrogates")
+PAGES = (README, RESULTS / "README.md", *(ROOT / "docs" / f"{name}.md" for name in GUIDES))
 BLOCK = re.compile(r"<!-- (?P<name>[\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
@@ -102,6 +111,10 @@ TABLES = {
     "policies": comparison.readme_text,
     "transfer": transfer.to_markdown,
     "sensitivity": sensitivity.to_markdown,
+    "anomalies": anomalies.to_markdown,
+    "sampler": sampler.to_markdown,
+    "bound": bound.to_markdown,
+    "untouched": untouched.to_markdown,
     "load": load.to_markdown,
     "tasks": _tasks,
 }

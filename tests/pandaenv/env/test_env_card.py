@@ -42,6 +42,7 @@ def test_the_card_has_gymnasiums_headings_in_order():
         "Episode Truncation",
         "Info",
         "Arguments",
+        "How to Learn It",
         "Scenarios",
         "Background",
         "Version History",
