@@ -32,6 +32,7 @@ from benchmarks.inputs.arguments import (
 )
 from benchmarks.inputs.places import RESULTS
 from benchmarks.pretrain import BUNDLED
+from benchmarks.report.intervals import table
 from benchmarks.report.provenance import provenance, write_json
 from generators.tabddpm import UniformTabDDPM
 from metrics.detection import auc
@@ -48,8 +49,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Break, score, write."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
-    table = reference.records(options.days, options.data_seed, options.rate)
-    train, holdout = records.split(table, seed=options.data_seed)
+    everything = reference.records(options.days, options.data_seed, options.rate)
+    train, holdout = records.split(everything, seed=options.data_seed)
     rows = holdout.sample(2 * options.rows, random_state=options.seed, ignore_index=True)
     normal, base = rows.iloc[: options.rows], rows.iloc[options.rows :].reset_index(drop=True)
     rng = np.random.default_rng(options.seed)
@@ -69,6 +70,13 @@ def main(arguments: list[str] | None = None) -> None:
 def _name(model: Any) -> str:
     uniform = isinstance(model, UniformTabDDPM)
     return "TabDDPM uniform, denoising error" if uniform else "TabDDPM masked, likelihood"
+
+
+def to_markdown(result: dict) -> str:
+    """One row for each way of scoring, one column for each kind of break."""
+    kinds = list(result["broken"])
+    rows = [[name, *(f"{at[k]:.3f}" for k in kinds)] for name, at in result["AUC"].items()]
+    return table(["scored by", *kinds], rows)
 
 
 def score(scorer, normal: pd.DataFrame, kinds: dict[str, pd.DataFrame]) -> dict[str, float]:

@@ -28,6 +28,7 @@ from benchmarks.inputs.arguments import (
 )
 from benchmarks.inputs.places import RESULTS
 from benchmarks.pretrain import BUNDLED
+from benchmarks.report.intervals import table
 from benchmarks.report.provenance import provenance, write_json
 from generators.tabddpm import UniformTabDDPM
 from metrics import Evaluator
@@ -69,8 +70,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def evaluator_of(options: argparse.Namespace) -> Evaluator:
     """The metrics against the rows the bundled surrogate was trained on, at n = options.rows."""
-    table = reference.records(options.days, 0, options.rate)
-    train, holdout = records.split(table, seed=0)
+    everything = reference.records(options.days, 0, options.rate)
+    train, holdout = records.split(everything, seed=0)
     holdout = holdout.sample(2 * options.rows, random_state=options.seed, ignore_index=True)
     return Evaluator(
         train.reset_index(drop=True),
@@ -91,6 +92,16 @@ def line(model, evaluator: Evaluator, rule: str, steps: int, options: argparse.N
     scores = chosen(evaluator.score(rows).values)
     print(rule, steps, scores, f"{per_s:.0f} rows/s", file=sys.stderr)
     return {"sampler": rule, "steps": steps, "rows_per_s": round(per_s, 1), **scores}
+
+
+def to_markdown(result: dict) -> str:
+    """One row for each rule and number of steps, and real rows."""
+    floor = {"sampler": "real rows", "steps": "", "rows_per_s": None} | result["floor"]
+    rows = [
+        [row["sampler"], str(row["steps"]), *(f"{row[name]:.3g}" for name in METRICS)]
+        for row in [*result["lines"], floor]
+    ]
+    return table(["sampler", "steps", *METRICS], rows)
 
 
 def chosen(values: dict) -> dict:
