@@ -13,7 +13,7 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from . import association, frames, plots, report, temporal
+from . import association, frames, plots, report, temporal, verdict
 from .measures import BETTER
 from .registry import TABLE_1, all_numbers, listed
 
@@ -92,12 +92,13 @@ class Page:
             numbers=all_numbers(),
             better=BETTER,
             groups=self._groups(),
-            verdicts=self._verdicts(),
+            verdicts=verdict.sentences(self.result, self.real),
+            picture=self._picture(),
             cautions=self._cautions(),
         )
 
     def _grade(self, row: dict, key: str) -> str:
-        return all_numbers()[key].grade(row, self.result["floor"])
+        return verdict.grade(row, key, self.result["floor"])
 
     def _groups(self) -> dict[str, list[str]]:
         """Names of the numbers in the result, by measure."""
@@ -105,16 +106,14 @@ class Page:
         names = {m.name: [n.name for n in m.numbers if n.name in floor] for m in listed()}
         return {measure: found for measure, found in names.items() if found}
 
-    def _verdicts(self) -> list[tuple[str, str]]:
-        """(model, sentence) with the numbers of each model that are bad or fair."""
-        found = []
-        for row in self.result["rows"]:
-            bad = [key for key in all_numbers() if self._grade(row, key) == "bad"]
-            fair = [key for key in all_numbers() if self._grade(row, key) == "fair"]
-            words = f"far from the floor in {', '.join(bad)}" if bad else "never far from the floor"
-            words += f"; fair in {', '.join(fair)}" if fair else ""
-            found.append((row["model"], words))
-        return found
+    def _picture(self) -> dict[str, list[dict[str, int]]]:
+        """By measure, and by model, how many numbers are good, fair and bad."""
+        rows = self.result["rows"]
+        each = {
+            measure: [verdict.counts(self.result, row, names) for row in rows]
+            for measure, names in self._groups().items()
+        }
+        return {name: found for name, found in each.items() if any(map(_any, found))}
 
     def _cautions(self) -> list[str]:
         """Warnings where training was short or the rows are few."""
@@ -130,3 +129,7 @@ class Page:
                 f"Only {n:,} rows are scored: the order of the models may be due to chance."
             )
         return found
+
+
+def _any(counts: dict[str, int]) -> bool:
+    return any(counts.values())
