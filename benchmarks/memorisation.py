@@ -62,6 +62,11 @@ VARIANTS: tuple[Variant, ...] = (
     ("SMOTE, 5 neighbours", "smote", {}, None),
     ("SMOTE, 20 neighbours", "smote", {"k": 20}, None),
     ("TabDDPM, 1400 steps", "tabddpm", {"process": "uniform"}, 1400),
+    *((f"TabDDPM masked, {n} steps", "tabddpm", {}, n) for n in (2000, 500, 1000, 4000)),
+    ("TabDDPM masked, values blurred over 64 rows", "tabddpm", {"blur": 64}, 2000),
+    ("TabDDPM masked, 30 % for validation", "tabddpm", {"validation": 0.3}, 2000),
+    ("TabDDPM masked, any order alone", "tabddpm", {"shuffled": 1.0}, 2000),
+    ("TabDDPM masked, width 256", "tabddpm", {"d_trunk": 256}, 2000),
 )
 
 
