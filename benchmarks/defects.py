@@ -142,7 +142,11 @@ def _is_whole(column: pd.Series) -> bool:
 
 
 DEFECTS = {  # name: (how it is made, from train or from honest rows, the numbers meant to catch it)
-    "independent columns": (independent, "train", ("diff-CORR", "C2ST", "diff-MLEF")),
+    "independent columns": (
+        independent,
+        "train",
+        ("diff-CORR", "C2ST", "diff-MLEF", "global utility"),
+    ),
     "train copy": (
         copied,
         "train",

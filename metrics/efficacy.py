@@ -65,12 +65,12 @@ def diff_mlef(
     transform = transform_for(train, test, target)
     on_synthetic, on_train = (
         mlef(rows, test, target, transform, seed=seed, regressor=regressor)
-        for rows in _equally_many(train, synthetic, seed)
+        for rows in equally_many(train, synthetic, seed)
     )
     return on_synthetic - on_train
 
 
-def _equally_many(train: pd.DataFrame, synthetic: pd.DataFrame, seed: int) -> list[pd.DataFrame]:
+def equally_many(train: pd.DataFrame, synthetic: pd.DataFrame, seed: int) -> list[pd.DataFrame]:
     """Rows of the synthetic table and of train, as many as the smaller of them has."""
     checks.seed(seed, bits=32)
     train, synthetic = frames.pair(train, synthetic)
@@ -116,8 +116,10 @@ def mlef(
     known = frames.levels(table, test)
     x, y = _design(table, target, known)
     x_test, y_test = _design(test, target, known)
-    y_hat = _predict(x, _apply(transform, y, y_test.min()), x_test, len(known), seed, regressor)
-    return float(np.mean((y_hat - _apply(transform, y_test, y_test.min())) ** 2))
+    y_hat = _predict(
+        x, transformed(transform, y, y_test.min()), x_test, len(known), seed, regressor
+    )
+    return float(np.mean((y_hat - transformed(transform, y_test, y_test.min())) ** 2))
 
 
 def _design(table: pd.DataFrame, target: str, known: list[dict]) -> tuple[pd.DataFrame, np.ndarray]:
@@ -133,7 +135,8 @@ def _design(table: pd.DataFrame, target: str, known: list[dict]) -> tuple[pd.Dat
     return pd.DataFrame(x, index=range(len(table))), y
 
 
-def _apply(transform: str, y: np.ndarray, low: float) -> np.ndarray:
+def transformed(transform: str, y: np.ndarray, low: float) -> np.ndarray:
+    """A target after its transform; what lies outside of its domain is set to `low`."""
     function, inside = TRANSFORMS[transform]
     return function(np.where(inside(y), y, low))
 
@@ -189,7 +192,7 @@ def diff_skill(
     """
     made, real = (
         skill(rows, test, target, seed=seed, classifier=classifier)
-        for rows in _equally_many(train, synthetic, seed)
+        for rows in equally_many(train, synthetic, seed)
     )
     return Skill(made.accuracy - real.accuracy, made.log_loss - real.log_loss)
 

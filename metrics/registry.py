@@ -18,6 +18,7 @@ from . import (
     streams,
     tails,
     temporal,
+    utility,
 )
 from .measures import Measure, Number
 
@@ -42,6 +43,7 @@ MEASURES: dict[str, Measure] = {
         attacks.ATTACKS,
         efficacy.MLE,
         efficacy.DIFF_MLEF_SLOW,
+        utility.UTILITY,
     )
 }
 

@@ -28,7 +28,7 @@ foundations               checks errors files forks objects pages parquet plain 
 metrics                   association attacks bootstrap checkpoints comparisons density detection
                           efficacy evaluation frames glossary grades kdtree marginals measures
                           membership neighbours page plots privacy registry report scores settings
-                          streaming streams tails temporal verdict
+                          streaming streams tails temporal utility verdict
 generators                arrays base bins cards coded completion conditions counts devices
                           distributed drawing fielded fields layout likelihood modes options
                           ordering plan smote sources stopping survey training tvae

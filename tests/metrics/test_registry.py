@@ -48,7 +48,7 @@ def test_a_new_measure_is_graded_on_the_page(with_toy):
     result = {"floor": {"mean gap": 1.0}, "rows": [far], "n_synthetic": 5_000}
     page = Page(result, table(9, 0), {}, pd.DataFrame(), {})
     assert page._groups() == {"mean gap": ["mean gap"]}
-    assert page._verdicts() == [("far", "far from the floor in mean gap")]
+    assert page._picture() == {"mean gap": [{"good": 0, "fair": 0, "bad": 1}]}
 
 
 def test_a_new_measure_is_held_against_planted_defects(with_toy):
