@@ -1,4 +1,4 @@
-"""metrics.utility: the ratio written out plainly, relations that are kept and others that are not."""
+"""metrics.utility: the ratio written out plainly, relations kept and relations lost."""
 
 import numpy as np
 import pandas as pd
