@@ -113,8 +113,8 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
     After the last job the job block and the column `data there` are zero and the mask is all one.
 
     With `information_delay=d` the agent sees columns 0 to 3 and 7 of the sites, all of the grid but
-    column 1, and the mask as they were d seconds ago: at the last of 32 readings a delay, each at an
-    arrival; in the first d seconds of an episode as at its first arrival. So a site that is full
+    column 1, and the mask as they were d seconds ago: at the last of 32 readings a delay, each at
+    an arrival; in the first d seconds of an episode as at its first arrival. So a site that is full
     or down by now may be allowed. The job, the clock, transfers asked for and where the input is
     are those of now. Rules of `pandaenv.policies` see the same, `greedy_true` the truth.
 
