@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from benchmarks.inputs.arguments import command, command_parser, new_file, whole
@@ -45,6 +46,8 @@ from pandaenv.simulator.state import make_worlds
 from pandaenv.workload.stream import TEST_SHARE
 
 OUT = RESULTS / "calibrate.json"
+RECORDS, UNKNOWN = "records.parquet", "unknown"
+"""What an ingest writes, and how it calls sites of few rows."""
 GOAL_DEX = 0.15
 LOG, LINEAR = "log", "linear"
 BOUNDS = {
@@ -119,9 +122,9 @@ def search(n_points: int, seed: int, records: Path | None = None) -> dict:
 
 def recorded_task(folder: Path) -> TaskConfig:
     """The task of the records in a folder of `pandaenv ingest`, at the times recorded."""
-    file = folder / "records.parquet"
+    file = folder / RECORDS
     if not file.is_file():
-        raise ValueError(f"--records must be a folder with records.parquet, got {folder}")
+        raise ValueError(f"--records must be a folder with {RECORDS}, got {folder}")
     return TaskConfig(workload=str(file), rate=None, episode_jobs=1, warmup_days=0.0, windows=1)
 
 
@@ -185,8 +188,8 @@ def goals_of(source: TaskConfig, records: Path | None) -> dict[str, float]:
     goals = {f"wait {q} %, s": float(goal) for q, goal in WAITS}
     goals |= {f"queued / running, {name}": goal for name, (_, goal) in RATIOS.items()}
     if records is not None:
-        shares = prepare(source).stream.jobs.site
-        return goals | _relative(np.bincount(shares[shares >= 0]).astype(np.float64))
+        site = pd.read_parquet(records / RECORDS, columns=["computingsite"])["computingsite"]
+        return goals | _relative(site[site != UNKNOWN].value_counts().to_numpy(np.float64))
     n_sites = len(prepare(source).grid.sites)
     level = [100 - (100 - q) * n_sites / N_QUEUES for q in (50, *SHARES)]
     # the sites are the largest of the published queues

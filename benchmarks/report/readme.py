@@ -13,7 +13,7 @@ import os
 import re
 from pathlib import Path
 
-from benchmarks import calibration, load, ppo, pretrain, sensitivity, tasks, transfer
+from benchmarks import calibrate, calibration, load, ppo, pretrain, sensitivity, tasks, transfer
 from benchmarks.inputs.arguments import command, command_parser
 from benchmarks.inputs.places import RESULTS, ROOT
 from benchmarks.table1 import markdown as table1
@@ -103,6 +103,7 @@ TABLES = {
     "transfer": transfer.to_markdown,
     "sensitivity": sensitivity.to_markdown,
     "load": load.to_markdown,
+    "calibrate": calibrate.to_markdown,
     "tasks": _tasks,
 }
 
