@@ -7,10 +7,14 @@ longer than the best in the default. Intervals are bootstrapped over the windows
 is the default itself with other seeds: other failures and outages, the same jobs. `greedy_true` is
 played, not ranked. About ten minutes on one core.
 
-    python -m benchmarks.sensitivity [--settings NAME ...] [--seeds 16] [--jobs 5500]
+    python -m benchmarks.sensitivity [--settings NAME ...] [--seeds 16] [--jobs 5500] [--add]
+
+With --add only settings are played that the file lacks, and the rows it has stay if the default
+comes out alike to the last digit; `before` then says how these were made.
 """
 
 import argparse
+import json
 import math
 import sys
 import warnings
@@ -61,6 +65,9 @@ def settings() -> dict[str, dict]:
         "twice the site failures": {"sites": replace(grid, failure_rate=twice)},
         "backfill": {"backfill": True},
         "busy, load 0.2": {"background": "busy", "load": 0.2},
+        "a site for a task": {"decide": "task"},
+        "news of 10 minutes ago": {"information_delay": 600.0},
+        "news of an hour ago": {"information_delay": 3_600.0},
         "no warm-up": {"warmup_days": 0.0},
         "2,000 jobs a day": {"rate": 2_000},
         "tasks drawn anew": {"workload_seed": 1},
@@ -86,6 +93,19 @@ def run(changes: dict[str, dict], n_seeds: int, n_jobs: int) -> dict:
         "flow": base.mean().to_dict(),
         "settings": found,
     }
+
+
+def joined(old: dict, new: dict) -> dict:
+    """The rows of two results in the order of `settings`, given that their defaults are one world.
+
+    Raises: ValueError where they are not.
+    """
+    if (old["env"], old["flow"]) != (new["env"], new["flow"]):
+        raise ValueError("--add needs a file of the same default task, got other flow times in it")
+    rows, order = old["settings"] + new["settings"], list(settings())
+    rows.sort(key=lambda row: order.index(row["setting"]))
+    made = {name: old[name] for name in ("command", "commit", "versions", "cpu", "cores")}
+    return new | {"settings": rows, "before": old.get("before", []) + [made]}
 
 
 def played(task: TaskConfig, seeds: range) -> pd.DataFrame:
@@ -118,8 +138,12 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
     known = settings()
-    changes = {name: known[name] for name in options.settings}
+    old = json.loads(options.out.read_text(encoding="utf-8")) if options.add else None
+    has = [row["setting"] for row in old["settings"]] if old else []
+    changes = {name: known[name] for name in options.settings if name not in has}
     result = run(changes, options.seeds, options.jobs)
+    if old:
+        result = joined(old, result)
     print(to_markdown(result))
     made = provenance("benchmarks.sensitivity", arguments, list(range(options.seeds)))
     print(write_json(options.out, result | made).name)
@@ -134,6 +158,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=whole(2), default=16, help="episodes of each rule (16)")
     parser.add_argument(
         "--jobs", type=whole(1), default=TaskConfig().episode_jobs, help="jobs an episode (5500)"
+    )
+    parser.add_argument(
+        "--add", action="store_true", help="keep the rows of the file, play only what it lacks"
     )
     parser.add_argument("--out", type=new_file, default=OUT, help="file to write")
     return parser

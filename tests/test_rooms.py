@@ -58,10 +58,10 @@ pandaenv.scenarios
 pandaenv.simulator        arrivals bookings caches carryover draws events forecast log motion others
                           outages prefetch queues reset simulator site_jobs state transfers
 pandaenv.background
-pandaenv.policies         choices estimates mask planner playing rules
+pandaenv.policies         choices estimates mask planner playing readings rules
 pandaenv.replay
-pandaenv.env              actions allocation candidates config episodes measures observation picture
-                          prepared rendering reward rules screen site_map spec
+pandaenv.env              actions allocation candidates config decisions episodes measures
+                          observation picture prepared rendering reward rules screen site_map spec
 pandaenv.vector
 pandaenv.sb3
 pandaenv.wrappers
@@ -80,10 +80,10 @@ benchmarks.table1         markdown profile progress run
 benchmarks.plain          gan tabddpm tvae
 benchmarks.speed          __main__ device env gan metrics neighbours ppo replay smote tabar tabddpm
                           years
-benchmarks                animate anomalies bound calibration defects device fidelity frontier
-                          future load memorisation offline offline_agents peers policies popularity
-                          ppo pretrain queues readers sampler sensitivity stops streams tasks
-                          transfer untouched
+benchmarks                animate anomalies bound calibrate calibration defects device fidelity
+                          frontier future load memorisation offline offline_agents peers policies
+                          popularity ppo pretrain queues readers sampler sensitivity stops streams
+                          tasks transfer untouched
 benchmarks.report.readme
 """
 

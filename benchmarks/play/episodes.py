@@ -41,7 +41,7 @@ def play_episodes(
     Returns:
         Columns seed, window and MEASURES, a row a seed.
     """
-    if hasattr(policy, "act_all"):
+    if hasattr(policy, "act_all") and task.decide == "job":
         return play_all(_envs(task, len(seeds)), policy, seeds, tick)
     env = gym.make(ENV_ID, **task.arguments())
     return pd.DataFrame([play(env, policy, seed, tick) for seed in seeds])
@@ -50,12 +50,12 @@ def play_episodes(
 def play(env: gym.Env, policy, seed: int, tick: Callable[[int], None] = lambda n: None) -> dict:
     """Play one episode of one seed; its row."""
     window = seed % len(env.unwrapped.prepared.windows)
-    total, cost, n_jobs = 0.0, 0.0, 0
-    for step in steps(env, policy, seed, window):
-        total, cost, n_jobs = total + step.reward, cost + step.info["cost"], n_jobs + 1
-        if n_jobs % STRIDE == 0 or step.is_last:
-            tick(n_jobs % STRIDE or STRIDE)
-    return _row(env.unwrapped.episodes, 0, seed, total, cost, n_jobs)
+    total, cost, episodes = 0.0, 0.0, env.unwrapped.episodes
+    for k, step in enumerate(steps(env, policy, seed, window), 1):
+        total, cost = total + step.reward, cost + step.info["cost"]
+        if k % STRIDE == 0 or step.is_last:
+            tick(k % STRIDE or STRIDE)
+    return _row(episodes, 0, seed, total, cost, episodes.config.episode_jobs)
 
 
 def play_all(envs, policy, seeds: Sequence[int], tick=lambda n: None) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks import (
     anomalies,
     bound,
+    calibrate,
     calibration,
     load,
     ppo,
@@ -116,6 +117,7 @@ TABLES = {
     "bound": bound.to_markdown,
     "untouched": untouched.to_markdown,
     "load": load.to_markdown,
+    "calibrate": calibrate.to_markdown,
     "tasks": _tasks,
 }
 

@@ -57,6 +57,12 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
     is rejected and lost. So is a job, wherever it goes, that needs more cores than any site has;
     its mask is all one. `info["action_mask"]` and `action_masks()` give the mask, int8 (S,).
 
+    With `decide="task"` a step places up to 20 jobs (ASSUMED): the waiting one and the next of the
+    same task and as many cores, each when it arrives, at the same site whatever its mask is by
+    then; if that was masked all are lost. What the step earns and costs is the sum over all jobs
+    placed until the next job asks, those of earlier decisions too. An episode has fewer steps then,
+    and as many jobs.
+
     ## Observation Space
 
     `observation="flat"`: `Box((12 + 8 S + 6,), float32)`, the blocks job, sites and grid one after
@@ -106,6 +112,12 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
 
     After the last job the job block and the column `data there` are zero and the mask is all one.
 
+    With `information_delay=d` the agent sees columns 0 to 3 and 7 of the sites, all of the grid but
+    column 1, and the mask as they were d seconds ago: at the last of 32 readings a delay, each at
+    an arrival; in the first d seconds of an episode as at its first arrival. So a site that is full
+    or down by now may be allowed. The job, the clock, transfers asked for and where the input is
+    are those of now. Rules of `pandaenv.policies` see the same, `greedy_true` the truth.
+
     With `candidates=k`, action i is the i-th best of the allowed sites by when a broker expects
     the job to end there, ties to the larger. `sites` has the blocks of those k, in that order and
     two numbers longer: f(seconds until the job would end there / m), and exp(-2 x), where it ends
@@ -134,7 +146,7 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
     ## Costs
 
     `info["cost"]`, a float, counts the limits that this placement breaks, known at once by the same
-    projection; `cost="binary"` clips it to 1. Its parts, 0 or 1 each:
+    projection; `cost="binary"` clips it to 1. Its parts, 0 or 1 for each job placed:
 
     | part | the limit |
     |---|---|
@@ -190,6 +202,8 @@ class PandaSiteAllocationEnv(PlainSpec, gym.Env):
     | `background` | `"none"` | or `"busy"`: what others do at the sites, or your own |
     | `candidates` | None | or how many sites are offered and shown, best first: 1 to S |
     | `windows` | None | another number of windows, as evenly spread over the weeks of the split |
+    | `decide` | `"job"` | or `"task"`: one action for up to 20 jobs of a task |
+    | `information_delay` | 0 | seconds by which what is seen of sites lags |
     | `render_mode` | None | or `"ansi"` (text), `"rgb_array"`, `"human"`: `env.rendering` |
 
     `workload` may be `"masked"` or `"tabar"` (the other bundled surrogates; the first is what the

@@ -11,6 +11,7 @@ import numpy as np
 
 from pandaenv.kernels import part
 from pandaenv.policies import expected_finish
+from pandaenv.policies.readings import finish_as_known
 
 from .observation import N_GRID, N_JOB, N_SITE
 
@@ -26,7 +27,10 @@ def show_candidates(grid, worlds, w, unit, view):
     order, end = view.order[w], view.end[w]
     if len(order) == 0:
         return
-    expect_ends(grid, worlds, w, view.mask[w], end)
+    if view.readings.delay > 0.0:
+        expect_known_ends(grid, worlds, w, view.mask[w], view.readings, end)
+    else:
+        expect_ends(grid, worlds, w, view.mask[w], end)
     n_allowed = sort_allowed(view.mask[w], end, order)
     for i in range(n_allowed, len(order)):
         order[i] = order[i - n_allowed]
@@ -52,6 +56,15 @@ def expect_ends(grid, worlds, w, mask, end):
     has_job = world.next < world.n_rows
     for s in range(len(mask)):
         end[s] = expected_finish(grid, worlds, w, s, False, np.inf) if has_job and mask[s] else 0.0
+
+
+@part
+def expect_known_ends(grid, worlds, w, mask, readings, end):
+    """The same by what is known of the sites."""
+    world = worlds.world[w]
+    has_job = world.next < world.n_rows
+    for s in range(len(mask)):
+        end[s] = finish_as_known(grid, worlds, w, s, readings) if has_job and mask[s] else 0.0
 
 
 @part

@@ -29,7 +29,8 @@ from pandaenv.sites import Catalogue
 from pandaenv.workload import file_identity
 from pandaenv.workload.stream import N_WINDOWS
 
-from .measures import MEASURES
+from .decisions import DECIDED
+from .measures import MEASURES, RELATIVE
 
 WAIT_LIMIT_S = 30 * HOUR_S
 BYTE_LIMIT = 1.2e10
@@ -43,6 +44,8 @@ STREAM = ("workload", "sites", "rate", "load", "workload_seed", "background")
 """What the stream of jobs and the scaled grid depend on."""
 PREPARED = (*STREAM, "episode_jobs", "split", "warmup_days", "reveal", "backfill", "windows")
 """What windows and their warm-up depend on; the rest only judges placements."""
+LATER = {"windows": None, "decide": "job", "information_delay": 0.0}
+"""Fields that tasks of old do not have, and their defaults."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +79,8 @@ class TaskConfig:
     background: str | Background | Mapping = "none"
     candidates: int | None = None
     windows: int | None = None
+    decide: str = "job"
+    information_delay: float = 0.0
 
     def __post_init__(self) -> None:
         checks.known("split", self.split, N_WINDOWS)
@@ -83,11 +88,15 @@ class TaskConfig:
         checks.known("reward", self.reward, MEASURES)
         checks.known("cost", self.cost, COSTS)
         checks.known("reveal", self.reveal, REVEALED)
+        checks.known("decide", self.decide, DECIDED)
         checks.seed(self.workload_seed, "workload_seed")
         checks.whole("episode_jobs", self.episode_jobs, least=1)
         if self.candidates is not None:
             checks.whole("candidates", self.candidates, least=1)
-        checks.number("warmup_days", self.warmup_days, least=0)
+        for name in ("warmup_days", "information_delay"):
+            checks.number(name, getattr(self, name), least=0)
+        if self.decide == "task" and self.reward == RELATIVE:
+            raise ValueError("decide must be 'job' with reward='relative', got 'task'")
         if self.windows is not None:
             checks.whole("windows", self.windows, least=1)
         for name in ("rate", "load"):
@@ -119,7 +128,7 @@ class TaskConfig:
         return hash(self.key())
 
     def to_json(self) -> dict[str, Any]:
-        """All fields in words that JSON has; `windows` only where a number is asked for.
+        """All fields in words that JSON has; those in LATER only where they are not the default.
 
         So a task that was written down before there was a choice reads the same today.
 
@@ -127,8 +136,9 @@ class TaskConfig:
             ValueError: workload or sites are objects and not names or files.
         """
         told = {field.name: plain(getattr(self, field.name)) for field in fields(self)}
-        if self.windows is None:
-            del told["windows"]
+        for name, default in LATER.items():
+            if told[name] == default:
+                del told[name]
         scenario = scenarios.make(self.scenario)  # it is one already
         told["scenario"] = _name_in(SCENARIOS, scenario) or asdict(scenario)
         others = backgrounds.make(self.background)  # and so is this

@@ -17,6 +17,7 @@ from foundations import checks
 from foundations.forks import is_forked
 from pandaenv.kernel_cache import cached_njit
 from pandaenv.kernels import kernel, part
+from pandaenv.policies.readings import begin_reading, take_reading
 from pandaenv.scenarios import Scenario
 from pandaenv.simulator.arrivals import advance_to_arrival, decay_counts, next_arrival
 from pandaenv.simulator.bookings import rebook_all
@@ -28,6 +29,7 @@ from pandaenv.simulator.state import NONE, Worlds, make_worlds
 
 from .candidates import N_CANDIDATE, least_finish, show_candidates
 from .config import TaskConfig
+from .decisions import jobs_back, place_followers
 from .measures import ACCRUED, MEASURES, RELATIVE
 from .observation import N_GRID, N_JOB, make_view, observe, update_view
 from .prepared import PreparedTask
@@ -48,7 +50,7 @@ class Episodes:
         view: what is seen of each, see `pandaenv.env.observation.View`.
         cost: limits the last placement broke, float64 (n, 4), as `pandaenv.env.reward.COSTS`.
         reward: of the last step, float64 (n,).
-        n_left: jobs still to be placed, int64 (n,).
+        n_left: decisions still to be made, one a step, int64 (n,).
         window: of the present episode, int64 (n,).
     """
 
@@ -75,7 +77,10 @@ class Episodes:
             checks.whole("candidates", config.candidates or 0, most=self.n_sites)
         )
         n_shown = N_JOB + N_CANDIDATE * self.n_candidates + N_GRID if self.n_candidates else 0
-        self.view = make_view(n, self.n_sites, n_shown, self.n_candidates)
+        n_followed = config.episode_jobs if config.decide == "task" else 0
+        self.view = make_view(
+            n, self.n_sites, n_shown, self.n_candidates, config.information_delay, n_followed
+        )
         self.plans = make_plans(n, prepared.grid.sites["most"], n_threads)
         self.cost = np.zeros((n, len(COSTS)))
         self.reward = np.zeros(n)
@@ -138,10 +143,19 @@ class Episodes:
             self.worlds, w, self.scenario.draw(self.n_sites, float(world["now"]), troubles)
         )
         rebook_all(self.prepared.grid, self.worlds, w)
-        self.n_left[w] = world["n_rows"] - world["next"]
+        self.n_left[w] = self._n_decisions(w)
         self.cost[w], self.reward[w], self.plans.site["count"][w] = 0.0, 0.0, STALE
         self.view.flow[w] = 0.0
         first_observation(self.bound, w)
+
+    def _n_decisions(self, w: int) -> int:
+        """How many jobs of the episode ask for a site; where not all, notes which."""
+        window, back = self.prepared.windows[int(self.window[w])], self.view.decisions.back
+        if back.shape[1] == 0:
+            return window.stop - window.start
+        jobs, own = self.prepared.stream.jobs, slice(window.start, window.stop)
+        back[w] = jobs_back(jobs.task[own], jobs.cores[own])
+        return int((back[w] == 0).sum())
 
     def step(self, sites: np.ndarray, skip: np.ndarray) -> None:
         """Place the waiting job of each world on its site, int64 (n,); not where skip, bool (n,).
@@ -244,6 +258,8 @@ def bind(grid, worlds, plans, views, rules):
 def first_observation(bound, w):
     """Go to the first job of world w and observe."""
     advance_to_arrival(bound.grid, bound.worlds, w)
+    if bound.views.readings.delay > 0.0:
+        begin_reading(bound.grid, bound.worlds, w, bound.views.readings)
     observe(bound.grid, bound.worlds, w, bound.rules, bound.views)
     show_candidates(bound.grid, bound.worlds, w, bound.rules.unit, bound.views)
 
@@ -318,6 +334,10 @@ def place_and_observe(grid, worlds, plans, view, rules, w, scratch, s, cost):
         decay_counts(worlds, w)
     elif rules.measure == ACCRUED:
         advance(grid, worlds, w, np.inf)
+    if view.readings.delay > 0.0 and world.next < world.n_rows:
+        take_reading(grid, worlds, w, view.readings)
+    if view.decisions.back.shape[1] > 0:
+        reward += place_followers(grid, worlds, plans, view, rules, w, scratch, site, cost)
     update_view(grid, worlds, w, rules, view)
     show_candidates(grid, worlds, w, rules.unit, view)
     if rules.measure == ACCRUED:

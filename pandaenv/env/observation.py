@@ -17,11 +17,14 @@ from gymnasium.spaces import Box, Dict
 from foundations.units import DAY_S, HOUR_S, WEEK_S
 from pandaenv.kernels import kernel, part
 from pandaenv.policies import is_within_cap, mark_allowed
+from pandaenv.policies.readings import Readings, known_worlds, make_readings, past_worlds
 from pandaenv.schema import STATUSES
 from pandaenv.simulator.caches import mark_holders
 from pandaenv.simulator.others import has_others, held_cores, last_step, next_change, turn_time
 from pandaenv.simulator.state import N_CHANNELS, is_up, recent_failure_share
 from pandaenv.workload.jobs import JobArrays
+
+from .decisions import Decisions, make_decisions
 
 N_JOB, N_SITE, N_GRID = 12, 8, 6
 """Features of the waiting job, of each site, of the grid."""
@@ -65,10 +68,25 @@ class View(NamedTuple):
     end: np.ndarray  # (n, S) float64, expected end of the waiting job, s from now; with candidates
     order: np.ndarray  # (n, k) int64, sites of the k candidates; k is 0 without
     shown: np.ndarray  # (n, d) float32, the observation with candidates
+    readings: Readings  # what is known of the sites where news takes time
+    decisions: Decisions  # which jobs ask for a site
 
 
-def make_view(n: int, n_sites: int, n_shown: int = 0, n_candidates: int = 0) -> View:
-    """A view of n worlds; with candidates of `n_shown` numbers."""
+def make_view(
+    n: int,
+    n_sites: int,
+    n_shown: int = 0,
+    n_candidates: int = 0,
+    delay: float = 0.0,
+    n_followed: int = 0,
+) -> View:
+    """A view of n worlds.
+
+    Args:
+        n_shown: numbers an observation with candidates has.
+        delay: of what is seen of the sites, s.
+        n_followed: jobs an episode, where tasks are placed and not jobs.
+    """
     return View(
         np.zeros((n, N_JOB + N_SITE * n_sites + N_GRID), np.float32),
         np.ones((n, n_sites), np.int8),
@@ -80,6 +98,8 @@ def make_view(n: int, n_sites: int, n_shown: int = 0, n_candidates: int = 0) -> 
         np.zeros((n, n_sites)),
         np.zeros((n, n_candidates), np.int64),
         np.zeros((n, n_shown), np.float32),
+        make_readings(n, n_sites, delay),
+        make_decisions(n, n_followed),
     )
 
 
@@ -171,6 +191,9 @@ def observe(grid, worlds, w, rules, view):
 @part
 def update_view(grid, worlds, w, rules, view):
     """Bring row w of the view up to date."""
+    if view.readings.delay > 0.0:
+        update_late_view(grid, worlds, w, rules, view)
+        return
     touched = worlds.touched[w]
     if has_others(grid):
         touch_changed(grid, worlds, w, view)
@@ -183,6 +206,23 @@ def update_view(grid, worlds, w, rules, view):
     write_data(grid, worlds, w, view.flat[w])
     write_grid(grid, worlds, w, view)
     update_mask(grid, worlds, w, rules.cap_floor, view)
+
+
+@kernel
+def update_late_view(grid, worlds, w, rules, view):
+    """The same where news takes time: sites as they are known, all else as it is."""
+    past, known = past_worlds(worlds, view.readings), known_worlds(worlds, view.readings)
+    for s in range(len(grid.sites)):
+        update_site(grid, past, w, s, rules, view)
+        update_ingress(worlds, w, s, view.ingress[w])
+    write_job(worlds, w, rules.features, view.flat[w])
+    view.total[w].age = worlds.world[w].age  # recent failures are those known
+    write_delays(grid, worlds, w, view)
+    write_data(grid, worlds, w, view.flat[w])
+    write_grid(grid, worlds, w, view)
+    n_known = past.world[w].in_system
+    view.flat[w, site_column(len(grid.sites), 0)] = n_known / (n_known + view.total[w].cores)
+    update_mask(grid, known, w, rules.cap_floor, view)
 
 
 @part

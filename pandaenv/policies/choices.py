@@ -28,6 +28,7 @@ from pandaenv.simulator.state import NONE
 
 from .estimates import expected_finish, transfer_time
 from .mask import mark_allowed
+from .readings import earliest_as_known, known_worlds
 
 BROKER = 3
 """The warm-up's question to the hash of `pandaenv.simulator.draws`; 0-2 are the simulator's."""
@@ -111,10 +112,25 @@ def choose_all(bound, which, known, u, chosen):
         which: number of a rule.
         u: a uniform random number for each world, float64 (n,).
     """
-    grid = bound.grid
+    grid, worlds, readings = bound.grid, bound.worlds, bound.views.readings
     workspace = make_workspace(len(grid.sites))
     broker = Broker(which, bound.rules.cap_floor, known, workspace)
-    choose_each(grid, bound.worlds, broker, bound.views.mask, u, chosen)
+    if readings.delay > 0.0 and which != GREEDY_TRUE:
+        choose_as_known(grid, worlds, readings, broker, bound.views.mask, u, chosen)
+    else:
+        choose_each(grid, worlds, broker, bound.views.mask, u, chosen)
+
+
+@kernel
+def choose_as_known(grid, worlds, readings, broker, masks, u, chosen):
+    """The same by what is known of the sites, where news takes time."""
+    if broker.which != GREEDY:  # a kernel counts no references, so the tuple may be made here only
+        choose_each(grid, known_worlds(worlds, readings), broker, masks, u, chosen)
+        return
+    for w in range(len(chosen)):
+        world = worlds.world[w]
+        is_over = world.next == world.n_rows
+        chosen[w] = 0 if is_over else earliest_as_known(grid, worlds, w, masks[w], readings)
 
 
 @kernel

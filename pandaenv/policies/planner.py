@@ -69,6 +69,9 @@ class Planner:
     def act_all(self, envs: Any) -> np.ndarray:
         """A site for the waiting job of each world, int64 (n,); 0 where none waits."""
         episodes = envs.unwrapped.episodes
+        if episodes.config.information_delay > 0:
+            lag = f"{episodes.config.information_delay:g}"
+            raise ValueError(f"a planner needs information_delay=0, got an environment of {lag} s")
         if self._prepared is not episodes.prepared:
             self._prepared, self._left = episodes.prepared, left_of(episodes)
         chosen = np.zeros(episodes.n, np.int64)

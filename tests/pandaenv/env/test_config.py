@@ -44,6 +44,7 @@ def test_a_task_cannot_be_changed():
         {"background": {"held": 0.5, "queue": 0}},
         {"workload": Path("jobs.parquet"), "sites": Path("grid.csv")},
         {"split": "test", "windows": 32},
+        {"decide": "task", "information_delay": np.float64(600)},
     ],
 )
 def test_json_carries_a_task_there_and_back(arguments):
@@ -57,7 +58,7 @@ def test_json_carries_a_task_there_and_back(arguments):
 
 
 def test_a_task_of_the_usual_windows_is_written_down_as_ever():
-    assert "windows" not in TaskConfig().to_json()
+    assert not {"windows", "decide", "information_delay"} & set(TaskConfig().to_json())
     assert TaskConfig(windows=24) != TaskConfig() == TaskConfig(windows=None)
     with pytest.raises(ValueError, match="windows must be a whole number of at least 1, got 0"):
         TaskConfig(windows=0)
