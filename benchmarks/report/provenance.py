@@ -7,6 +7,7 @@ name of the host and without paths of the machine.
 import json
 import os
 import platform
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def provenance(module: str, arguments: list[str], seed: int | list[int]) -> dict
     """
     words = [Path(word).name if os.path.isabs(word) else word for word in arguments]
     return {
-        "command": " ".join(["python -m", module, *words]),
+        "command": shlex.join(["python", "-m", module, *words]),
         "seed": seed,
         "versions": versions(),
         "commit": commit(),

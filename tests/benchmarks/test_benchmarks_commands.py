@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import json
 import re
+import shlex
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_every_command_that_is_named_exists():
 
 @pytest.mark.parametrize("command", recorded())
 def test_every_recorded_command_is_still_understood(command):
-    name, *words = command.split()
+    name, *words = shlex.split(command)
     module = run_by(name)
     if not hasattr(module, "_parser"):
         pytest.skip("it builds its parser as it runs")

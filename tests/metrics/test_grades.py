@@ -12,8 +12,7 @@ RULES = {name: number.rule for name, number in NUMBERS.items() if number.rule}
 
 
 def test_the_bounds_of_every_rule_widen():
-    assert len(RULES) == 55
-    assert all(rule.good < rule.fair for rule in RULES.values())
+    assert RULES and all(rule.good < rule.fair for rule in RULES.values())
 
 
 def test_the_floor_itself_is_graded_good():
